@@ -1,0 +1,74 @@
+SHELL := /bin/sh
+PYTHON ?= python3
+BIN := .venv/bin
+
+# Nothing here phones home.
+export DO_NOT_TRACK := 1
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT := false
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check fmt bench torture lock clean
+
+help: ## list what make can do
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+install: .venv/.installed ## make .venv with Haulage and the locked packages
+
+.venv/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+		f"{sys.executable} is Python {sys.version.split()[0]}; Haulage needs 3.11 or \
+newer: make install PYTHON=python3.12")'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || scripts/system-packages :python3-venv
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps -e .
+	@touch $@
+
+.venv/.dev: .venv/.installed requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet -r requirements-dev.lock
+	@touch $@
+
+demo: install ## sync a small tree under Prefect, and see it in the browser
+	@$(BIN)/python deployments/demo.py
+
+test: .venv/.dev ## run the tests, against real Postgres, rsync and strace
+	@scripts/system-packages pg_ctl:postgresql rsync:rsync strace:strace \
+		setfacl:acl setfattr:attr
+	@$(BIN)/pytest
+
+torture: .venv/.dev ## kill processes at random for minutes, then look for damage
+	@scripts/system-packages pg_ctl:postgresql
+	@$(BIN)/pytest -m torture
+
+check: .venv/.dev ## format, lint, types and import contracts
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fmt: .venv/.dev ## format the code
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+bench: .venv/.bench ## compare with rsync, cp, rclone and fpsync
+	@scripts/system-packages rsync:rsync fpsync:fpart
+	@$(BIN)/python -m bench
+
+.venv/.bench: .venv/.installed
+	@$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[bench]'
+	@touch $@
+
+lock: .venv/.installed ## resolve the packages anew within what pyproject.toml allows
+	@$(BIN)/python -m venv build/lock
+	@build/lock/bin/python -m pip install --quiet uv
+	@for out in requirements.lock 'requirements-dev.lock --extra dev -c requirements.lock'; \
+	do build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
+		--no-annotate --custom-compile-command 'make lock' $(LOCK) \
+		pyproject.toml -o $$out; done
+
+clean: ## remove what make made
+	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache \
+		.import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

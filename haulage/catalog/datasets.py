@@ -1,0 +1,90 @@
+"""Standing source, target and policy, by name."""
+
+import difflib
+from dataclasses import dataclass
+
+from sqlalchemy import RowMapping, and_, select
+
+from haulage.catalog.engine import Catalog, insert_or_update
+from haulage.catalog.tables import DatasetTable
+from haulage.errors import RefusedError
+from haulage.policy import Dataset, Policy
+
+
+@dataclass(frozen=True)
+class DatasetRow:
+    """A dataset as the catalog knows it, with its current manifest."""
+
+    id: int
+    dataset: Dataset
+    manifest_id: int | None
+
+
+def ensure(catalog: Catalog, dataset: Dataset) -> DatasetRow:
+    """Record `dataset`, or its new policy; a name keeps its source and target."""
+    values = {**dataset.model_dump(mode="json")}
+    with catalog.begin() as connection:
+        insert = insert_or_update(connection, DatasetTable).values(values)
+        upsert = insert.on_conflict_do_update(
+            index_elements=["name"],
+            set_={"policy": values["policy"]},
+            where=and_(
+                DatasetTable.source == dataset.source,
+                DatasetTable.target == dataset.target,
+            ),
+        ).returning(DatasetTable)
+        row = connection.execute(upsert).mappings().one_or_none()
+    if row is None:
+        raise RefusedError(_taken(find(catalog, dataset.name), dataset))
+    return _of(row)
+
+
+def find(catalog: Catalog, name: str) -> DatasetRow:
+    """Return the dataset `name`; refuse an unknown one, naming those that are near."""
+    wanted = select(DatasetTable).where(DatasetTable.name == name)
+    with catalog.read() as connection:
+        row = connection.execute(wanted).mappings().one_or_none()
+        if row is not None:
+            return _of(row)
+        known = connection.scalars(select(DatasetTable.name)).all()
+    near = difflib.get_close_matches(name, known, n=5, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"{len(known)} are known"
+    raise RefusedError(f"no dataset {name!r} in {catalog.shown}: {hint}")
+
+
+def for_pair(catalog: Catalog, source: str, target: str) -> DatasetRow | None:
+    """Return the oldest dataset from `source` to `target`, if there is one."""
+    wanted = (
+        select(DatasetTable)
+        .where(DatasetTable.source == source, DatasetTable.target == target)
+        .order_by(DatasetTable.id)
+        .limit(1)
+    )
+    with catalog.read() as connection:
+        row = connection.execute(wanted).mappings().one_or_none()
+    return None if row is None else _of(row)
+
+
+def every(catalog: Catalog) -> list[DatasetRow]:
+    """Return all datasets by name."""
+    wanted = select(DatasetTable).order_by(DatasetTable.name)
+    with catalog.read() as connection:
+        return [_of(row) for row in connection.execute(wanted).mappings()]
+
+
+def _of(row: RowMapping) -> DatasetRow:
+    dataset = Dataset(
+        name=row["name"],
+        source=row["source"],
+        target=row["target"],
+        policy=Policy.model_validate(row["policy"]),
+    )
+    return DatasetRow(row["id"], dataset, row["manifest_id"])
+
+
+def _taken(row: DatasetRow, wanted: Dataset) -> str:
+    old = row.dataset
+    return (
+        f"dataset {old.name} goes from {old.source} to {old.target}, not from"
+        f" {wanted.source} to {wanted.target}; choose another name"
+    )

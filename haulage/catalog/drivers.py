@@ -1,0 +1,51 @@
+"""Who drives a run: which process, on which host, and whether it still lives."""
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from haulage.catalog.schema import machine_id
+
+
+@dataclass(frozen=True)
+class Driver:
+    """A process; `pid_started` tells it from a later one with the same number."""
+
+    host: str
+    pid: int
+    pid_started: int  # clock ticks after boot
+
+    @staticmethod
+    def here() -> "Driver":
+        """Return the calling process."""
+        started = _started(os.getpid())
+        if started is None:
+            raise RuntimeError("/proc does not show this process; is /proc mounted?")
+        return Driver(_host(), os.getpid(), started)
+
+    def is_local(self) -> bool:
+        """Tell whether this process can look the driver up by its number."""
+        return self.host == _host()
+
+    def is_alive(self) -> bool:
+        """Tell whether the process still runs; only for a local driver."""
+        return _started(self.pid) == self.pid_started
+
+
+def _host() -> str:
+    # Containers may share a machine id through their image, or a host name through
+    # their network; a process number means something in one PID namespace only.
+    namespace = os.stat("/proc/self/ns/pid").st_ino
+    return f"{machine_id()}/{socket.gethostname()}/{namespace}"
+
+
+def _started(pid: int) -> int | None:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The second field, the program's name, may hold spaces and parentheses.
+    fields = stat[stat.rindex(b")") + 2 :].split()
+    is_dead = fields[0] in b"ZX"
+    return None if is_dead else int(fields[19])

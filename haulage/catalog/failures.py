@@ -1,0 +1,49 @@
+"""What a run could not do, a row each."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from itertools import islice
+
+from sqlalchemy import delete, insert, select
+
+from haulage.catalog.driving import Run, hold
+from haulage.catalog.engine import Catalog
+from haulage.catalog.tables import FailureTable
+
+_BATCH_ROWS = 1000
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An entry that was not done, and why."""
+
+    path: bytes
+    verb: str
+    status: str
+    error_class: str
+    errno: int
+    reason: str
+
+
+def replace(catalog: Catalog, run: Run, failures: Iterable[Failure]) -> int:
+    """Make `failures` the failures of the run, and return how many there are."""
+    stored = 0
+    rest = iter(failures)
+    with catalog.begin() as connection:
+        hold(connection, run)
+        connection.execute(delete(FailureTable).where(FailureTable.run_id == run.id))
+        while batch := list(islice(rest, _BATCH_ROWS)):
+            rows = [{"run_id": run.id, **asdict(failure)} for failure in batch]
+            connection.execute(insert(FailureTable), rows)
+            stored += len(rows)
+    return stored
+
+
+def of_run(catalog: Catalog, run_id: str, limit: int | None = None) -> list[Failure]:
+    """Return the failures of a run in the order in which they were given."""
+    table = FailureTable
+    columns = (getattr(table, name) for name in Failure.__dataclass_fields__)
+    wanted = select(*columns).where(table.run_id == run_id).order_by(table.id)
+    with catalog.read() as connection:
+        rows = connection.execute(wanted.limit(limit)).mappings()
+        return [Failure(**row) for row in rows]

@@ -1,0 +1,192 @@
+"""Write a new version of a manifest, sharing the pages in which nothing changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import ColumnElement, Connection, delete, exists, insert, select, update
+
+from haulage.catalog.driving import Run, guarded, hold, must_hit
+from haulage.catalog.engine import Catalog
+from haulage.catalog.pages import decoded, encoded
+from haulage.catalog.tables import (
+    DatasetTable,
+    ManifestPageTable,
+    ManifestTable,
+    PageTable,
+)
+from haulage.errors import FatalError
+from haulage.model import MANIFEST, Kind, shown
+
+PAGE_ENTRIES = 50_000
+_SMALL_PAGE = PAGE_ENTRIES // 4
+
+
+@dataclass(frozen=True)
+class PageRef:
+    """A stored page: its first and last path, entries, and bytes in its files."""
+
+    id: int
+    first: bytes
+    last: bytes
+    entries: int
+    bytes: int
+
+
+def read_page(
+    catalog: Catalog, ref: PageRef, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Return the entries of a page, or only some columns of them."""
+    wanted = select(PageTable.content).where(PageTable.id == ref.id)
+    with catalog.read() as connection:
+        content = connection.scalar(wanted)
+    if content is None:
+        raise FatalError(
+            f"manifest page {ref.id} (from {shown(ref.first)} on) is not in"
+            f" {catalog.shown}: it was pruned; start a new run"
+        )
+    return decoded(content, columns)
+
+
+class ManifestWriter:
+    """Takes pages to keep and new entries, in canonical order, and commits them."""
+
+    def __init__(self, catalog: Catalog, run: Run) -> None:
+        """Begin with an empty version for `run`."""
+        self._catalog = catalog
+        self._run = run
+        self._refs: list[PageRef] = []
+        self._buffer: list[pa.Table] = []
+        self._buffered = 0
+        self._last: bytes | None = None
+
+    def keep(self, ref: PageRef) -> None:
+        """Take over a stored page as it is; between new entries too few for a page of
+        their own, its entries are written again together with them.
+        """
+        self._follows(ref.first)
+        self._last = ref.last
+        if 0 < self._buffered < _SMALL_PAGE:
+            self._take(read_page(self._catalog, ref))
+            if self._buffered >= _SMALL_PAGE:
+                self._flush()
+        else:
+            self._flush()
+            self._refs.append(ref)
+
+    def add(self, table: pa.Table) -> None:
+        """Take new entries, in the columns of `model.MANIFEST`."""
+        if table.num_rows == 0:
+            return
+        table = table.select(MANIFEST.names).cast(MANIFEST)
+        self._check_order(table.column("path"))
+        self._last = table.column("path")[-1].as_py()
+        if not self._buffered:
+            self._reopen_small_page()
+        self._take(table)
+        while self._buffered >= PAGE_ENTRIES:
+            self._cut(PAGE_ENTRIES)
+
+    def commit(self) -> int:
+        """Make what was taken the dataset's current version, and return its id."""
+        self._flush()
+        with self._catalog.begin() as connection:
+            hold(connection, self._run)
+            manifest_id = self._record(connection)
+            pointed = guarded(self._run).values(manifest_id=manifest_id)
+            must_hit(connection, pointed, self._run)
+            connection.execute(
+                update(DatasetTable)
+                .where(DatasetTable.id == self._run.dataset_id)
+                .values(manifest_id=manifest_id)
+            )
+            self._sweep(connection)
+        return manifest_id
+
+    def _follows(self, path: bytes) -> None:
+        if self._last is not None and path <= self._last:
+            raise FatalError(
+                f"manifest of run {self._run.id}: {shown(path)} came after"
+                f" {shown(self._last)}, which is not canonical order; the listing can"
+                " not be trusted, list again"
+            )
+
+    def _check_order(self, paths: pa.ChunkedArray) -> None:
+        self._follows(paths[0].as_py())
+        ascends = pc.less(paths[:-1], paths[1:])
+        if len(ascends) and not pc.all(ascends).as_py():
+            for before, path in pairwise(paths.to_pylist()):
+                self._last = before
+                self._follows(path)
+
+    def _reopen_small_page(self) -> None:
+        # Else a dataset that grows at its end gets one more tiny page every night.
+        if self._refs and self._refs[-1].entries < _SMALL_PAGE:
+            self._take(read_page(self._catalog, self._refs.pop()))
+
+    def _take(self, table: pa.Table) -> None:
+        self._buffer.append(table)
+        self._buffered += table.num_rows
+
+    def _flush(self) -> None:
+        """Store everything that is buffered, in pages of one size."""
+        pages = -(-self._buffered // PAGE_ENTRIES)
+        for left in range(pages, 0, -1):
+            self._cut(-(-self._buffered // left))
+
+    def _cut(self, entries: int) -> None:
+        table = pa.concat_tables(self._buffer)
+        self._refs.append(self._store(table.slice(0, entries).combine_chunks()))
+        self._buffer = [table.slice(entries)]
+        self._buffered -= entries
+
+    def _store(self, table: pa.Table) -> PageRef:
+        content = encoded(table)
+        paths = table.column("path")
+        is_file = pc.equal(table.column("kind"), pa.scalar(Kind.FILE, pa.uint8()))
+        size = pc.sum(table.column("size").filter(is_file)).as_py() or 0
+        first, last = paths[0].as_py(), paths[-1].as_py()
+        statement = insert(PageTable).values(
+            dataset_id=self._run.dataset_id,
+            run_id=self._run.id,
+            first=first,
+            last=last,
+            entries=table.num_rows,
+            content_bytes=size,
+            stored_bytes=len(content),
+            content=content,
+        )
+        with self._catalog.begin() as connection:
+            hold(connection, self._run)
+            page_id = connection.execute(statement.returning(PageTable.id)).scalar_one()
+        return PageRef(page_id, first, last, table.num_rows, size)
+
+    def _record(self, connection: Connection) -> int:
+        statement = insert(ManifestTable).values(
+            dataset_id=self._run.dataset_id,
+            run_id=self._run.id,
+            entries=sum(ref.entries for ref in self._refs),
+            content_bytes=sum(ref.bytes for ref in self._refs),
+        )
+        made = connection.execute(statement.returning(ManifestTable.id))
+        manifest_id = made.scalar_one()
+        rows = [
+            {"manifest_id": manifest_id, "position": position, "page_id": ref.id}
+            for position, ref in enumerate(self._refs)
+        ]
+        if rows:
+            connection.execute(insert(ManifestPageTable), rows)
+        return manifest_id
+
+    def _sweep(self, connection: Connection) -> None:
+        # A driver of this run that died has left pages that no version names.
+        connection.execute(
+            delete(PageTable).where(PageTable.run_id == self._run.id, is_orphan())
+        )
+
+
+def is_orphan() -> ColumnElement[bool]:
+    """Return the condition that no version names a page."""
+    return ~exists().where(ManifestPageTable.page_id == PageTable.id)

@@ -1,0 +1,153 @@
+"""Read the versions of what a dataset's target holds, and prune old ones."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+import pyarrow as pa
+from sqlalchemy import Connection, delete, func, or_, select
+
+from haulage.catalog.engine import Catalog
+from haulage.catalog.manifest_writer import (
+    PAGE_ENTRIES,
+    ManifestWriter,
+    PageRef,
+    is_orphan,
+    read_page,
+)
+from haulage.catalog.tables import (
+    DatasetTable,
+    ManifestPageTable,
+    ManifestTable,
+    PageTable,
+    RunTable,
+)
+
+__all__ = [
+    "PAGE_ENTRIES",
+    "Manifest",
+    "ManifestWriter",
+    "PageRef",
+    "Version",
+    "prune",
+    "versions",
+]
+
+
+class Manifest:
+    """One version; without an id, the empty one."""
+
+    def __init__(self, catalog: Catalog, manifest_id: int | None) -> None:
+        """Name the version; nothing is read yet."""
+        self.catalog = catalog
+        self.manifest_id = manifest_id
+
+    @cached_property
+    def pages(self) -> list[PageRef]:
+        """The pages in canonical order, without their content."""
+        table = PageTable
+        wanted = (
+            select(
+                table.id, table.first, table.last, table.entries, table.content_bytes
+            )
+            .join(ManifestPageTable, ManifestPageTable.page_id == table.id)
+            .where(ManifestPageTable.manifest_id == self.manifest_id)
+            .order_by(ManifestPageTable.position)
+        )
+        with self.catalog.read() as connection:
+            return [PageRef(*row) for row in connection.execute(wanted)]
+
+    @property
+    def entries(self) -> int:
+        """How many entries the version has."""
+        return sum(ref.entries for ref in self.pages)
+
+    @property
+    def content_bytes(self) -> int:
+        """How many bytes its files hold together."""
+        return sum(ref.bytes for ref in self.pages)
+
+    def read(self, ref: PageRef, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the entries of a page, or only some columns of them."""
+        return read_page(self.catalog, ref, columns)
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Yield the entries of the version, a page at a time."""
+        for ref in self.pages:
+            yield self.read(ref)
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version as a list shows it; pages may be shared with other versions."""
+
+    id: int
+    run_id: str
+    created_at: datetime
+    entries: int
+    content_bytes: int
+    pages: int
+    stored_bytes: int
+
+
+def versions(catalog: Catalog, dataset_id: int) -> list[Version]:
+    """Return the versions of a dataset, newest first."""
+    table = ManifestTable
+    stored = func.coalesce(func.sum(PageTable.stored_bytes), 0)
+    wanted = (
+        select(
+            table.id,
+            table.run_id,
+            table.created_at,
+            table.entries,
+            table.content_bytes,
+            func.count(PageTable.id),
+            stored,
+        )
+        .outerjoin(ManifestPageTable, ManifestPageTable.manifest_id == table.id)
+        .outerjoin(PageTable, PageTable.id == ManifestPageTable.page_id)
+        .where(table.dataset_id == dataset_id)
+        .group_by(table.id)
+        .order_by(table.id.desc())
+    )
+    with catalog.read() as connection:
+        rows = connection.execute(wanted).all()
+    return [Version(*row[:-1], stored_bytes=int(row[-1])) for row in rows]
+
+
+def prune(catalog: Catalog, dataset_id: int, keep: int = 7) -> int:
+    """Remove all but the newest `keep` versions and what an active run builds on, then
+    pages that nothing uses; return how many versions went.
+    """
+    with catalog.begin() as connection:
+        old = _old_versions(connection, dataset_id, keep)
+        connection.execute(delete(ManifestTable).where(ManifestTable.id.in_(old)))
+        _sweep_pages(connection, dataset_id)
+    return len(old)
+
+
+def _old_versions(connection: Connection, dataset_id: int, keep: int) -> list[int]:
+    of_dataset = ManifestTable.dataset_id == dataset_id
+    newest = select(ManifestTable.id).where(of_dataset)
+    newest = newest.order_by(ManifestTable.id.desc()).limit(max(keep, 0))
+    current = select(DatasetTable.manifest_id).where(
+        DatasetTable.id == dataset_id, DatasetTable.manifest_id.is_not(None)
+    )
+    bases = select(RunTable.base_manifest_id).where(
+        RunTable.state == "active", RunTable.base_manifest_id.is_not(None)
+    )
+    is_old = ~or_(*(ManifestTable.id.in_(some) for some in (newest, current, bases)))
+    return list(connection.scalars(select(ManifestTable.id).where(of_dataset, is_old)))
+
+
+def _sweep_pages(connection: Connection, dataset_id: int) -> None:
+    # What an active run has written is in no version yet.
+    writing = select(RunTable.id).where(RunTable.state == "active")
+    connection.execute(
+        delete(PageTable).where(
+            PageTable.dataset_id == dataset_id,
+            PageTable.run_id.not_in(writing),
+            is_orphan(),
+        )
+    )

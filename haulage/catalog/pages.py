@@ -1,0 +1,45 @@
+"""How a page of a manifest is stored: Parquet, encoded for sorted listings."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from haulage.model import MANIFEST
+
+# Few values each, or the same one over and over: a dictionary and run lengths.
+_REPETITIVE = ["kind", "mode", "uid", "gid", "dev", "nlink", "verified"]
+_ENCODINGS = {
+    "path": "DELTA_BYTE_ARRAY",
+    "target": "DELTA_BYTE_ARRAY",
+    "checksum": "PLAIN",
+    "racy": "RLE",
+    **dict.fromkeys(
+        ("size", "mtime_s", "mtime_ns", "ctime_s", "ctime_ns", "ino"),
+        "DELTA_BINARY_PACKED",
+    ),
+}
+_COMPRESSION = dict.fromkeys(MANIFEST.names, "zstd") | {"checksum": "none"}
+
+
+def encoded(table: pa.Table) -> bytes:
+    """Return the bytes of one page."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        version="2.6",
+        data_page_version="2.0",
+        compression=_COMPRESSION,
+        use_dictionary=_REPETITIVE,
+        column_encoding=_ENCODINGS,
+        write_statistics=False,
+        row_group_size=max(1, table.num_rows),
+    )
+    return bytes(sink.getvalue())
+
+
+def decoded(content: bytes, columns: Sequence[str] | None) -> pa.Table:
+    """Return the entries of one page, or only some columns of them."""
+    names = None if columns is None else list(columns)
+    return pq.ParquetFile(pa.BufferReader(content)).read(names, use_threads=False)

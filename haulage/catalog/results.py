@@ -1,0 +1,29 @@
+"""What flows returned, by key."""
+
+from sqlalchemy import select
+
+from haulage.catalog.columns import DatabaseNow
+from haulage.catalog.engine import Catalog, insert_or_update
+from haulage.catalog.tables import ResultTable
+from haulage.errors import RefusedError
+
+
+def put(catalog: Catalog, key: str, content: bytes) -> None:
+    """Store `content` under `key`, over what was there."""
+    with catalog.begin() as connection:
+        insert = insert_or_update(connection, ResultTable)
+        upsert = insert.values(key=key, content=content).on_conflict_do_update(
+            index_elements=["key"],
+            set_={"content": content, "stored_at": DatabaseNow()},
+        )
+        connection.execute(upsert)
+
+
+def get(catalog: Catalog, key: str) -> bytes:
+    """Return what is stored under `key`; refuse a key that holds nothing."""
+    wanted = select(ResultTable.content).where(ResultTable.key == key)
+    with catalog.read() as connection:
+        content = connection.scalar(wanted)
+    if content is None:
+        raise RefusedError(f"no result {key!r} in {catalog.shown}; was its run pruned?")
+    return bytes(content)

@@ -1,0 +1,262 @@
+"""Runs: begin, drive, take over, end."""
+
+import base64
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, timedelta
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from haulage.catalog.columns import DatabaseNow
+from haulage.catalog.datasets import DatasetRow
+from haulage.catalog.drivers import Driver
+from haulage.catalog.driving import Run, RunState, guarded, must_hit, run_of
+from haulage.catalog.engine import Catalog
+from haulage.catalog.tables import AttemptTable, DatasetTable, RunTable, ShardTable
+from haulage.errors import RefusedError
+
+__all__ = [
+    "LEASE_S",
+    "Driver",
+    "Run",
+    "RunState",
+    "active",
+    "begin",
+    "by_flow_run",
+    "end",
+    "find",
+    "heartbeat",
+    "is_driven",
+    "recent",
+    "release_shards",
+    "take_over",
+]
+
+LEASE_S = 60
+
+
+def begin(
+    catalog: Catalog, row: DatasetRow, *, trigger: str, flow_run_id: str | None = None
+) -> Run:
+    """Start a run of the dataset, on top of its current manifest."""
+    current = select(DatasetTable.manifest_id).where(DatasetTable.id == row.id)
+    try:
+        with catalog.begin() as connection:
+            statement = insert(RunTable).values(
+                id=_new_id(connection),
+                dataset_id=row.id,
+                temp_token=secrets.token_hex(6),
+                trigger=trigger,
+                flow_run_id=flow_run_id,
+                base_manifest_id=current.scalar_subquery(),
+                policy=row.dataset.policy.model_dump(mode="json"),
+                **_driven_from_here(),
+            )
+            row_made = connection.execute(statement.returning(RunTable)).mappings()
+            return run_of(row_made.one())
+    except IntegrityError as err:
+        raise RefusedError(_already_active(catalog, row.id)) from err
+
+
+def active(catalog: Catalog, dataset_id: int) -> Run | None:
+    """Return the dataset's active run, driven or interrupted."""
+    is_active = RunTable.state == RunState.ACTIVE
+    return _first(catalog, RunTable.dataset_id == dataset_id, is_active)
+
+
+def find(catalog: Catalog, run_id: str) -> Run:
+    """Return the run with this id, or the only one whose id begins or ends so."""
+    if (run := _first(catalog, RunTable.id == run_id)) is not None:
+        return run
+    is_near = or_(
+        RunTable.id.startswith(run_id, autoescape=True),
+        RunTable.id.endswith(run_id, autoescape=True),
+    )
+    runs = _newest(catalog, 6, is_near) if run_id else []
+    if len(runs) == 1:
+        return runs[0]
+    if not runs:
+        raise RefusedError(f"no run {run_id!r} in {catalog.shown}; list them first")
+    ids = ", ".join(run.id for run in runs)
+    raise RefusedError(f"run {run_id!r} is not unique ({ids}); give more of its id")
+
+
+def recent(
+    catalog: Catalog, dataset_id: int | None = None, limit: int = 20
+) -> list[Run]:
+    """Return the newest runs, of one dataset or of all, newest first."""
+    if dataset_id is None:
+        return _newest(catalog, limit)
+    return _newest(catalog, limit, RunTable.dataset_id == dataset_id)
+
+
+def by_flow_run(catalog: Catalog, flow_run_id: str) -> Run | None:
+    """Return the newest run that this flow run began."""
+    return _first(catalog, RunTable.flow_run_id == flow_run_id)
+
+
+def is_driven(catalog: Catalog, run: Run) -> bool:
+    """Tell whether a live process drives the run: looked up by its number on this
+    host, believed for `LEASE_S` after its last heartbeat on another one.
+    """
+    wanted = select(RunTable, DatabaseNow().label("now")).where(RunTable.id == run.id)
+    with catalog.read() as connection:
+        row = connection.execute(wanted).mappings().one()
+    if row["state"] != RunState.ACTIVE:
+        return False
+    driver = run_of(row).driver
+    if driver.is_local():
+        return driver.is_alive()
+    age: timedelta = row["now"] - row["heartbeat_at"]
+    return age.total_seconds() < LEASE_S
+
+
+def take_over(catalog: Catalog, run: Run) -> Run:
+    """Drive `run` from here: the old driver's token is void, what it had running is
+    lost, and every shard that is not done is ready again.
+    """
+    statement = (
+        update(RunTable)
+        .where(
+            RunTable.id == run.id,
+            RunTable.token == run.token,
+            RunTable.state.in_([RunState.ACTIVE, RunState.FAILED, RunState.CANCELLED]),
+            _is_still_on_top(),
+        )
+        .values(ended_at=None, heartbeat_at=DatabaseNow(), **_driven_from_here())
+        .returning(RunTable)
+    )
+    try:
+        with catalog.begin() as connection:
+            row = connection.execute(statement).mappings().one_or_none()
+            if row is None:
+                raise RefusedError(_not_taken(run))
+            release_shards(connection, run.id, to="ready")
+            return run_of(row)
+    except IntegrityError as err:
+        raise RefusedError(_already_active(catalog, run.dataset_id)) from err
+
+
+def heartbeat(
+    catalog: Catalog, run: Run, counts: Mapping[str, int] | None = None
+) -> None:
+    """Say that the run is still driven, and how far it is."""
+    statement = guarded(run).values(heartbeat_at=DatabaseNow())
+    if counts is not None:
+        statement = statement.values(live_counts=dict(counts))
+    with catalog.begin() as connection:
+        must_hit(connection, statement, run)
+
+
+def end(
+    catalog: Catalog, run: Run, state: RunState, summary: Mapping[str, object]
+) -> None:
+    """Close the run."""
+    statement = guarded(run).values(
+        state=state,
+        summary=dict(summary),
+        ended_at=DatabaseNow(),
+        heartbeat_at=DatabaseNow(),
+    )
+    with catalog.begin() as connection:
+        must_hit(connection, statement, run)
+
+
+def release_shards(connection: Connection, run_id: str, *, to: str) -> int:
+    """Put the run's shards that are not done into the state `to`; their running
+    attempts are lost.
+    """
+    is_of_run = ShardTable.run_id == run_id
+    released = connection.execute(
+        update(ShardTable)
+        .where(is_of_run, ShardTable.state.in_(["ready", "running", "failed"]))
+        .values(state=to, token=None)
+    )
+    connection.execute(
+        update(AttemptTable)
+        .where(
+            AttemptTable.shard_id.in_(select(ShardTable.id).where(is_of_run)),
+            AttemptTable.state == "running",
+        )
+        .values(state="lost", ended_at=DatabaseNow(), error="the run left it behind")
+    )
+    return released.rowcount
+
+
+def _driven_from_here() -> dict[str, object]:
+    driver = Driver.here()
+    return {
+        "token": secrets.token_hex(16),
+        "state": RunState.ACTIVE,
+        "driver_host": driver.host,
+        "driver_pid": driver.pid,
+        "driver_pid_started": driver.pid_started,
+    }
+
+
+def _new_id(connection: Connection) -> str:
+    now = connection.execute(select(DatabaseNow())).scalar_one()
+    tail = base64.b32encode(secrets.token_bytes(5))[:6].decode().lower()
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%S}-{tail}"
+
+
+def _is_still_on_top() -> ColumnElement[bool]:
+    # A run that another one has overtaken would commit a manifest without its work.
+    current = (
+        select(DatasetTable.manifest_id)
+        .where(DatasetTable.id == RunTable.dataset_id)
+        .scalar_subquery()
+    )
+    return or_(
+        current.is_not_distinct_from(RunTable.base_manifest_id),
+        current == RunTable.manifest_id,
+    )
+
+
+def _first(catalog: Catalog, *conditions: ColumnElement[bool]) -> Run | None:
+    return next(iter(_newest(catalog, 1, *conditions)), None)
+
+
+def _newest(
+    catalog: Catalog, limit: int, *conditions: ColumnElement[bool]
+) -> list[Run]:
+    wanted = (
+        select(RunTable)
+        .where(*conditions)
+        .order_by(RunTable.started_at.desc(), RunTable.id.desc())
+        .limit(limit)
+    )
+    with catalog.read() as connection:
+        return [run_of(row) for row in connection.execute(wanted).mappings()]
+
+
+def _not_taken(run: Run) -> str:
+    return (
+        f"run {run.id} can not be taken over: it is done or superseded, another"
+        " process has just taken it, or a later run has committed since; look at its"
+        " state, or start a new run"
+    )
+
+
+def _already_active(catalog: Catalog, dataset_id: int) -> str:
+    run = active(catalog, dataset_id)
+    if run is None:
+        return "another run of this dataset was active a moment ago; try again"
+    if not is_driven(catalog, run):
+        return (
+            f"run {run.id} of this dataset was interrupted; resume it, or let a new"
+            " sync supersede it"
+        )
+    return (
+        f"run {run.id} of this dataset is active (process {run.driver.pid} on"
+        f" {run.driver.host}, since {run.started_at:%Y-%m-%d %H:%M:%S} UTC); wait for"
+        " it or cancel it"
+    )

@@ -1,0 +1,58 @@
+"""What was deleted, and who approved it."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from itertools import islice
+
+import xxhash
+from sqlalchemy import select
+
+from haulage.catalog.driving import Run, hold
+from haulage.catalog.engine import Catalog, insert_or_update
+from haulage.catalog.tables import TombstoneTable
+
+_BATCH_ROWS = 1000
+
+
+@dataclass(frozen=True)
+class Tombstone:
+    """An entry that is no longer at the target."""
+
+    path: bytes
+    kind: int
+    size: int
+
+
+def add(catalog: Catalog, run: Run, approved_by: str, rows: Iterable[Tombstone]) -> int:
+    """Record deletions, and return how many are new; a path counts once a run."""
+    added = 0
+    rest = iter(rows)
+    with catalog.begin() as connection:
+        hold(connection, run)
+        statement = insert_or_update(connection, TombstoneTable)
+        statement = statement.on_conflict_do_nothing()
+        while batch := list(islice(rest, _BATCH_ROWS)):
+            values = [_values(run, approved_by, tombstone) for tombstone in batch]
+            result = connection.execute(
+                statement.values(values).returning(TombstoneTable.path_hash)
+            )
+            added += len(result.all())
+    return added
+
+
+def of_run(catalog: Catalog, run_id: str) -> list[Tombstone]:
+    """Return what the run deleted, in canonical order."""
+    table = TombstoneTable
+    wanted = select(table.path, table.kind, table.size).where(table.run_id == run_id)
+    with catalog.read() as connection:
+        rows = connection.execute(wanted.order_by(table.path)).mappings()
+        return [Tombstone(**row) for row in rows]
+
+
+def _values(run: Run, approved_by: str, tombstone: Tombstone) -> dict[str, object]:
+    return {
+        **asdict(tombstone),
+        "run_id": run.id,
+        "path_hash": xxhash.xxh3_128_digest(tombstone.path),
+        "approved_by": approved_by,
+    }

@@ -1,0 +1,92 @@
+"""Sort every error by what the caller may do about it.
+
+HaulageError
+├── RefusedError      the request was wrong; nothing was touched (exit 2)
+├── TransientError    try again later, with backoff
+│   ├── UnstableError     the source moved under the copy
+│   └── MismatchError     what was written reads back differently
+├── PermanentError    this entry fails with its reason, the run goes on
+│   ├── VanishedError     the source is gone since it was listed
+│   └── BlockedError      a directory with content stands in the way
+├── FatalError        the run stops: credentials, full target, lost mount
+│   └── LostRunError  somebody else holds the run now; this process must stop
+└── CancelledError    a person or a signal asked to stop; resume goes on
+
+Messages name the path, the numbers and the next step.
+"""
+
+import errno
+
+
+class HaulageError(Exception):
+    """An error that Haulage explains to a person."""
+
+
+class RefusedError(HaulageError):
+    """The request can not be carried out as given; nothing was changed."""
+
+
+class TransientError(HaulageError):
+    """The same call may succeed later."""
+
+
+class UnstableError(TransientError):
+    """The source moved while it was read, so that no version of it was copied."""
+
+
+class MismatchError(TransientError):
+    """The target reads back as other bytes or attributes than were sent."""
+
+
+class PermanentError(HaulageError):
+    """This entry can not be done; the others can."""
+
+
+class VanishedError(PermanentError):
+    """The source's entry is gone since it was listed."""
+
+
+class BlockedError(PermanentError):
+    """A directory that has content stands at the target's name."""
+
+
+class FatalError(HaulageError):
+    """Going on would only fail for every entry."""
+
+
+class LostRunError(FatalError):
+    """Another process took this run over, so nothing more may be written for it."""
+
+
+class CancelledError(HaulageError):
+    """The run was asked to stop; what is done stays done."""
+
+
+FATAL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENODEV})
+TRANSIENT_ERRNOS = frozenset(
+    {
+        errno.EAGAIN,
+        errno.EBUSY,
+        errno.EINTR,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+    }
+)
+
+
+def shown_path(path: str) -> str:
+    """Return a path of the user's as text that is safe to print."""
+    return path if path.isprintable() else ascii(path)
+
+
+def sort_os_error(err: OSError, what: str) -> HaulageError:
+    """Return `err` as the one of the three kinds that its errno stands for."""
+    text = f"{what}: {err.strerror or err} (errno {err.errno})"
+    if err.errno in FATAL_ERRNOS:
+        return FatalError(text)
+    if err.errno in TRANSIENT_ERRNOS:
+        return TransientError(text)
+    return PermanentError(text)

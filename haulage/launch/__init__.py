@@ -1,0 +1,1 @@
+"""Starts the processes that list and move, and watches them."""

@@ -1,0 +1,156 @@
+"""Local lister processes, and the rope of spans that they make of a tree."""
+
+import heapq
+import json
+import mmap
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import pyarrow as pa
+
+from haulage.errors import FatalError
+from haulage.spool import HUNGER_BYTES, HUNGER_FILE, from_text, read_page, to_text
+from haulage.storage.walk import Span, Unreadable
+
+_ROOT_SPAN = 0
+
+
+class Listers:
+    """A pool of listers that together list one tree; use as a context manager."""
+
+    def __init__(
+        self, root: str, selection: dict[str, object], *, count: int, spool: Path
+    ) -> None:
+        """Say what to list; `spool` is an empty directory of this listing's own."""
+        self._setup = {"root": root, "selection": selection, "spool": str(spool)}
+        self._count = count
+        self._spool = spool
+        self._changed = threading.Condition()
+        self._events: dict[int, deque[dict[str, object]]] = {}
+        self._span_of: dict[str, int] = {}
+        self._waiting: list[tuple[str, int, str | None]] = []
+        self._idle: list[subprocess.Popen[bytes]] = []
+        self._working: dict[int, int] = {}
+        self._lost: str | None = None
+
+    def __enter__(self) -> Self:
+        self._spool.mkdir(parents=True, exist_ok=True)
+        (self._spool / HUNGER_FILE).write_bytes(bytes(HUNGER_BYTES))
+        with (self._spool / HUNGER_FILE).open("r+b") as shared:
+            self._hunger = mmap.mmap(shared.fileno(), HUNGER_BYTES)
+        self._processes = [self._start() for _ in range(self._count)]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in self._processes:
+            assert process.stdin
+            process.stdin.close()
+            if error is not None:
+                process.kill()
+            process.wait()
+        for reader in self._readers:
+            reader.join()
+        self._hunger.close()
+
+    _readers: list[threading.Thread]
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "haulage.lister"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+        _send(process, self._setup)
+        self._idle.append(process)
+        reader = threading.Thread(target=self._read, args=(process,), daemon=True)
+        self._readers = [*getattr(self, "_readers", []), reader]
+        reader.start()
+        return process
+
+    def pieces(self, after: bytes | None = None) -> Iterator[pa.Table | Unreadable]:
+        """Yield the whole tree's pages behind `after` in canonical order; once."""
+        with self._changed:
+            self._add(to_text(b""), None if after is None else to_text(after))
+        rope = [_ROOT_SPAN]
+        while rope:
+            event = self._next(rope[-1])
+            if "page" in event:
+                yield read_page(self._spool / str(event["page"]))
+            elif "given" in event:
+                rope.append(self._span_of[str(event["given"])])
+            elif "unreadable" in event:
+                yield Unreadable(from_text(str(event["unreadable"])), int(str(event["errno"])))
+            else:
+                del self._events[rope.pop()]
+
+    def _next(self, span: int) -> dict[str, object]:
+        with self._changed:
+            while not self._events[span]:
+                if self._lost:
+                    raise FatalError(self._lost)
+                self._changed.wait()
+            return self._events[span].popleft()
+
+    def _add(self, path: str, after: str | None) -> None:
+        """Queue a span; the one that comes first in the order is listed first."""
+        number = len(self._span_of)
+        self._span_of[path] = number
+        self._events[number] = deque()
+        heapq.heappush(self._waiting, (path, number, after))
+        self._assign()
+
+    def _assign(self) -> None:
+        while self._idle and self._waiting:
+            path, number, after = heapq.heappop(self._waiting)
+            process = self._idle.pop()
+            self._working[process.pid] = number
+            _send(process, {"span": number, "path": path, "after": after})
+        self._hunger[0] = 1 if self._idle else 0
+
+    def _read(self, process: subprocess.Popen[bytes]) -> None:
+        """Take up one lister's lines until it ends."""
+        assert process.stdout
+        for line in process.stdout:
+            with self._changed:
+                self._take(process, json.loads(line))
+        with self._changed:
+            if process.pid in self._working:
+                self._lost = (
+                    f"lister {process.pid} ended with exit code {process.wait()} in the "
+                    f"middle of its work; see its messages above, then resume the run"
+                )
+            self._changed.notify_all()
+
+    def _take(self, process: subprocess.Popen[bytes], event: dict[str, object]) -> None:
+        if "offer" in event:
+            self._add(str(event["offer"]), None)
+            return
+        self._events[int(str(event["span"]))].append(event)
+        if "end" in event:
+            del self._working[process.pid]
+            self._idle.append(process)
+            self._assign()
+        self._changed.notify_all()
+
+
+def _send(process: subprocess.Popen[bytes], order: dict[str, object]) -> None:
+    pipe: IO[bytes] | None = process.stdin
+    assert pipe
+    try:
+        pipe.write(json.dumps(order).encode() + b"\n")
+        pipe.flush()
+    except BrokenPipeError:
+        return  # its reader tells how it ended

@@ -1,0 +1,157 @@
+"""Movers as processes of this machine, kept for one shard after the other."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from haulage.launch.base import STOP, Answer
+from haulage.shardfile import Order
+
+_STOP_WAIT_S = 5.0
+_LOG_TAIL_BYTES = 500
+
+
+class LocalPool:
+    """A launcher over `movers` processes, each fed by a thread of its own."""
+
+    def __init__(self, movers: int, logs: Path) -> None:
+        """Start the movers at once, so that they are ready for the first shard."""
+        self._changed = threading.Condition()
+        self._waiting: deque[tuple[str, Order]] = deque()
+        self._answers: dict[str, deque[Answer]] = {}
+        self._closed = False
+        logs.mkdir(parents=True, exist_ok=True)
+        self._feeders = [_Feeder(self, logs / f"mover-{n}.log") for n in range(movers)]
+
+    @property
+    def where(self) -> str:
+        """See Launcher."""
+        return f"local movers of process {os.getpid()}"
+
+    def start_or_attach(self, name: str, orders: Sequence[Order]) -> None:
+        """See Launcher."""
+        with self._changed:
+            self._answers.setdefault(name, deque())
+            self._waiting.extend((name, order) for order in orders)
+            self._changed.notify_all()
+
+    def poll(self, name: str, timeout_s: float) -> list[Answer]:
+        """See Launcher."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._answers[name], timeout_s)
+            answers = list(self._answers[name])
+            self._answers[name].clear()
+            return answers
+
+    def cancel(self, name: str) -> None:
+        """See Launcher."""
+        with self._changed:
+            dropped = [order for job, order in self._waiting if job == name]
+            self._waiting = deque(pair for pair in self._waiting if pair[0] != name)
+            for order in dropped:
+                self._answers[name].append(Answer(order.token, cancelled=True))
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """See Launcher."""
+        with self._changed:
+            self._closed = True
+            self._waiting.clear()
+            self._changed.notify_all()
+        for feeder in self._feeders:
+            feeder.end()
+
+    def _take(self) -> tuple[str, Order] | None:
+        """Return the next order, or None when there will be none any more."""
+        with self._changed:
+            while not self._waiting and not self._closed and not STOP.is_set():
+                self._changed.wait(0.5)
+            if self._closed or STOP.is_set():
+                return None
+            return self._waiting.popleft()
+
+    def _answer(self, name: str, answer: Answer) -> None:
+        with self._changed:
+            self._answers[name].append(answer)
+            self._changed.notify_all()
+
+
+class _Feeder:
+    """One mover process and the thread that gives it orders."""
+
+    def __init__(self, pool: LocalPool, log: Path) -> None:
+        self._pool = pool
+        self._log = log
+        self._process = self._start()
+        self._thread = threading.Thread(target=self._feed, daemon=True)
+        self._thread.start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "haulage.mover"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                process_group=0,  # a Ctrl-C is for the driver, which then tells us
+            )
+
+    def _feed(self) -> None:
+        while pair := self._pool._take():
+            name, order = pair
+            self._pool._answer(name, self._carry_out(order))
+
+    def _carry_out(self, order: Order) -> Answer:
+        if self._process.poll() is not None:
+            self._process = self._start()
+        sent, got = _pipes(self._process)
+        try:
+            sent.write(order.to_line())
+            sent.flush()
+        except BrokenPipeError:
+            return self._lost(order)
+        line = got.readline()
+        return _parse(order, line) if line else self._lost(order)
+
+    def _lost(self, order: Order) -> Answer:
+        code = self._process.wait()
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        with self._log.open("rb") as log:
+            log.seek(max(0, self._log.stat().st_size - _LOG_TAIL_BYTES))
+            tail = log.read().decode(errors="replace").strip()
+        return Answer(order.token, lost=f"mover {self._process.pid}: {how}. {tail}".strip())
+
+    def end(self) -> None:
+        """Tell the mover to stop, then see to it; its order under way is answered."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            _pipes(self._process)[0].close()
+        try:
+            self._process.wait(_STOP_WAIT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._thread.join()
+
+
+def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    assert process.stdin
+    assert process.stdout
+    return process.stdin, process.stdout
+
+
+def _parse(order: Order, line: bytes) -> Answer:
+    fields = json.loads(line)
+    return Answer(
+        order.token,
+        tally=fields.get("tally"),
+        fatal=fields.get("fatal"),
+        cancelled="cancelled" in fields,
+    )

@@ -1,0 +1,87 @@
+"""A lister process: lists the spans that it is ordered to, and writes pages to a spool.
+
+Its first line of standard input tells what to list and where the spool is; each further
+line orders one span. It answers in lines of JSON, in order; a page is a file of the
+spool, named in its line. It ends when its input does.
+"""
+
+import json
+import mmap
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from haulage.ops.listing import Selection, listing
+from haulage.spool import HUNGER_BYTES, HUNGER_FILE, from_text, to_text, write_page
+from haulage.storage.descent import Descent
+from haulage.storage.walk import Given, Page, Piece, Span
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What a lister works with from its first order to its last."""
+
+    descent: Descent
+    selection: Selection
+    spool: Path
+    hunger: mmap.mmap
+    out: BinaryIO
+
+    def tell(self, **line: object) -> None:
+        self.out.write(json.dumps(line).encode() + b"\n")
+        self.out.flush()
+
+    def is_somebody_hungry(self) -> bool:
+        return self.hunger[0] != 0
+
+
+def main() -> int:
+    """Serve orders until standard input ends."""
+    orders = sys.stdin.buffer
+    desk = _desk(json.loads(orders.readline()))
+    for line in orders:
+        order = json.loads(line)
+        after = order["after"]
+        span = Span(from_text(order["path"]), None if after is None else from_text(after))
+        _list(desk, order["span"], span)
+    return 0
+
+
+def _desk(setup: dict[str, object]) -> _Desk:
+    spool = Path(str(setup["spool"]))
+    with (spool / HUNGER_FILE).open("r+b") as shared:
+        hunger = mmap.mmap(shared.fileno(), HUNGER_BYTES)
+    selection = setup["selection"]
+    assert isinstance(selection, dict)
+    return _Desk(
+        Descent(str(setup["root"])), Selection(**selection), spool, hunger, sys.stdout.buffer
+    )
+
+
+def _list(desk: _Desk, number: int, span: Span) -> None:
+    """List one span and tell of each piece; an OSError ends the span, told as unreadable."""
+
+    def offer(path: bytes) -> None:
+        desk.hunger[0] = 0
+        desk.tell(span=number, offer=to_text(path))
+
+    pieces = listing(desk.descent, span, desk.selection, desk.is_somebody_hungry, offer)
+    for count, piece in enumerate(pieces):
+        _tell_piece(desk, number, count, piece)
+    desk.tell(span=number, end=True)
+
+
+def _tell_piece(desk: _Desk, number: int, count: int, piece: Piece) -> None:
+    if isinstance(piece, Page):
+        name = f"{number}-{count}.arrow"
+        write_page(desk.spool / name, piece.entries)
+        desk.tell(span=number, page=name)
+    elif isinstance(piece, Given):
+        desk.tell(span=number, given=to_text(piece.path))
+    else:
+        desk.tell(span=number, unreadable=to_text(piece.path), errno=piece.errno)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,217 @@
+"""The values that everything speaks in, and their Arrow columns.
+
+Paths are bytes, relative to a store's root; a directory's path ends in `/`, the root's
+is empty, and everything is kept in plain byte order of these paths. Times are seconds
+and nanoseconds apart, because a 64-bit count of nanoseconds ends in 2262.
+"""
+
+from enum import IntEnum, StrEnum
+from typing import NamedTuple
+
+import pyarrow as pa
+
+
+class Kind(IntEnum):
+    """What an entry is."""
+
+    FILE = 1
+    DIR = 2
+    SYMLINK = 3
+    FIFO = 4
+    SOCKET = 5
+    CHAR = 6
+    BLOCK = 7
+
+
+class Verb(IntEnum):
+    """What a mover does for one row of a shard."""
+
+    COPY = 1  # content and attributes, through a temporary name
+    CHECK = 2  # copy only if the content differs from the known checksum
+    META = 3  # attributes only
+    LINK = 4  # make or replace a symbolic link
+    MKDIR = 5  # make sure that the directory is there, open for its owner
+    PART = 6  # one byte range of a split file, into the file's shared temporary
+    PUBLISH = 7  # give a completed split file its attributes and its final name
+    VERIFY = 8  # re-read the target
+    DELETE = 9  # remove what the manifest says that we made
+    DIR = 10  # final attributes of a directory
+    SWEEP = 11  # remove the temporary of a split file that was never published
+
+
+class Status(IntEnum):
+    """What became of one row."""
+
+    COPIED = 1
+    MADE = 2
+    UPDATED = 3
+    UNCHANGED = 4
+    VERIFIED = 5
+    DELETED = 6
+    ABSENT = 7  # to be deleted, but already gone
+    KEPT = 8  # to be deleted, but a guard said no
+    FAILED = 9
+    UNSTABLE = 10  # the source moved under the copy
+    VANISHED = 11  # the source was gone when its turn came
+    BLOCKED = 12  # a directory with content stands at the target's name
+    PART = 13  # a byte range arrived; the file is not published yet
+    MISMATCH = 14  # verification read other bytes or attributes than were sent
+
+
+class Verified(IntEnum):
+    """How far the target's entry was proven."""
+
+    NONE = 0
+    METADATA = 1
+    CHECKSUM = 2
+
+
+class Pass(StrEnum):
+    """A sweep with one purpose."""
+
+    COPY = "copy"
+    PUBLISH = "publish"
+    VERIFY = "verify"
+    DELETE = "delete"
+    DIRS = "dirs"
+
+
+class Entry(NamedTuple):
+    """One listed path. A named tuple, because millions are made and unpacked."""
+
+    path: bytes
+    kind: int
+    mode: int  # permission bits, set-id and sticky included
+    uid: int
+    gid: int
+    size: int
+    mtime_s: int
+    mtime_ns: int
+    ctime_s: int
+    ctime_ns: int
+    dev: int
+    ino: int
+    nlink: int
+    target: bytes | None  # of a symbolic link
+
+
+ENTRY = pa.schema(
+    [
+        pa.field("path", pa.binary(), nullable=False),
+        pa.field("kind", pa.uint8(), nullable=False),
+        pa.field("mode", pa.uint16(), nullable=False),
+        pa.field("uid", pa.uint32(), nullable=False),
+        pa.field("gid", pa.uint32(), nullable=False),
+        pa.field("size", pa.int64(), nullable=False),
+        pa.field("mtime_s", pa.int64(), nullable=False),
+        pa.field("mtime_ns", pa.uint32(), nullable=False),
+        pa.field("ctime_s", pa.int64(), nullable=False),
+        pa.field("ctime_ns", pa.uint32(), nullable=False),
+        pa.field("dev", pa.uint64(), nullable=False),
+        pa.field("ino", pa.uint64(), nullable=False),
+        pa.field("nlink", pa.uint32(), nullable=False),
+        pa.field("target", pa.binary()),
+    ]
+)
+
+_PROOF = [
+    pa.field("checksum", pa.binary(16)),  # xxh3-128 of the content
+    pa.field("verified", pa.uint8(), nullable=False),
+    pa.field("racy", pa.bool_(), nullable=False),
+]
+
+# What a manifest page holds: the source's entry as it was when the target's was made.
+MANIFEST = pa.schema([*ENTRY, *_PROOF])
+
+# What a mover is given. `was_mtime_*` is what the target is believed to carry now;
+# `offset` and `length` bound a part.
+ACTION = pa.schema(
+    [
+        pa.field("verb", pa.uint8(), nullable=False),
+        *MANIFEST,
+        pa.field("was_mtime_s", pa.int64(), nullable=False),
+        pa.field("was_mtime_ns", pa.uint32(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("length", pa.int64(), nullable=False),
+    ]
+)
+
+# What a mover gives back, one row for each of its actions, in the same order.
+OUTCOME = pa.schema(
+    [
+        pa.field("verb", pa.uint8(), nullable=False),
+        pa.field("status", pa.uint8(), nullable=False),
+        *MANIFEST,
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("length", pa.int64(), nullable=False),
+        pa.field("moved", pa.int64(), nullable=False),  # bytes
+        pa.field("errno", pa.int32(), nullable=False),
+        pa.field("reason", pa.string()),
+    ]
+)
+
+
+class Action(NamedTuple):
+    """One row of a shard: a verb, the source's entry, and what is known of the target."""
+
+    verb: int
+    path: bytes
+    kind: int
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime_s: int
+    mtime_ns: int
+    ctime_s: int
+    ctime_ns: int
+    dev: int
+    ino: int
+    nlink: int
+    target: bytes | None
+    checksum: bytes | None
+    verified: int
+    racy: bool
+    was_mtime_s: int
+    was_mtime_ns: int
+    offset: int
+    length: int
+
+
+class Outcome(NamedTuple):
+    """What became of one action; `entry` is set only where the source was not as listed."""
+
+    status: Status
+    checksum: bytes | None = None
+    verified: Verified = Verified.NONE
+    racy: bool = False
+    moved: int = 0
+    errno: int = 0
+    reason: str | None = None
+    entry: Entry | None = None
+
+
+def parent_of(path: bytes) -> bytes:
+    """Return the directory that holds `path`: `b"a/b/"` for `b"a/b/c"` and `b"a/b/c/"`."""
+    return path[: path.rfind(b"/", 0, len(path) - 1) + 1]
+
+
+def name_of(path: bytes) -> bytes:
+    """Return the last component of `path`, without a directory's trailing slash."""
+    return path.rstrip(b"/").rpartition(b"/")[2]
+
+
+def shown(path: bytes) -> str:
+    """Return `path` as printable text that names it exactly: control bytes, bytes that are
+    not UTF-8 and the backslash itself appear as `\\xNN` or `\\\\`."""
+    text = path.decode("utf-8", "surrogateescape")
+    return "".join(map(_shown_char, text)) or "."
+
+
+def _shown_char(char: str) -> str:
+    if char == "\\":
+        return "\\\\"
+    if char.isprintable():
+        return char
+    raw = char.encode("utf-8", "surrogateescape")
+    return "".join(f"\\x{byte:02x}" for byte in raw)

@@ -1,0 +1,205 @@
+"""A mover: takes shard files, does their actions, and writes what became of each.
+
+What local workers, pods and cluster jobs execute. It needs the source, the target and
+the workspace, and no database. Orders are lines of JSON on standard input; a line on
+standard output answers each. It stops, removing its temporary, when it is told to
+(SIGTERM) or when its input ends, because then nobody waits for it any more.
+"""
+
+import json
+import mmap
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from pathlib import Path
+from queue import SimpleQueue
+
+import pyarrow as pa
+
+from haulage.errors import (
+    BlockedError,
+    CancelledError,
+    FatalError,
+    HaulageError,
+    MismatchError,
+    UnstableError,
+    VanishedError,
+    sort_os_error,
+)
+from haulage.model import Action, Outcome, Status, Verb
+from haulage.ops.delete import check_source_has_entries, delete
+from haulage.ops.dirs import finish_dir
+from haulage.ops.split import discard, part, publish
+from haulage.ops.sweep import sweep
+from haulage.ops.transfer import check, copy, link, meta, mkdir
+from haulage.ops.verify import verify
+from haulage.ops.work import Work
+from haulage.shardfile import PROGRESS, Job, Order, read_shard, write_outcomes
+from haulage.storage.descent import Descent
+
+_STATUS_OF = (
+    (UnstableError, Status.UNSTABLE),
+    (MismatchError, Status.MISMATCH),
+    (VanishedError, Status.VANISHED),
+    (BlockedError, Status.BLOCKED),
+)
+
+
+def run_shard(order: Order, cancelled: Callable[[], bool]) -> dict[str, int]:
+    """Do one shard and return its tally; FatalError or CancelledError end it unfinished."""
+    actions, job = read_shard(order.shard)
+    rows = [Action(*row) for row in zip(*map(_plain, actions.columns), strict=True)]
+    work = _work(job, order.token, cancelled)
+    try:
+        for token in order.dead_tokens:
+            sweep(work, rows, token)
+        if order.only_sweep:
+            return {}
+        if any(row.verb == Verb.DELETE for row in rows) and not job.allow_empty_source:
+            check_source_has_entries(work)
+        outcomes = list(_outcomes(work, job, rows, order.progress))
+    finally:
+        work.source.close()
+        work.target.close()
+    return write_outcomes(order.outcome, actions, outcomes)
+
+
+def _plain(column: pa.ChunkedArray) -> list[object]:
+    values: list[object] = column.to_pylist()
+    return values
+
+
+def _work(job: Job, token: str, cancelled: Callable[[], bool]) -> Work:
+    return Work(
+        source=_open_root(job.source),
+        target=_open_root(job.target),
+        token=token,
+        temp_token=job.temp_token,
+        hashing=job.hashing,
+        fsync=job.fsync,
+        cancelled=cancelled,
+    )
+
+
+def _open_root(root: str) -> Descent:
+    try:
+        return Descent(root)
+    except OSError as err:
+        raise FatalError(f"{root}: {err.strerror}; is it mounted here?") from err
+
+
+def _outcomes(
+    work: Work, job: Job, rows: list[Action], progress: Path
+) -> Iterator[Outcome]:
+    """Yield one outcome for each action, in order, telling how far the shard is."""
+    with _progress_map(progress) as shared:
+        numbered = enumerate(rows)
+        for _, group in groupby(numbered, key=_together):
+            actions = list(group)
+            work.check_cancelled()
+            done = _perform(work, job, actions)
+            yield from [Outcome(Status.PART)] * (len(actions) - 1)
+            yield done
+            PROGRESS.pack_into(shared, 0, actions[-1][0] + 1, work.moved)
+
+
+def _together(numbered: tuple[int, Action]) -> object:
+    """Keep the parts of one file to be published together, and all else apart."""
+    row, action = numbered
+    return action.path if action.verb == Verb.PUBLISH else row
+
+
+def _progress_map(file: Path) -> mmap.mmap:
+    file.write_bytes(bytes(PROGRESS.size))
+    with file.open("r+b") as shared:
+        return mmap.mmap(shared.fileno(), PROGRESS.size)
+
+
+def _perform(work: Work, job: Job, actions: list[tuple[int, Action]]) -> Outcome:
+    """Do one action; what only this entry suffers from becomes its outcome."""
+    row, action = actions[0]
+    try:
+        if action.verb == Verb.PUBLISH:
+            return publish(work, [action for _, action in actions])
+        return _do(work, job, action, row)
+    except (CancelledError, FatalError):
+        raise
+    except HaulageError as err:
+        return _failure(err, 0)
+    except OSError as err:
+        sorted_error = sort_os_error(err, f"{Verb(action.verb).name} {action.path!r}")
+        if isinstance(sorted_error, FatalError):
+            raise sorted_error from err
+        return _failure(sorted_error, err.errno or 0)
+
+
+def _do(work: Work, job: Job, action: Action, row: int) -> Outcome:
+    simple = _BY_VERB.get(action.verb)
+    if simple:
+        return simple(work, action, row)
+    if action.verb == Verb.VERIFY:
+        return verify(work, action, content=job.verify_content)
+    if action.verb == Verb.DELETE:
+        return delete(work, action)
+    if action.verb == Verb.DIR:
+        return finish_dir(work, action)
+    if action.verb == Verb.SWEEP:
+        return discard(work, action)
+    raise FatalError(f"verb {action.verb} is not known to this mover; update it")
+
+
+_BY_VERB: dict[int, Callable[[Work, Action, int], Outcome]] = {
+    Verb.COPY: copy,
+    Verb.CHECK: check,
+    Verb.META: meta,
+    Verb.LINK: link,
+    Verb.MKDIR: mkdir,
+    Verb.PART: part,
+}
+
+
+def _failure(err: HaulageError, number: int) -> Outcome:
+    for kind, status in _STATUS_OF:
+        if isinstance(err, kind):
+            return Outcome(status, errno=number, reason=str(err))
+    return Outcome(Status.FAILED, errno=number, reason=str(err))
+
+
+def main() -> int:
+    """Serve orders until standard input ends or a signal says stop."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher decides, then tells us
+    orders: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_receive, args=(orders, stop), daemon=True).start()
+    while line := orders.get():
+        answer = _serve(Order.from_line(line), stop.is_set)
+        try:
+            os.write(1, json.dumps(answer).encode() + b"\n")
+        except BrokenPipeError:
+            return 1  # whoever ordered this is gone
+    return 0
+
+
+def _receive(orders: "SimpleQueue[bytes]", stop: threading.Event) -> None:
+    """Queue orders; the end of the input stops the work under way as well."""
+    for line in sys.stdin.buffer:
+        orders.put(line)
+    stop.set()
+    orders.put(b"")
+
+
+def _serve(order: Order, cancelled: Callable[[], bool]) -> dict[str, object]:
+    try:
+        return {"token": order.token, "tally": run_shard(order, cancelled)}
+    except CancelledError as err:
+        return {"token": order.token, "cancelled": str(err)}
+    except FatalError as err:
+        return {"token": order.token, "fatal": str(err)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""Merges a listing with what is known of the target; both are in canonical order."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntFlag
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from haulage.model import ENTRY, MANIFEST, Kind
+from haulage.storage.walk import Unreadable
+
+
+class Aspect(IntFlag):
+    """In what a listed entry differs from the known one."""
+
+    NOTHING = 0
+    KIND = 1
+    SIZE = 2
+    TIME = 4
+    INODE = 8
+    CTIME = 16
+    ACCESS = 32  # mode, owner, group
+    TARGET = 64  # of a symbolic link
+    RACY = 128  # was too young when it was recorded
+    UNPROVEN = 256  # is verified less than the policy wants
+    ADOPTED = 512  # was found in the target, not recorded by a run
+    ASKED = 1024  # the policy wants every file looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One page of the listing against what is known; row i of `was` belongs to
+    row i of `changed` and to `aspects[i]`."""
+
+    last: bytes
+    listed: int
+    new: pa.Table  # ENTRY
+    changed: pa.Table  # ENTRY
+    was: pa.Table  # MANIFEST
+    aspects: np.ndarray  # uint16
+    gone: pa.Table  # MANIFEST
+    unreadable: tuple[Unreadable, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """What a listing is compared with.
+
+    `adopted` tells that `known` is a listing of the target, whose ctime and inode say
+    nothing of the source. `covers` tells of gone rows whether the filters still show them.
+    """
+
+    known: Iterable[pa.Table]
+    covers: Callable[[pa.Table], np.ndarray]
+    proof: int = 0
+    adopted: bool = False
+    always: bool = False
+
+
+class _Known:
+    """The known entries, taken up in windows that end with a given path."""
+
+    def __init__(self, tables: Iterable[pa.Table]) -> None:
+        self._tables = iter(tables)
+        self._head = MANIFEST.empty_table()
+
+    def take_until(self, last: bytes) -> pa.Table:
+        """Return the entries up to and with `last`."""
+        taken = []
+        while True:
+            paths = self._head["path"]
+            if self._head.num_rows and paths[-1].as_py() > last:
+                cut = bisect_right(paths, last, key=lambda path: path.as_py())
+                taken.append(self._head.slice(0, cut))
+                self._head = self._head.slice(cut)
+                break
+            taken.append(self._head)
+            head = next(self._tables, None)
+            if head is None:
+                self._head = MANIFEST.empty_table()
+                break
+            self._head = head
+        return pa.concat_tables(taken).combine_chunks()
+
+    def rest(self) -> Iterator[pa.Table]:
+        """Yield what was not taken."""
+        yield self._head
+        yield from self._tables
+
+
+def compare(
+    pieces: Iterable[pa.Table | Unreadable], against: Against
+) -> Iterator[Difference]:
+    """Yield the difference page by page, at last what is known behind the listing's end."""
+    known = _Known(against.known)
+    unreadable: list[Unreadable] = []
+    told = 0
+    for piece in pieces:
+        if isinstance(piece, Unreadable):
+            unreadable.append(piece)
+        elif piece.num_rows:
+            window = known.take_until(piece["path"][-1].as_py())
+            yield _page(piece, window, against, unreadable, told)
+            told = len(unreadable)
+    for window in known.rest():
+        yield _page(ENTRY.empty_table(), window, against, unreadable, told)
+        told = len(unreadable)
+
+
+def _page(
+    listed: pa.Table,
+    window: pa.Table,
+    against: Against,
+    unreadable: list[Unreadable],
+    told: int,
+) -> Difference:
+    was_row, gone = _match(listed["path"], window["path"])
+    known = np.flatnonzero(was_row >= 0)
+    now = listed if len(known) == listed.num_rows else listed.take(known)
+    was = window
+    if len(known) != window.num_rows or (was_row[known] != np.arange(len(known))).any():
+        was = window.take(was_row[known])
+    aspects = _aspects(now, was, against)
+    changed = np.flatnonzero(aspects)
+    return Difference(
+        last=(listed if listed.num_rows else window)["path"][-1].as_py()
+        if listed.num_rows or window.num_rows
+        else b"",
+        listed=listed.num_rows,
+        new=listed.take(np.flatnonzero(was_row < 0)),
+        changed=now.take(changed),
+        was=was.take(changed),
+        aspects=aspects[changed],
+        gone=_really_gone(window.take(gone), against, unreadable),
+        unreadable=tuple(unreadable[told:]),
+    )
+
+
+def _match(
+    listed: pa.ChunkedArray, window: pa.ChunkedArray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each listed path its row in the window or -1, and the rows not listed."""
+    if listed.equals(window):
+        return np.arange(len(listed)), np.empty(0, np.int64)
+    if not len(window):
+        return np.full(len(listed), -1), np.empty(0, np.int64)
+    found = pc.index_in(listed, value_set=window.combine_chunks())
+    rows = pc.fill_null(found, -1).to_numpy().astype(np.int64)
+    missed = np.ones(len(window), np.bool_)
+    missed[rows[rows >= 0]] = False
+    return rows, np.flatnonzero(missed)
+
+
+def _aspects(now: pa.Table, was: pa.Table, against: Against) -> np.ndarray:
+    """Return, row by row, in what `now` differs from `was`."""
+
+    def differ(*names: str) -> np.ndarray:
+        return np.logical_or.reduce(
+            [now[name].to_numpy() != was[name].to_numpy() for name in names]
+        )
+
+    kind = now["kind"].to_numpy()
+    is_file, is_link = kind == Kind.FILE, kind == Kind.SYMLINK
+    access = (differ("mode") & ~is_link) | differ("uid", "gid")
+    found = [
+        (Aspect.KIND, differ("kind")),
+        (Aspect.SIZE, differ("size") & is_file),
+        (Aspect.TIME, differ("mtime_s", "mtime_ns")),
+        (Aspect.ACCESS, access),
+        (Aspect.RACY, was["racy"].to_numpy() & is_file),
+        (Aspect.UNPROVEN, (was["verified"].to_numpy() < against.proof) & is_file),
+    ]
+    if is_link.any():
+        found.append((Aspect.TARGET, _targets_differ(now["target"], was["target"])))
+    if against.always:
+        found.append((Aspect.ASKED, is_file))
+    if against.adopted:
+        found.append((Aspect.ADOPTED, np.ones(len(kind), np.bool_)))
+    else:
+        found.append((Aspect.INODE, differ("ino") & is_file))
+        found.append((Aspect.CTIME, differ("ctime_s", "ctime_ns") & is_file))
+    aspects = np.zeros(len(kind), np.uint16)
+    for aspect, mask in found:
+        aspects[mask] |= np.uint16(aspect)
+    return aspects
+
+
+def _targets_differ(now: pa.ChunkedArray, was: pa.ChunkedArray) -> np.ndarray:
+    differ = pc.not_equal(pc.fill_null(now, b""), pc.fill_null(was, b""))
+    return differ.to_numpy().astype(np.bool_)
+
+
+def _really_gone(
+    missing: pa.Table, against: Against, unreadable: list[Unreadable]
+) -> pa.Table:
+    """Leave out what only looks gone: not covered by the filters, or not readable."""
+    if not missing.num_rows or against.adopted:
+        return missing.slice(0, 0)
+    gone = against.covers(missing)
+    for lost in unreadable:
+        below = lost.path if lost.path.endswith(b"/") else lost.path + b"/"
+        gone &= ~pc.starts_with(missing["path"], below).to_numpy()
+        gone &= pc.not_equal(missing["path"], lost.path).to_numpy()
+    return missing.filter(pa.array(gone))

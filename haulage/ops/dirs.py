@@ -1,0 +1,25 @@
+"""Gives a directory its final attributes, after all that happened below it."""
+
+import os
+
+from haulage.errors import VanishedError
+from haulage.model import Action, Outcome, Status, Verified
+from haulage.ops.work import Work
+from haulage.storage.posix import attributes_of, entry_of, set_attributes
+
+
+def finish_dir(work: Work, action: Action) -> Outcome:
+    """Set owner, mode and times of a directory to what its source has now."""
+    try:
+        source = work.source.open(action.path)
+        found = os.fstat(source)
+    except (FileNotFoundError, NotADirectoryError) as err:
+        raise VanishedError("is gone since it was listed") from err
+    target = work.target.open(action.path)
+    lost = set_attributes(target, attributes_of(found))
+    return Outcome(
+        Status.UPDATED,
+        verified=Verified.METADATA,
+        reason=lost,
+        entry=entry_of(action.path, found),
+    )

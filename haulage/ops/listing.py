@@ -1,0 +1,96 @@
+"""Which entries of a store take part in a run, and how they are listed."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from haulage.model import Kind
+from haulage.patterns import Rules
+from haulage.storage.descent import Descent
+from haulage.storage.walk import Page, Piece, Span, Walk
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The filters of a run with their ages turned into seconds since the epoch.
+
+    Sizes and times select files only: a directory or a link is left out by a rule alone.
+    """
+
+    rules: tuple[str, ...] = ()
+    min_size: int | None = None
+    max_size: int | None = None
+    newest_mtime_s: int | None = None
+    oldest_mtime_s: int | None = None
+    newest_atime_s: int | None = None
+    oldest_atime_s: int | None = None
+    one_file_system: bool = False
+    compiled: Rules = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Compile the rules once; RefusedError for one that can not be."""
+        object.__setattr__(self, "compiled", Rules(tuple(self.rules)))
+
+    def keeps_path(self) -> Callable[[bytes], bool] | None:
+        """Return the decision on one path, or None when every path is kept."""
+        return self.compiled.keep if self.compiled else None
+
+    def select(self, entries: pa.Table, atime_s: np.ndarray | None = None) -> pa.Table:
+        """Return the rows that sizes and times keep; without atimes, whatever they are."""
+        mask = self._wanted(entries, atime_s)
+        return entries if mask is None else entries.filter(pa.array(mask))
+
+    def _wanted(self, entries: pa.Table, atime_s: np.ndarray | None) -> np.ndarray | None:
+        size, mtime = entries["size"].to_numpy(), entries["mtime_s"].to_numpy()
+        wanted = [
+            *_within(size, self.min_size, self.max_size),
+            *_within(mtime, self.oldest_mtime_s, self.newest_mtime_s),
+        ]
+        if atime_s is not None:
+            wanted += _within(atime_s, self.oldest_atime_s, self.newest_atime_s)
+        if not wanted:
+            return None
+        return np.logical_and.reduce(wanted) | (entries["kind"].to_numpy() != Kind.FILE)
+
+    def still_covers(self, gone: pa.Table) -> np.ndarray:
+        """Tell of manifest rows whether a listing with these filters would show them."""
+        mask = self._wanted(gone, None)
+        covered = np.ones(gone.num_rows, np.bool_) if mask is None else mask
+        if self.compiled:
+            keep = self.compiled.keep_below
+            covered &= np.fromiter(map(keep, gone["path"].to_pylist()), np.bool_, gone.num_rows)
+        return covered
+
+
+def _within(values: np.ndarray, low: int | None, high: int | None) -> list[np.ndarray]:
+    bounds = []
+    if low is not None:
+        bounds.append(values >= low)
+    if high is not None:
+        bounds.append(values <= high)
+    return bounds
+
+
+def listing(
+    descent: Descent,
+    span: Span,
+    selection: Selection,
+    hungry: Callable[[], bool] = lambda: False,
+    offer: Callable[[bytes], None] = lambda _: None,
+) -> Iterator[Piece]:
+    """Yield the selected pieces of a span in canonical order."""
+    walk = Walk(
+        descent,
+        span,
+        keep=selection.keeps_path(),
+        one_file_system=selection.one_file_system,
+        hungry=hungry,
+        offer=offer,
+    )
+    for piece in walk.pieces():
+        if isinstance(piece, Page):
+            yield Page(selection.select(piece.entries, piece.atime_s), piece.atime_s)
+        else:
+            yield piece

@@ -1,0 +1,137 @@
+"""Lays a run's outcomes over the old manifest, page by page, into the new one."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from haulage.model import MANIFEST, Status, Verb
+
+_HOLDS = (
+    Status.COPIED,
+    Status.MADE,
+    Status.UPDATED,
+    Status.UNCHANGED,
+    Status.VERIFIED,
+)
+_GONE = (Status.DELETED, Status.ABSENT, Status.MISMATCH)
+_BASE = -1  # rank of the old manifest's rows
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """One stretch of the order: what the manifest holds now, and each path's last outcome.
+
+    `entries` is None where no outcome fell, so that old entries stay as they are.
+    """
+
+    entries: pa.Table
+    last_outcomes: pa.Table  # OUTCOME
+
+
+class Stream:
+    """A sorted stream of tables, taken up in windows."""
+
+    def __init__(self, tables: Iterable[pa.Table]) -> None:
+        """Wrap `tables`, each sorted by path and all behind one another."""
+        self._tables = iter(tables)
+        self._head: pa.Table | None = None
+        self._load()
+
+    def _load(self) -> None:
+        while self._head is None or not self._head.num_rows:
+            head = next(self._tables, None)
+            if head is None:
+                self._head = None
+                return
+            self._head = head
+
+    @property
+    def next_last(self) -> bytes | None:
+        """Return the last path of the table at the head; None at the end."""
+        if self._head is None:
+            return None
+        last: bytes = self._head["path"][-1].as_py()
+        return last
+
+    @property
+    def next_first(self) -> bytes | None:
+        """Return the first path that is still to come; None at the end."""
+        if self._head is None:
+            return None
+        first: bytes = self._head["path"][0].as_py()
+        return first
+
+    def take(self, upto: bytes) -> Iterator[pa.Table]:
+        """Yield the rows up to and with `upto`."""
+        while self._head is not None:
+            paths = self._head["path"]
+            cut = bisect_right(paths, upto, key=lambda path: path.as_py())
+            if cut:
+                yield self._head.slice(0, cut)
+            self._head = self._head.slice(cut)
+            if self._head.num_rows:
+                return
+            self._load()
+
+
+def merge(base: pa.Table, overlays: Sequence[pa.Table]) -> Merged:
+    """Lay outcomes over entries of one stretch; later overlays win.
+
+    An outcome that says what the target holds replaces the entry, one that says it is gone
+    or proven wrong removes it, and any other leaves what was there.
+    """
+    ranked = [_ranked(base, _BASE, _BASE)]
+    for rank, outcomes in enumerate(overlays):
+        effects = _effects(outcomes)
+        says = np.flatnonzero(effects)
+        rows = outcomes.take(says).select(MANIFEST.names)
+        ranked.append(_ranked(rows, rank, effects[says]))
+    last = _last_of_each_path(pa.concat_tables(ranked))
+    holds = last.filter(pa.array(last["effect"].to_numpy() != _REMOVE))
+    return Merged(
+        entries=holds.select(MANIFEST.names).cast(MANIFEST),
+        last_outcomes=_last_outcomes(overlays),
+    )
+
+
+_KEEP, _PUT, _REMOVE = 0, 1, 2
+
+
+def _effects(outcomes: pa.Table) -> np.ndarray:
+    """Return what each outcome does to the manifest. A directory that was only made
+    counts when the dirs pass has finished it."""
+    statuses, verbs = outcomes["status"].to_numpy(), outcomes["verb"].to_numpy()
+    effects = np.where(np.isin(statuses, _HOLDS), _PUT, _KEEP)
+    effects[np.isin(statuses, _GONE)] = _REMOVE
+    effects[verbs == Verb.MKDIR] = _KEEP
+    return effects
+
+
+def _ranked(rows: pa.Table, rank: int, effect: "int | np.ndarray") -> pa.Table:
+    count = rows.num_rows
+    rows = rows.append_column("rank", pa.array(np.full(count, rank)))
+    return rows.append_column("effect", pa.array(np.broadcast_to(effect, count)))
+
+
+def _last_of_each_path(rows: pa.Table) -> pa.Table:
+    rows = rows.sort_by([("path", "ascending"), ("rank", "ascending")]).combine_chunks()
+    return rows.filter(_is_last(rows["path"]))
+
+
+def _is_last(paths: pa.ChunkedArray) -> pa.Array:
+    """Tell of sorted paths which is the last of its equals."""
+    if not len(paths):
+        return pa.array([], pa.bool_())
+    ids = paths.combine_chunks().dictionary_encode().indices.to_numpy()
+    return pa.array(np.append(ids[1:] != ids[:-1], True))
+
+
+def _last_outcomes(overlays: Sequence[pa.Table]) -> pa.Table:
+    every = pa.concat_tables(
+        table.append_column("rank", pa.array(np.full(table.num_rows, rank)))
+        for rank, table in enumerate(overlays)
+    )
+    return _last_of_each_path(every).drop_columns("rank")

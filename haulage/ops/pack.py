@@ -1,0 +1,88 @@
+"""Cuts actions into shards that cost about the same."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from haulage.model import ACTION, Verb
+
+_READS_CONTENT = (Verb.COPY, Verb.CHECK, Verb.VERIFY)
+_SMALLEST_SHARE = 256  # entries; cutting finer costs more than it spreads
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How large a shard may be, and how many movers wait for one."""
+
+    max_entries: int
+    max_bytes: int
+    movers: int
+
+    @property
+    def entry_cost(self) -> int:
+        """Return what an entry costs beside its bytes, as bytes: with the default bounds
+        about 100 kB, what a local mover copies in the time that it needs for a file."""
+        return self.max_bytes // (2 * self.max_entries)
+
+
+def costs(actions: pa.Table, bounds: Bounds) -> np.ndarray:
+    """Return what each action costs, in bytes."""
+    reads = np.isin(actions["verb"].to_numpy(), _READS_CONTENT)
+    return np.where(reads, actions["length"].to_numpy(), 0) + bounds.entry_cost
+
+
+def is_full(actions: list[pa.Table], bounds: Bounds) -> bool:
+    """Tell whether `actions` fill a shard."""
+    if sum(table.num_rows for table in actions) >= bounds.max_entries:
+        return True
+    return sum(int(costs(table, bounds).sum()) for table in actions) >= bounds.max_bytes
+
+
+def pack(actions: pa.Table, bounds: Bounds) -> Iterator[pa.Table]:
+    """Yield shards: contiguous runs of about equal cost, and each part of a large file."""
+    large = _is_large(actions, bounds)
+    yield from _balanced(actions.filter(pa.array(~large)), bounds)
+    for row in np.flatnonzero(large):
+        yield from _parts(actions.slice(row, 1), bounds.max_bytes)
+
+
+def _is_large(actions: pa.Table, bounds: Bounds) -> np.ndarray:
+    is_copy = actions["verb"].to_numpy() == Verb.COPY
+    return is_copy & (actions["length"].to_numpy() > bounds.max_bytes)
+
+
+def _balanced(actions: pa.Table, bounds: Bounds) -> Iterator[pa.Table]:
+    rows = actions.num_rows
+    if not rows:
+        return
+    running = costs(actions, bounds).cumsum()
+    shards = max(
+        math.ceil(rows / bounds.max_entries),
+        math.ceil(int(running[-1]) / bounds.max_bytes),
+        min(bounds.movers, rows // _SMALLEST_SHARE),
+    )
+    borders = running[-1] * np.arange(1, shards) / shards
+    cuts = [0, *np.searchsorted(running, borders), rows]
+    for start, end in zip(cuts, cuts[1:], strict=False):
+        if end > start:
+            yield actions.slice(start, end - start)
+
+
+def _parts(action: pa.Table, max_bytes: int) -> Iterator[pa.Table]:
+    """Split one copy into equal byte ranges of at most `max_bytes`."""
+    size = action["length"][0].as_py()
+    count = math.ceil(size / max_bytes)
+    for part in range(count):
+        start, end = size * part // count, size * (part + 1) // count
+        yield _with(action, verb=Verb.PART, offset=start, length=end - start)
+
+
+def _with(action: pa.Table, **values: int) -> pa.Table:
+    for name, value in values.items():
+        at = ACTION.get_field_index(name)
+        column = pa.array([value], ACTION.field(name).type)
+        action = action.set_column(at, ACTION.field(name), column)
+    return action

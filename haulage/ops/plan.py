@@ -1,0 +1,166 @@
+"""Decides what is done about a difference: one verb a row, by the policy's rules."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from haulage.model import ACTION, ENTRY, MANIFEST, Kind, Verb, Verified
+from haulage.ops.compare import Aspect, Difference
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """The part of a policy that decides: what counts as changed, at equal metadata too."""
+
+    size_only: bool = False
+    always_check: bool = False
+    always_copy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done about one page of the listing."""
+
+    last: bytes
+    listed: int
+    unchanged: int
+    skipped: int  # special files, which nobody asked for
+    actions: pa.Table  # ACTION, in canonical order
+    deletes: pa.Table  # ACTION with the manifest's entries, in canonical order
+
+
+_NEW_VERB = np.zeros(8, np.uint8)
+_NEW_VERB[Kind.FILE] = Verb.COPY
+_NEW_VERB[Kind.DIR] = Verb.MKDIR
+_NEW_VERB[Kind.SYMLINK] = Verb.LINK
+
+
+def plan(difference: Difference, intent: Intent) -> Plan:
+    """Return the actions for `difference`."""
+    new = _actions(_as_unproven(difference.new), _NEW_VERB[_kinds(difference.new)])
+    verbs = _changed_verbs(difference, intent)
+    known = _actions(_with_proof(difference), verbs, difference.was)
+    actions = _wanted(pa.concat_tables([new, known]))
+    gone = difference.gone
+    return Plan(
+        last=difference.last,
+        listed=difference.listed,
+        unchanged=difference.listed - difference.new.num_rows - difference.changed.num_rows,
+        skipped=new.num_rows + known.num_rows - actions.num_rows,
+        actions=actions,
+        deletes=_actions(gone, np.full(gone.num_rows, Verb.DELETE, np.uint8), gone),
+    )
+
+
+def _kinds(table: pa.Table) -> np.ndarray:
+    return table["kind"].to_numpy()
+
+
+def _changed_verbs(difference: Difference, intent: Intent) -> np.ndarray:
+    """Return the verbs of the changed rows; files by what differs, first match first."""
+    kind, aspects = _kinds(difference.changed), difference.aspects
+
+    def has(*wanted: Aspect) -> np.ndarray:
+        return (aspects & sum(wanted)) != 0
+
+    known_bytes = difference.was["checksum"].is_valid().to_numpy()
+    content = has(Aspect.TIME, Aspect.INODE, Aspect.RACY)
+    content |= has(Aspect.CTIME) & ~has(Aspect.ACCESS)
+    if intent.size_only:
+        content[:] = False
+    file_verb = np.select(
+        [
+            has(Aspect.KIND, Aspect.SIZE) | intent.always_copy,
+            content | intent.always_check,
+            has(Aspect.UNPROVEN) & ~known_bytes,
+            has(Aspect.ACCESS, Aspect.TIME, Aspect.ADOPTED),
+            has(Aspect.UNPROVEN),
+        ],
+        [Verb.COPY, Verb.CHECK, Verb.CHECK, Verb.META, Verb.VERIFY],
+        default=0,
+    )
+    verbs = np.where(kind == Kind.FILE, file_verb, _NEW_VERB[kind])
+    return verbs.astype(np.uint8)
+
+
+def _as_unproven(entries: pa.Table) -> pa.Table:
+    """Give listed entries the manifest's columns, with nothing known of the content."""
+    rows = entries.num_rows
+    proof = [
+        pa.nulls(rows, MANIFEST.field("checksum").type),
+        pa.array(np.full(rows, Verified.NONE, np.uint8)),
+        pa.array(np.zeros(rows, np.bool_)),
+    ]
+    return pa.table([*entries.columns, *proof], schema=MANIFEST)
+
+
+def _with_proof(difference: Difference) -> pa.Table:
+    """Give the changed entries what is known of the content that they had."""
+    was = difference.was
+    proof = [was["checksum"], was["verified"], was["racy"]]
+    return pa.table([*difference.changed.columns, *proof], schema=MANIFEST)
+
+
+def _actions(
+    entries: pa.Table, verbs: np.ndarray, was: pa.Table | None = None
+) -> pa.Table:
+    rows = entries.num_rows
+    nothing = pa.array(np.zeros(rows, np.int64))
+    was_s = nothing if was is None else was["mtime_s"]
+    was_ns = pa.array(np.zeros(rows, np.uint32)) if was is None else was["mtime_ns"]
+    return pa.table(
+        [pa.array(verbs), *entries.columns, was_s, was_ns, nothing, entries["size"]],
+        schema=ACTION,
+    )
+
+
+def _wanted(actions: pa.Table) -> pa.Table:
+    """Return the rows with a verb, in canonical order."""
+    actions = actions.filter(pa.array(actions["verb"].to_numpy() != 0))
+    return actions.sort_by("path") if actions.num_rows else actions
+
+
+def redo(outcomes: pa.Table) -> pa.Table:
+    """Return the actions that make the entries of `outcomes` from scratch."""
+    verbs = _NEW_VERB[_kinds(outcomes)]
+    entries = _as_unproven(outcomes.select(ENTRY.names))
+    return _actions(entries, verbs).sort_by("path")
+
+
+def prove(outcomes: pa.Table) -> pa.Table:
+    """Return the actions that verify what `outcomes` say was made."""
+    verbs = np.full(outcomes.num_rows, Verb.VERIFY, np.uint8)
+    return _actions(outcomes.select(MANIFEST.names), verbs)
+
+
+def join_parts(outcomes: pa.Table) -> pa.Table:
+    """Return the actions that publish the split files whose parts `outcomes` tell of."""
+    verbs = np.full(outcomes.num_rows, Verb.PUBLISH, np.uint8)
+    actions = _actions(outcomes.select(MANIFEST.names), verbs)
+    for name in ("offset", "length"):
+        at = ACTION.get_field_index(name)
+        actions = actions.set_column(at, ACTION.field(name), outcomes[name])
+    return actions
+
+
+def on_paths(paths: pa.Array, verb: Verb, kind: Kind) -> pa.Table:
+    """Return actions that need nothing but a path."""
+    columns = {
+        "verb": pa.array(np.full(len(paths), verb, np.uint8)),
+        "path": paths,
+        "kind": pa.array(np.full(len(paths), kind, np.uint8)),
+    }
+    return pa.table(
+        [
+            columns[field.name] if field.name in columns else _blank(field, len(paths))
+            for field in ACTION
+        ],
+        schema=ACTION,
+    )
+
+
+def _blank(field: pa.Field, rows: int) -> pa.Array:
+    if field.nullable:
+        return pa.nulls(rows, field.type)
+    return pa.array(np.zeros(rows, field.type.to_pandas_dtype()), field.type)

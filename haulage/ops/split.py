@@ -1,0 +1,119 @@
+"""Copies a file that is larger than a shard: its parts by many movers, its name by one."""
+
+import os
+import stat
+from collections.abc import Sequence
+
+import xxhash
+
+from haulage.errors import MismatchError, UnstableError
+from haulage.model import Action, Outcome, Status, Verified, parent_of
+from haulage.ops.content import copy_range, feed, forget_cached
+from haulage.ops.work import Work, is_as_listed, is_racy, stood_still
+from haulage.storage.posix import (
+    attributes_of,
+    create,
+    entry_of,
+    open_source,
+    reach,
+    remove_if_there,
+    rename_over,
+    set_attributes,
+    stat_in,
+    temp_name,
+)
+
+
+def split_temp(work: Work, path: bytes) -> bytes:
+    """Return the temporary that the movers of all of a file's parts share."""
+    return temp_name(work.temp_token, xxhash.xxh3_64_hexdigest(path))
+
+
+def part(work: Work, action: Action, row: int) -> Outcome:
+    """Copy one byte range of a split file into the file's shared temporary."""
+    source = open_source(work.source, action.path)
+    try:
+        before = os.fstat(source)
+        if not stat.S_ISREG(before.st_mode) or before.st_size != action.size:
+            raise UnstableError("changed since it was listed")
+        dir_fd = reach(work.target, parent_of(action.path), temp_name(work.token, row))
+        target = create(dir_fd, split_temp(work, action.path), shared=True)
+        try:
+            moved, checksum = copy_range(
+                work, source, target, action.offset, action.length
+            )
+            if work.fsync:
+                os.fsync(target)
+        finally:
+            os.close(target)
+        if moved != action.length or not stood_still(before, os.fstat(source)):
+            raise UnstableError("changed while it was copied")
+    finally:
+        os.close(source)
+    entry = None if is_as_listed(action, before) else entry_of(action.path, before)
+    return Outcome(Status.PART, checksum=checksum, moved=moved, entry=entry)
+
+
+def publish(work: Work, parts: Sequence[Action]) -> Outcome:
+    """Give a completed split file its attributes and its name.
+
+    Where its bytes passed through us, what arrived is read again first: each part against
+    its own checksum, and all of it for the checksum of the whole.
+    """
+    whole = parts[0]
+    temp = split_temp(work, whole.path)
+    dir_fd = reach(work.target, parent_of(whole.path), temp_name(work.token, 0))
+    try:
+        outcome = _complete(work, dir_fd, temp, parts)
+        rename_over(dir_fd, temp, whole.path[len(parent_of(whole.path)) :])
+    except BaseException:
+        remove_if_there(dir_fd, temp)
+        raise
+    return outcome
+
+
+def _complete(
+    work: Work, dir_fd: int, temp: bytes, parts: Sequence[Action]
+) -> Outcome:
+    whole = parts[0]
+    now = stat_in(work.source, whole.path)
+    if now is None or not all(is_as_listed(piece, now) for piece in parts):
+        raise UnstableError("changed while its parts were copied")
+    target = os.open(temp, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
+    try:
+        checksum = _prove_parts(work, target, parts)
+        os.ftruncate(target, whole.size)
+        lost = set_attributes(target, attributes_of(now))
+        if work.fsync:
+            os.fsync(target)
+    finally:
+        os.close(target)
+    proof = Verified.NONE if checksum is None else Verified.CHECKSUM
+    return Outcome(Status.COPIED, checksum, proof, is_racy(now), reason=lost)
+
+
+def _prove_parts(work: Work, target: int, parts: Sequence[Action]) -> bytes | None:
+    """Return the whole's checksum if the parts have theirs; MismatchError if one differs."""
+    if any(part.checksum is None for part in parts):
+        return None
+    forget_cached(target)
+    whole = xxhash.xxh3_128()
+    for piece in sorted(parts, key=lambda piece: piece.offset):
+        own = xxhash.xxh3_128()
+        feed(work, [own, whole], target, piece.offset, piece.length)
+        if own.digest() != piece.checksum:
+            raise MismatchError(
+                f"bytes {piece.offset} to {piece.offset + piece.length} of what was "
+                f"written read back differently"
+            )
+    return whole.digest()
+
+
+def discard(work: Work, action: Action) -> Outcome:
+    """Remove the temporary of a split file that will not be published."""
+    try:
+        dir_fd = work.target.open(parent_of(action.path))
+    except (FileNotFoundError, NotADirectoryError):
+        return Outcome(Status.ABSENT)
+    remove_if_there(dir_fd, split_temp(work, action.path))
+    return Outcome(Status.ABSENT)

@@ -1,0 +1,189 @@
+"""Makes the target's entry what the source's is: content first, attributes, then the name."""
+
+import os
+import stat
+
+from haulage.errors import UnstableError, VanishedError
+from haulage.model import Action, Outcome, Status, Verified, parent_of
+from haulage.ops.content import copy_content, digest_of
+from haulage.ops.work import Work, is_as_listed, is_racy, stood_still
+from haulage.storage.posix import (
+    Attributes,
+    attributes_of,
+    create,
+    entry_of,
+    make_dir,
+    open_file,
+    open_source,
+    reach,
+    remove_if_there,
+    rename_over,
+    set_attributes,
+    temp_name,
+)
+
+def copy(work: Work, action: Action, row: int) -> Outcome:
+    """Copy one file through a temporary name."""
+    source = open_source(work.source, action.path)
+    try:
+        before = os.fstat(source)
+        if not stat.S_ISREG(before.st_mode):
+            raise UnstableError("is no longer a file")
+        above = parent_of(action.path)
+        temp = temp_name(work.token, row)
+        dir_fd = reach(work.target, above, temp)
+        try:
+            outcome = _fill(work, action, source, create(dir_fd, temp), before)
+            rename_over(dir_fd, temp, action.path[len(above) :])
+        except BaseException:
+            remove_if_there(dir_fd, temp)
+            raise
+        return outcome
+    finally:
+        os.close(source)
+
+
+def _fill(
+    work: Work, action: Action, source: int, target: int, before: os.stat_result
+) -> Outcome:
+    """Give the temporary its content and attributes, and close it."""
+    try:
+        moved, checksum = copy_content(work, source, target, before.st_size)
+        if moved != before.st_size or not stood_still(before, os.fstat(source)):
+            raise UnstableError("changed while it was copied")
+        lost = set_attributes(target, attributes_of(before))
+        if work.fsync:
+            os.fsync(target)
+    finally:
+        os.close(target)
+    return Outcome(
+        Status.COPIED,
+        checksum=checksum,
+        racy=is_racy(before),
+        moved=moved,
+        reason=lost,
+        entry=None if is_as_listed(action, before) else entry_of(action.path, before),
+    )
+
+
+def check(work: Work, action: Action, row: int) -> Outcome:
+    """Copy a file only if its content is not what the target has."""
+    source = open_source(work.source, action.path)
+    try:
+        before = os.fstat(source)
+        if not stat.S_ISREG(before.st_mode) or before.st_size != action.size:
+            return copy(work, action, row)
+        checksum = digest_of(work, source)
+        still = stood_still(before, os.fstat(source))
+    finally:
+        os.close(source)
+    proven = _proof_of_equal(work, action, checksum) if still else None
+    if proven is None:
+        return copy(work, action, row)
+    outcome = _set_on_target(work, action, attributes_of(before))
+    if outcome is None:
+        return copy(work, action, row)
+    entry = None if is_as_listed(action, before) else entry_of(action.path, before)
+    return outcome._replace(
+        checksum=checksum, verified=proven, racy=is_racy(before), entry=entry
+    )
+
+
+def _proof_of_equal(work: Work, action: Action, checksum: bytes) -> Verified | None:
+    """Return how far the target is proven to have `checksum`, or None if it has not."""
+    if action.checksum is not None:
+        return Verified(action.verified) if action.checksum == checksum else None
+    try:
+        target = open_file(work.target, action.path)
+    except OSError:
+        return None
+    try:
+        same = digest_of(work, target) == checksum
+    finally:
+        os.close(target)
+    return Verified.CHECKSUM if same else None
+
+
+def meta(work: Work, action: Action, row: int) -> Outcome:
+    """Set attributes alone; copy if the target's file is not the one that we made."""
+    wanted = _listed_attributes(action)
+    outcome = _set_on_target(work, action, wanted)
+    if outcome is None:
+        return copy(work, action, row)
+    return outcome._replace(
+        checksum=action.checksum, verified=Verified(action.verified), racy=action.racy
+    )
+
+
+def _listed_attributes(action: Action) -> Attributes:
+    mtime_ns = action.mtime_s * 1_000_000_000 + action.mtime_ns
+    return Attributes(action.mode, action.uid, action.gid, mtime_ns, mtime_ns)
+
+
+def _set_on_target(work: Work, action: Action, wanted: Attributes) -> Outcome | None:
+    """Set attributes on the target's file, or return None if it is not as recorded."""
+    try:
+        handle = _pin(work, action.path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        found = os.fstat(handle)
+        was_ns = action.was_mtime_s * 1_000_000_000 + action.was_mtime_ns
+        recorded = (action.size, was_ns)
+        if not stat.S_ISREG(found.st_mode) or recorded != (
+            found.st_size,
+            found.st_mtime_ns,
+        ):
+            return None
+        has = attributes_of(found)
+        if has._replace(atime_ns=0) == wanted._replace(atime_ns=0):
+            return Outcome(Status.UNCHANGED)
+        lost = set_attributes(b"/proc/self/fd/%d" % handle, wanted)
+        return Outcome(Status.UPDATED, reason=lost)
+    finally:
+        os.close(handle)
+
+
+def _pin(work: Work, path: bytes) -> int:
+    """Hold the target's entry itself, whatever its mode allows."""
+    above = parent_of(path)
+    flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(path[len(above) :], flags, dir_fd=work.target.open(above))
+
+
+def link(work: Work, action: Action, row: int) -> Outcome:
+    """Make or replace a symbolic link, as it was listed."""
+    if action.target is None:
+        raise VanishedError("could not be read when it was listed")
+    above = parent_of(action.path)
+    temp = temp_name(work.token, row)
+    dir_fd = reach(work.target, above, temp)
+    os.symlink(action.target, temp, dir_fd=dir_fd)
+    try:
+        lost = _set_link_attributes(dir_fd, temp, _listed_attributes(action))
+        rename_over(dir_fd, temp, action.path[len(above) :])
+    except BaseException:
+        remove_if_there(dir_fd, temp)
+        raise
+    return Outcome(Status.MADE, reason=lost)
+
+
+def _set_link_attributes(dir_fd: int, temp: bytes, wanted: Attributes) -> str | None:
+    lost = None
+    try:
+        os.chown(temp, wanted.uid, wanted.gid, dir_fd=dir_fd, follow_symlinks=False)
+    except PermissionError:
+        now = os.stat(temp, dir_fd=dir_fd, follow_symlinks=False)
+        if (now.st_uid, now.st_gid) != (wanted.uid, wanted.gid):
+            lost = f"owner {wanted.uid}:{wanted.gid} not kept"
+    times = (wanted.atime_ns, wanted.mtime_ns)
+    os.utime(temp, ns=times, dir_fd=dir_fd, follow_symlinks=False)
+    return lost
+
+
+def mkdir(work: Work, action: Action, row: int) -> Outcome:
+    """Make sure that a directory is there; its attributes come with the dirs pass."""
+    if not action.path:
+        return Outcome(Status.UNCHANGED)
+    made = make_dir(work.target, action.path, temp_name(work.token, row))
+    return Outcome(Status.MADE if made else Status.UNCHANGED)

@@ -1,0 +1,64 @@
+"""What a mover works with while it goes through a shard."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from haulage.errors import CancelledError
+from haulage.model import Action
+from haulage.storage.descent import Descent
+
+SMALL_BYTES = 1 << 20  # up to here a file is read in one call
+_RACY_NS = 2_000_000_000  # clocks of file systems tick as coarsely as this
+
+
+@dataclass(slots=True)
+class Work:
+    """Both roots, the attempt's token, and the buffer that every copy goes through.
+
+    `hashing` tells that content must pass through us, for its checksum; otherwise the
+    kernel may copy it. `cancelled` is asked between entries and inside long copies.
+    """
+
+    source: Descent
+    target: Descent
+    token: str
+    temp_token: str
+    hashing: bool
+    fsync: bool
+    cancelled: Callable[[], bool]
+    moved: int = 0
+    can_clone: bool = True
+    buffer: memoryview = field(
+        default_factory=lambda: memoryview(bytearray(SMALL_BYTES + 4096))
+    )
+
+    def check_cancelled(self) -> None:
+        """Raise CancelledError when this mover was asked to stop."""
+        if self.cancelled():
+            raise CancelledError("stopped on request")
+
+
+def is_racy(found: os.stat_result) -> bool:
+    """Tell whether `found` is so young that a later change could look the same."""
+    return max(found.st_mtime_ns, found.st_ctime_ns) > time.time_ns() - _RACY_NS
+
+
+def stood_still(before: os.stat_result, after: os.stat_result) -> bool:
+    """Tell whether a file was the same before and after it was read."""
+    return (
+        before.st_size == after.st_size
+        and before.st_mtime_ns == after.st_mtime_ns
+        and before.st_ctime_ns == after.st_ctime_ns
+    )
+
+
+def is_as_listed(action: Action, found: os.stat_result) -> bool:
+    """Tell whether the source is still what was listed; ctime moves with any attribute."""
+    return (
+        found.st_ino == action.ino
+        and found.st_size == action.size
+        and found.st_mtime_ns == action.mtime_s * 1_000_000_000 + action.mtime_ns
+        and found.st_ctime_ns == action.ctime_s * 1_000_000_000 + action.ctime_ns
+    )

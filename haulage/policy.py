@@ -1,0 +1,232 @@
+"""What a person asks for: a dataset and the policy by which it is kept in sync.
+
+These models are the run form in the Prefect UI, the options of the command line, and
+the JSON in the catalog, so that a field is described here and nowhere else.
+"""
+
+import re
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from haulage.patterns import parse_rule
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtpe]?)(i?)b?", re.IGNORECASE)
+_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w|y)?", re.IGNORECASE)
+_AGE_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31557600}
+
+
+def parse_size(text: object) -> object:
+    """Return bytes for `4096`, `64K`, `1.5 GiB` (all powers of 1024)."""
+    if not isinstance(text, str):
+        return text
+    match = _SIZE.fullmatch(text.strip())
+    if not match:
+        raise ValueError(f"{text!r} is not a size; write for example 512, 64K, 1.5G or 2 TiB")
+    number, prefix, _ = match.groups()
+    return int(float(number) * 1024 ** " kmgtpe".index(prefix.lower() or " "))
+
+
+def parse_age(text: object) -> object:
+    """Return seconds for `90`, `15m`, `12h`, `7d`, `2w`, `1y`."""
+    if not isinstance(text, str):
+        return text
+    match = _AGE.fullmatch(text.strip())
+    if not match:
+        raise ValueError(f"{text!r} is not an age; write for example 90s, 15m, 12h, 7d, 2w or 1y")
+    number, unit = match.groups()
+    return float(number) * _AGE_SECONDS[(unit or "s").lower()]
+
+
+Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0)]
+Age = Annotated[float, BeforeValidator(parse_age), Field(ge=0)]
+
+
+class Compare(StrEnum):
+    """Which entries count as changed since the last night."""
+
+    METADATA = "metadata"
+    SIZE = "size"
+    CHECKSUM = "checksum"
+    ALWAYS = "always"
+
+
+class Verify(StrEnum):
+    """How what was copied is proven."""
+
+    NONE = "none"
+    METADATA = "metadata"
+    CHECKSUM = "checksum"
+    SAMPLE = "sample"
+
+
+class Delete(StrEnum):
+    """What happens to entries that are gone at the source."""
+
+    OFF = "off"
+    PLAN = "plan"
+    GUARDED = "guarded"
+
+
+class Fsync(StrEnum):
+    """When what was written is forced to the disk."""
+
+    NONE = "none"
+    RUN = "run"
+    FILE = "file"
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Filters(_Form):
+    """Which entries of the source take part."""
+
+    rules: tuple[str, ...] = Field(
+        (),
+        title="Include and exclude rules",
+        description="One rule a line: '- PATTERN' excludes, '+ PATTERN' includes; the first "
+        "that matches decides. *, ?, [a-z], ** as in rsync and rclone; /x only at the root; "
+        "x/ only directories.",
+    )
+    min_size: Size | None = Field(
+        None, title="Minimum size", description="Bytes; smaller files are left out."
+    )
+    max_size: Size | None = Field(
+        None, title="Maximum size", description="Bytes; larger files are left out."
+    )
+    min_age: Age | None = Field(
+        None, title="Minimum age", description="Seconds since mtime; newer files are left out."
+    )
+    max_age: Age | None = Field(
+        None, title="Maximum age", description="Seconds since mtime; older files are left out."
+    )
+    min_atime_age: Age | None = Field(
+        None,
+        title="Minimum age by atime",
+        description="Seconds since the last read; files read later are left out.",
+    )
+    max_atime_age: Age | None = Field(
+        None,
+        title="Maximum age by atime",
+        description="Seconds since the last read; files not read since then are left out.",
+    )
+    one_file_system: bool = Field(
+        False,
+        title="Stay on one file system",
+        description="Do not descend into mount points below the source.",
+    )
+
+    @field_validator("rules")
+    @classmethod
+    def _rules_compile(cls, rules: tuple[str, ...]) -> tuple[str, ...]:
+        for rule in rules:
+            parse_rule(rule)
+        return rules
+
+
+class Shards(_Form):
+    """How the work is cut. A shard is closed when one of its bounds is reached."""
+
+    max_entries: int = Field(
+        5000, ge=1, title="Entries a shard", description="Close a shard at this many entries."
+    )
+    max_bytes: Size = Field(
+        1 << 30,
+        ge=1 << 16,
+        title="Bytes a shard",
+        description="Close a shard at this many bytes; a larger file is split into parts of "
+        "this size that several movers fill.",
+    )
+
+
+class Guards(_Form):
+    """Caps of the delete pass, checked before the first entry is removed."""
+
+    max_count: int = Field(
+        100_000, ge=0, title="Most entries", description="Never remove more entries than this."
+    )
+    max_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        title="Largest share",
+        description="Never remove more than this share of the manifest's entries.",
+    )
+    max_bytes: Size | None = Field(
+        None, title="Most bytes", description="Never remove more bytes than this."
+    )
+
+
+class Policy(_Form):
+    """How a dataset is kept in sync."""
+
+    filters: Filters = Field(
+        Filters(), title="Filters", description="Which entries of the source take part."
+    )
+    compare: Compare = Field(
+        Compare.METADATA,
+        title="Compare",
+        description="What counts as changed: metadata (size, times, inode), size alone, "
+        "checksum (read every file), or always.",
+    )
+    verify: Verify = Field(
+        Verify.CHECKSUM,
+        title="Verify",
+        description="How what was copied is proven: checksum re-reads the target, sample "
+        "re-reads some of it, metadata looks at sizes, times and owners.",
+    )
+    delete: Delete = Field(
+        Delete.OFF,
+        title="Delete",
+        description="Entries gone at the source: off keeps them, plan lists them, guarded "
+        "removes those that Haulage made, within the guards below.",
+    )
+    guards: Guards = Field(
+        Guards(), title="Delete guards", description="Caps of the delete pass."
+    )
+    allow_empty_source: bool = Field(
+        False,
+        title="Allow an empty source",
+        description="Go on even when the source is empty although the manifest is not.",
+    )
+    shards: Shards = Field(Shards(), title="Shards", description="How the work is cut.")
+    movers: int = Field(
+        2, ge=1, le=1024, title="Movers", description="Mover processes that work at once."
+    )
+    listers: int = Field(
+        2, ge=1, le=256, title="Listers", description="Processes that list the source at once."
+    )
+    fsync: Fsync = Field(
+        Fsync.RUN,
+        title="Force to disk",
+        description="When what was written is forced to the disk: once before the manifest "
+        "is committed (run), after every file, or never.",
+    )
+    sample_share: float = Field(
+        0.05, gt=0, le=1, title="Sample", description="Share of the files that a sample re-reads."
+    )
+    attempts: int = Field(
+        3, ge=1, le=20, title="Attempts", description="Tries at a shard or an entry that may pass."
+    )
+
+
+class Dataset(_Form):
+    """A standing source, target and policy."""
+
+    name: str = Field(
+        title="Name",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        description="Short and unique; runs, locks and manifests go by it.",
+    )
+    source: str = Field(
+        title="Source", min_length=1, description="Directory whose contents are synced."
+    )
+    target: str = Field(
+        title="Target", min_length=1, description="Directory that becomes equal to the source."
+    )
+    policy: Policy = Field(
+        Policy(), title="Policy", description="How the dataset is kept in sync."
+    )

@@ -1,0 +1,166 @@
+"""The Parquet files that go into and come out of a mover."""
+
+import json
+import os
+import struct
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from haulage.errors import FatalError
+from haulage.model import ACTION, ENTRY, OUTCOME, Outcome, Status
+
+_KEY = b"haulage"
+_FORMAT = 1
+PROGRESS = struct.Struct("<QQ")  # of a progress file: entries done, bytes moved
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a mover must know beside its actions; it travels inside the shard file."""
+
+    source: str
+    target: str
+    temp_token: str
+    hashing: bool
+    fsync: bool
+    verify_content: bool
+    allow_empty_source: bool
+    format: int = _FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One attempt at one shard."""
+
+    shard: Path
+    outcome: Path
+    progress: Path
+    token: str
+    dead_tokens: tuple[str, ...] = ()
+    only_sweep: bool = False
+
+    def to_line(self) -> bytes:
+        """Return the order as the line that a mover reads."""
+        fields = {
+            "shard": str(self.shard),
+            "outcome": str(self.outcome),
+            "progress": str(self.progress),
+            "token": self.token,
+            "dead_tokens": self.dead_tokens,
+            "only_sweep": self.only_sweep,
+        }
+        return json.dumps(fields).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> "Order":
+        """Read what `to_line` wrote."""
+        fields = json.loads(line)
+        paths = {name: Path(fields.pop(name)) for name in ("shard", "outcome", "progress")}
+        dead = tuple(fields.pop("dead_tokens"))
+        return cls(**paths, dead_tokens=dead, **fields)
+
+
+def write_shard(file: Path, actions: pa.Table, job: Job) -> None:
+    """Write a shard; it has its name only when it is complete."""
+    _write(file, actions, ACTION, asdict(job))
+
+
+def read_shard(file: Path) -> tuple[pa.Table, Job]:
+    """Read a shard; FatalError for one of another version."""
+    table = pq.read_table(file, memory_map=True)
+    job = Job(**_metadata(table))
+    if job.format != _FORMAT:
+        raise FatalError(
+            f"{file}: shard format {job.format}, this mover reads {_FORMAT}; "
+            f"install the same version of Haulage everywhere"
+        )
+    return table.cast(ACTION), job
+
+
+def write_outcomes(
+    file: Path, actions: pa.Table, outcomes: Sequence[Outcome]
+) -> dict[str, int]:
+    """Write what became of each action, in order; return the tally that goes with it."""
+    table = _outcome_table(actions, outcomes)
+    tally = _tally(outcomes)
+    _write(file, table, OUTCOME, tally)
+    return tally
+
+
+def read_outcomes(file: Path) -> pa.Table:
+    """Read a mover's outcomes."""
+    return pq.read_table(file, memory_map=True).cast(OUTCOME)
+
+
+def read_tally(file: Path) -> dict[str, int]:
+    """Read only the numbers of an outcome file."""
+    metadata = pq.read_metadata(file).metadata
+    tally: dict[str, int] = json.loads(metadata[_KEY])
+    return tally
+
+
+def _tally(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    counts = Counter(outcome.status for outcome in outcomes)
+    tally = {status.name.lower(): count for status, count in counts.items()}
+    tally["bytes"] = sum(outcome.moved for outcome in outcomes)
+    tally["lost_owner"] = sum(
+        outcome.reason is not None and outcome.status <= Status.UPDATED
+        for outcome in outcomes
+    )
+    return tally
+
+
+def _outcome_table(actions: pa.Table, outcomes: Sequence[Outcome]) -> pa.Table:
+    entries = _seen_entries(actions, outcomes)
+    columns = {
+        "verb": actions["verb"],
+        "status": pa.array([outcome.status for outcome in outcomes], pa.uint8()),
+        **{name: entries[name] for name in ENTRY.names},
+        "checksum": pa.array([outcome.checksum for outcome in outcomes], pa.binary(16)),
+        "verified": pa.array([outcome.verified for outcome in outcomes], pa.uint8()),
+        "racy": pa.array([outcome.racy for outcome in outcomes], pa.bool_()),
+        "offset": actions["offset"],
+        "length": actions["length"],
+        "moved": pa.array([outcome.moved for outcome in outcomes], pa.int64()),
+        "errno": pa.array([outcome.errno for outcome in outcomes], pa.int32()),
+        "reason": pa.array([outcome.reason for outcome in outcomes], pa.string()),
+    }
+    return pa.table([columns[name] for name in OUTCOME.names], schema=OUTCOME)
+
+
+def _seen_entries(actions: pa.Table, outcomes: Sequence[Outcome]) -> pa.Table:
+    """Return the source's entries: as listed, but where the mover saw something newer."""
+    newer = {row: seen.entry for row, seen in enumerate(outcomes) if seen.entry}
+    if not newer:
+        return actions
+    for field in ENTRY:
+        if field.name in ("path", "target"):
+            continue
+        values = np.array(actions[field.name].to_numpy())
+        for row, entry in newer.items():
+            values[row] = getattr(entry, field.name)
+        at = actions.schema.get_field_index(field.name)
+        actions = actions.set_column(at, field, pa.array(values, field.type))
+    return actions
+
+
+def _write(
+    file: Path, table: pa.Table, schema: pa.Schema, extra: dict[str, object] | dict[str, int]
+) -> None:
+    metadata = {_KEY: json.dumps(extra).encode()}
+    unfinished = file.with_name(file.name + ".unfinished")
+    pq.write_table(
+        table.cast(schema).replace_schema_metadata(metadata), unfinished, compression="zstd"
+    )
+    os.replace(unfinished, file)
+
+
+def _metadata(table: pa.Table) -> dict[str, object]:
+    found: dict[str, object] = json.loads((table.schema.metadata or {})[_KEY])
+    return found

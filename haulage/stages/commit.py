@@ -1,0 +1,174 @@
+"""Makes the new manifest: the old one plus the outcomes, in one transaction."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from haulage.catalog import failures, tombstones
+from haulage.catalog import shards as ledger
+from haulage.catalog.failures import Failure
+from haulage.catalog.manifests import Manifest, ManifestWriter, PageRef, prune
+from haulage.catalog.shards import ShardState
+from haulage.catalog.tombstones import Tombstone
+from haulage.model import MANIFEST, OUTCOME, Pass, Status, Verb
+from haulage.ops.merge import Merged, Stream, merge
+from haulage.policy import Fsync
+from haulage.stages.rounds import done, outcomes_of
+from haulage.stages.sealing import UNREADABLE_FILE
+from haulage.stages.site import Site
+from haulage.storage.sync import sync_file_system
+
+_FAILED = (Status.FAILED, Status.UNSTABLE, Status.MISMATCH, Status.BLOCKED)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What the outcomes add up to, path by path."""
+
+    statuses: Counter[Status] = field(default_factory=Counter)
+    failures: list[Failure] = field(default_factory=list)
+    lost_owner: int = 0
+
+    @property
+    def failed(self) -> int:
+        """Return how many entries are not in the target as they should be."""
+        return sum(failure.status != "kept" for failure in self.failures)
+
+
+def commit(site: Site) -> Ledger:
+    """Write and make current the manifest of all that is done; return what it adds up to."""
+    if site.policy.fsync is Fsync.RUN:
+        sync_file_system(site.row.dataset.target)
+    seen = Ledger(failures=[*_unreadable(site), *_lost_shards(site)])
+    writer = ManifestWriter(site.catalog, site.run)
+    streams = [Stream(tables) for tables in _overlays(site)]
+    base = _Base(Manifest(site.catalog, site.run.base_manifest_id))
+    while (upto := _window(base, streams)) is not None:
+        overlays = [
+            _concat(stream.take(upto), OUTCOME) for stream in streams
+        ]
+        if not any(table.num_rows for table in overlays) and base.is_whole_page(upto):
+            writer.keep(base.take_page())
+            continue
+        merged = merge(base.take(upto), overlays)
+        writer.add(merged.entries)
+        _account(site, seen, merged)
+    failures.replace(site.catalog, site.run, seen.failures)
+    writer.commit()
+    prune(site.catalog, site.row.id)
+    return seen
+
+
+def _concat(tables: Iterator[pa.Table], schema: pa.Schema) -> pa.Table:
+    return pa.concat_tables([schema.empty_table(), *tables])
+
+
+class _Base:
+    """The old manifest, read a page at a time and only where an outcome falls."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._refs = list(reversed(manifest.pages))
+        self._part: pa.Table = MANIFEST.empty_table()
+
+    @property
+    def next_last(self) -> bytes | None:
+        if self._part.num_rows:
+            last: bytes = self._part["path"][-1].as_py()
+            return last
+        return self._refs[-1].last if self._refs else None
+
+    def is_whole_page(self, upto: bytes) -> bool:
+        return not self._part.num_rows and bool(self._refs) and self._refs[-1].last == upto
+
+    def take_page(self) -> PageRef:
+        return self._refs.pop()
+
+    def take(self, upto: bytes) -> pa.Table:
+        """Return the entries up to `upto`, which lies in the next page or before it."""
+        if not self._part.num_rows and self._refs and self._refs[-1].first <= upto:
+            self._part = self._manifest.read(self._refs.pop())
+        rest = Stream([self._part])
+        taken = _concat(rest.take(upto), MANIFEST)
+        self._part = self._part.slice(taken.num_rows)
+        return taken
+
+
+def _window(base: _Base, streams: list[Stream]) -> bytes | None:
+    """Return how far the next stretch goes: no stream's head and no page is cut twice."""
+    lasts = [stream.next_last for stream in streams] + [base.next_last]
+    return min((last for last in lasts if last is not None), default=None)
+
+
+def _overlays(site: Site) -> Iterator[Iterator[pa.Table]]:
+    """Yield the outcomes of each pass and round, in the order in which they happened."""
+    rounds = range(site.policy.attempts + 1)
+    for round_ in rounds:
+        for pass_ in (Pass.COPY, Pass.PUBLISH, Pass.VERIFY):
+            yield _sorted_tables(site, pass_, round_)
+        if round_ == site.policy.attempts - 1:
+            for part in (0, 1):
+                yield _sorted_tables(site, Pass.DELETE, part)
+    yield _sorted_tables(site, Pass.DIRS, 0)
+
+
+def _sorted_tables(site: Site, pass_: Pass, round_: int) -> Iterator[pa.Table]:
+    shards = done(site, pass_, round_)
+    for shard in sorted(shards, key=lambda shard: shard.first):
+        yield outcomes_of(site, shard).sort_by("path")
+
+
+def _account(site: Site, seen: Ledger, merged: Merged) -> None:
+    """Add up a stretch's outcomes, and record what failed and what was deleted."""
+    outcomes = merged.last_outcomes
+    for status in outcomes["status"].to_pylist():
+        seen.statuses[Status(status)] += 1
+    wanted = pa.array([*_FAILED, Status.KEPT], pa.uint8())
+    for row in outcomes.filter(pc.is_in(outcomes["status"], wanted)).to_pylist():
+        seen.failures.append(_failure(row))
+    gone = outcomes.filter(pc.equal(outcomes["status"], Status.DELETED))
+    stones = (
+        Tombstone(row["path"], row["kind"], row["size"])
+        for row in gone.select(["path", "kind", "size"]).to_pylist()
+    )
+    if gone.num_rows:
+        tombstones.add(site.catalog, site.run, "policy: delete guarded", stones)
+
+
+def _failure(row: dict[str, object]) -> Failure:
+    status = Status(int(str(row["status"])))
+    number = int(str(row["errno"]))
+    return Failure(
+        path=bytes(row["path"]),  # type: ignore[arg-type]  # a binary column
+        verb=Verb(int(str(row["verb"]))).name.lower(),
+        status=status.name.lower(),
+        error_class="transient" if status in (Status.UNSTABLE, Status.MISMATCH) else "permanent",
+        errno=number,
+        reason=str(row["reason"] or ""),
+    )
+
+
+def _unreadable(site: Site) -> Iterator[Failure]:
+    """Yield what could not be listed; everything below it was left as it is."""
+    try:
+        lines = (site.workspace / UNREADABLE_FILE).read_text().splitlines()
+    except FileNotFoundError:
+        return
+    for path, number in {tuple(json.loads(line)) for line in lines}:
+        reason = f"could not be listed: {os.strerror(number)}"
+        yield Failure(bytes.fromhex(path), "list", "unreadable", "permanent", number, reason)
+
+
+def _lost_shards(site: Site) -> Iterator[Failure]:
+    """Yield the shards whose movers died at every attempt."""
+    for shard in ledger.listed(site.catalog, site.run.id, states=[ShardState.FAILED]):
+        reason = (
+            f"{shard.entries} entries from here on: every mover of shard {shard.file} "
+            f"died; see the events of the run"
+        )
+        yield Failure(shard.first, shard.pass_, "failed", "transient", 0, reason)

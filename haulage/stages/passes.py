@@ -1,0 +1,113 @@
+"""The sweeps after the copying: deletes within their guards, then directories."""
+
+import os
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from haulage.catalog import events
+from haulage.catalog import shards as ledger
+from haulage.catalog.manifests import Manifest
+from haulage.catalog.shards import Shard, ShardState
+from haulage.model import Kind, Pass, Status, Verb, parent_of
+from haulage.ops.plan import on_paths
+from haulage.policy import Delete
+from haulage.stages.crew import Crew
+from haulage.stages.guards import Gone, refusal
+from haulage.stages.rounds import done, outcomes_of
+from haulage.stages.sealing import DIRS_ROUND, FILES_ROUND, seal
+from haulage.stages.site import Site
+from haulage.stages.wave import Wave, run_wave
+
+_LEFT_ALONE = (
+    Status.UPDATED,
+    Status.UNCHANGED,
+    Status.VERIFIED,
+    Status.ABSENT,
+    Status.KEPT,
+)
+
+
+def delete(site: Site, crew: Crew) -> None:
+    """Remove what is gone at the source, if the policy wants it and the guards allow it."""
+    planned = ledger.listed(
+        site.catalog, site.run.id, pass_=Pass.DELETE, states=[ShardState.READY]
+    )
+    if not planned or site.policy.delete is Delete.OFF:
+        return
+    if site.policy.delete is Delete.PLAN:
+        site.notes.append(
+            f"{_entries(planned)} entries are gone at the source; "
+            f"nothing was deleted, because delete is 'plan'"
+        )
+        return
+    if forbidden := _refusal(site):
+        site.notes.append(f"nothing was deleted: {forbidden}")
+        events.note(site.catalog, site.run.id, "delete refused", {"reason": forbidden})
+        return
+    site.meter.stage = "delete"
+    crew.call("delete", partial(_delete, site, planned))
+
+
+def _entries(shards: list[Shard]) -> int:
+    return sum(shard.entries for shard in shards)
+
+
+def _refusal(site: Site) -> str | None:
+    """Ask the guards about all that the run planned, not only what is left of it."""
+    planned = ledger.listed(site.catalog, site.run.id, pass_=Pass.DELETE)
+    counts = site.meter.counts
+    known = Manifest(site.catalog, site.run.base_manifest_id).entries
+    gone = Gone(_entries(planned), counts["delete_bytes"], counts["listed"], known)
+    return refusal(site.policy, gone)
+
+
+def _delete(site: Site, planned: list[Shard]) -> None:
+    files = [shard for shard in planned if shard.round == FILES_ROUND]
+    dirs = [shard for shard in planned if shard.round == DIRS_ROUND]
+    run_wave(site, Wave("delete files", tuple(files)))
+    for shard in reversed(dirs):  # what is below has a higher number
+        run_wave(site, Wave(f"delete directories {shard.seq}", (shard,)))
+
+
+def finish_dirs(site: Site, crew: Crew) -> None:
+    """Give each directory that the run touched its final attributes, the root last."""
+    if not ledger.listed(site.catalog, site.run.id, pass_=Pass.DIRS):
+        seal(site, Pass.DIRS, 0, list(_dir_shards(site)))
+    ready = ledger.listed(
+        site.catalog, site.run.id, pass_=Pass.DIRS, states=[ShardState.READY]
+    )
+    if ready:
+        site.meter.stage = "directories"
+        crew.call("directories", partial(_finish_dirs, site, ready))
+
+
+def _finish_dirs(site: Site, ready: list[Shard]) -> None:
+    if os.geteuid() == 0:
+        run_wave(site, Wave("directories", tuple(ready)))
+        return
+    for shard in ready:  # a directory that we may no longer enter hides those below
+        run_wave(site, Wave(f"directories {shard.seq}", (shard,)))
+
+
+def _dir_shards(site: Site) -> Iterator[pa.Table]:
+    touched: set[bytes] = set()
+    for pass_ in (Pass.COPY, Pass.PUBLISH, Pass.DELETE):
+        for shard in done(site, pass_):
+            touched.update(_touched(outcomes_of(site, shard)))
+    deepest_first = sorted(touched, reverse=True)
+    step = site.bounds.max_entries
+    for start in range(0, len(deepest_first), step):
+        paths = pa.array(deepest_first[start : start + step], pa.binary())
+        yield on_paths(paths, Verb.DIR, Kind.DIR)
+
+
+def _touched(outcomes: pa.Table) -> set[bytes]:
+    """Return the directories whose times the shard's actions moved, or that it made."""
+    verbs, statuses = outcomes["verb"].to_numpy(), outcomes["status"].to_numpy()
+    paths = outcomes["path"].to_pylist()
+    made = {paths[row] for row in np.flatnonzero(verbs == Verb.MKDIR)}
+    moved = np.flatnonzero(~np.isin(statuses, _LEFT_ALONE))
+    return made | {parent_of(paths[row]) for row in moved}

@@ -1,0 +1,73 @@
+"""Refuses what can not go well, before anything is touched."""
+
+import os
+from pathlib import Path
+
+from haulage.errors import RefusedError, shown_path
+from haulage.policy import Dataset
+
+
+def check_ends(dataset: Dataset) -> Dataset:
+    """Return the dataset with both roots absolute; RefusedError names what is wrong."""
+    source, target = _absolute(dataset.source), _absolute(dataset.target)
+    _check_source(source)
+    _check_apart(source, target)
+    _check_target(target)
+    return dataset.model_copy(update={"source": source, "target": target})
+
+
+def _absolute(root: str) -> str:
+    if "\0" in root:
+        raise RefusedError(f"{root!r} holds a NUL byte, so it names no directory")
+    return os.path.abspath(root)  # noqa: PTH100  a path is bytes to us, not a Path
+
+
+def _check_source(source: str) -> None:
+    shown = shown_path(source)
+    if not os.path.lexists(source):
+        raise RefusedError(f"source {shown} does not exist; is it mounted?")
+    if not Path(source).is_dir():
+        raise RefusedError(
+            f"source {shown} is not a directory; name the directory that holds it"
+        )
+    if not os.access(source, os.R_OK | os.X_OK):
+        raise RefusedError(
+            f"source {shown} is not readable for this user (uid {os.geteuid()}); "
+            f"run as one who may read it"
+        )
+
+
+def _check_apart(source: str, target: str) -> None:
+    """Compare the roots with every link resolved, and their inodes."""
+    real_source, real_target = Path(source).resolve(), Path(target).resolve()
+    pair = f"source {shown_path(source)} and target {shown_path(target)}"
+    if real_source == real_target or _is_same_file(source, target):
+        raise RefusedError(f"{pair} are the same directory; name another target")
+    if real_source in real_target.parents:
+        raise RefusedError(f"{pair}: the target lies inside the source; move one out")
+    if real_target in real_source.parents:
+        raise RefusedError(f"{pair}: the source lies inside the target; move one out")
+
+
+def _is_same_file(source: str, target: str) -> bool:
+    return Path(target).exists() and Path(source).samefile(target)
+
+
+def _check_target(target: str) -> None:
+    shown = shown_path(target)
+    if os.path.lexists(target) and not Path(target).is_dir():
+        raise RefusedError(
+            f"target {shown} exists and is not a directory; move it away or name another"
+        )
+    standing = Path(target)
+    while not standing.exists():
+        standing = standing.parent
+    if not os.access(standing, os.W_OK | os.X_OK) or _is_read_only(standing):
+        raise RefusedError(
+            f"target {shown} can not be written: {shown_path(str(standing))} is not "
+            f"writable for this user (uid {os.geteuid()}); change its mode or mount"
+        )
+
+
+def _is_read_only(directory: Path) -> bool:
+    return bool(os.statvfs(directory).f_flag & os.ST_RDONLY)

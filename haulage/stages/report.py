@@ -1,0 +1,142 @@
+"""What a run says of itself when it has ended."""
+
+from collections import Counter
+
+from haulage.catalog import datasets
+from haulage.catalog import shards as ledger
+from haulage.catalog.engine import Catalog
+from haulage.catalog.manifests import Manifest
+from haulage.catalog.shards import ShardState
+from haulage.errors import FatalError, RefusedError
+from haulage.policy import Dataset, Delete
+from haulage.stages.commit import Ledger
+from haulage.stages.crew import Summary
+from haulage.stages.discover import Ends, check_not_emptied, now_s
+from haulage.stages.guards import Gone, refusal
+from haulage.stages.planning import planned
+from haulage.stages.site import Site
+
+_NOT_STATUSES = ("bytes", "lost_owner")
+
+
+def summary_of(site: Site, result: Ledger) -> Summary:
+    """Return the summary of a run whose outcomes are all in."""
+    tally = tally_of(site)
+    return _summary(site, tally, "done", result.failed)
+
+
+def stopped_summary(site: Site, state: str, reason: str) -> Summary:
+    """Return the summary of a run that ended early."""
+    site.notes.append(reason)
+    site.notes.append(f"'haulage resume {site.run.id}' goes on where it stopped")
+    return _summary(site, tally_of(site), state, 0)
+
+
+def _summary(site: Site, tally: Counter[str], state: str, failed: int) -> Summary:
+    counts = site.meter.counts
+    if tally["lost_owner"]:
+        site.notes.append(
+            f"{tally['lost_owner']} entries belong to this user, not to their owner: "
+            f"only root may give files away"
+        )
+    if counts["skipped"]:
+        site.notes.append(f"{counts['skipped']} special files were left out")
+    return Summary(
+        run_id=site.run.id,
+        dataset=site.row.dataset.name,
+        state=state,
+        exit_code=_exit_code(state, failed),
+        listed=counts["listed"],
+        unchanged=counts["unchanged"] + tally["unchanged"],
+        copied=tally["copied"],
+        copied_bytes=tally["bytes"],
+        updated=tally["updated"],
+        made=tally["made"],
+        verified=tally["verified"],
+        deleted=tally["deleted"],
+        kept=tally["kept"],
+        failed=failed,
+        seconds=round(site.meter.seconds(), 3),
+        first_byte_s=site.meter.first_byte_s,
+        notes=tuple(site.notes),
+    )
+
+
+def _exit_code(state: str, failed: int) -> int:
+    if state != "done":
+        return 2
+    return 1 if failed else 0
+
+
+def tally_of(site: Site) -> Counter[str]:
+    """Add up the tallies of every finished shard; each action must have its outcome."""
+    total: Counter[str] = Counter()
+    for shard in ledger.listed(site.catalog, site.run.id, states=[ShardState.DONE]):
+        outcomes = sum(
+            count for name, count in shard.tally.items() if name not in _NOT_STATUSES
+        )
+        if outcomes != shard.entries:
+            raise FatalError(
+                f"shard {shard.file} has {shard.entries} actions but {outcomes} outcomes"
+            )
+        if shard.pass_ == "dirs":  # what the dirs pass sets was made or found before
+            continue
+        total.update(shard.tally)
+    return total
+
+
+def dry_summary(catalog: Catalog, dataset: Dataset) -> Summary:
+    """Return what a run would do, having touched nothing."""
+    ends = ends_of(catalog, dataset)
+    check_not_emptied(ends)
+    counts: Counter[str] = Counter()
+    for plan in planned(ends):
+        counts["listed"] += plan.listed
+        counts["unchanged"] += plan.unchanged
+        counts["planned"] += plan.actions.num_rows
+        counts["bytes"] += int(plan.actions["length"].to_numpy().sum())
+        counts["deletes"] += plan.deletes.num_rows
+        counts["delete_bytes"] += int(plan.deletes["size"].to_numpy().sum())
+    return Summary(
+        run_id="-",
+        dataset=dataset.name,
+        state="planned",
+        exit_code=0,
+        listed=counts["listed"],
+        unchanged=counts["unchanged"],
+        copied=0,
+        copied_bytes=0,
+        updated=0,
+        made=0,
+        verified=0,
+        deleted=0,
+        kept=0,
+        failed=0,
+        seconds=0.0,
+        first_byte_s=None,
+        notes=tuple(_intentions(dataset, ends, counts)),
+    )
+
+
+def _intentions(dataset: Dataset, ends: Ends, counts: Counter[str]) -> list[str]:
+    notes = [f"would act on {counts['planned']} entries, {counts['bytes']} bytes"]
+    if dataset.policy.delete is Delete.OFF:
+        return notes
+    notes.append(f"would delete {counts['deletes']} entries")
+    gone = Gone(
+        counts["deletes"], counts["delete_bytes"], counts["listed"], ends.manifest.entries
+    )
+    forbidden = refusal(dataset.policy, gone) if counts["deletes"] else None
+    if forbidden:
+        notes.append(f"would delete nothing after all: {forbidden}")
+    return notes
+
+
+def ends_of(catalog: Catalog, dataset: Dataset) -> Ends:
+    """Return what a plan without a run compares."""
+    try:
+        manifest_id = datasets.find(catalog, dataset.name).manifest_id
+    except RefusedError:  # a dataset that was never synced has no manifest
+        manifest_id = None
+    manifest = Manifest(catalog, manifest_id)
+    return Ends(dataset.source, dataset.target, dataset.policy, manifest, now_s())

@@ -1,0 +1,163 @@
+"""What follows a round of copying: publish split files, verify, and try some again."""
+
+import zlib
+from collections.abc import Collection, Iterator
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from haulage.catalog import shards as ledger
+from haulage.catalog.shards import Shard, ShardState
+from haulage.errors import TRANSIENT_ERRNOS
+from haulage.model import ACTION, Kind, Pass, Status, Verified
+from haulage.ops.pack import pack
+from haulage.ops.plan import join_parts, prove, redo
+from haulage.policy import Verify
+from haulage.shardfile import read_outcomes
+from haulage.stages.crew import Crew
+from haulage.stages.sealing import seal
+from haulage.stages.site import Site
+from haulage.stages.wave import Wave, run_wave
+
+_TRY_AGAIN = (Status.UNSTABLE, Status.MISMATCH)
+
+
+def settle(site: Site, crew: Crew) -> None:
+    """Publish and verify what was copied, and copy again what may succeed now."""
+    for round_ in range(site.policy.attempts):
+        if round_ and not _copy_again(site, crew, round_):
+            return
+        _prove_round(site, crew, round_)
+
+
+def settle_blocked(site: Site, crew: Crew) -> None:
+    """Copy what a directory blocked that the delete pass may have removed."""
+    last = site.policy.attempts
+    blocked = [Status.BLOCKED]
+    rows = _distinct(_rows(site, (Pass.COPY, Pass.PUBLISH), range(last), blocked))
+    _copy_round(site, crew, last, rows)
+    _prove_round(site, crew, last)
+
+
+def _copy_again(site: Site, crew: Crew, round_: int) -> bool:
+    """Copy what the round before left unstable, mismatched or failed for a while."""
+    rows = _distinct(_worth_another_try(site, round_ - 1))
+    if rows.num_rows and not _sealed(site, Pass.COPY, round_):
+        site.pause(round_)
+    return _copy_round(site, crew, round_, rows)
+
+
+def _copy_round(site: Site, crew: Crew, round_: int, rows: pa.Table) -> bool:
+    """Seal the rows as a round of its own, unless that was done, and run it."""
+    if not _sealed(site, Pass.COPY, round_) and rows.num_rows:
+        seal(site, Pass.COPY, round_, list(pack(redo(rows), site.bounds)))
+    site.meter.stage = "retry"
+    return _run(site, crew, Pass.COPY, round_, f"copy again, round {round_}")
+
+
+def _prove_round(site: Site, crew: Crew, round_: int) -> None:
+    site.meter.stage = "publish"
+    if not _sealed(site, Pass.PUBLISH, round_):
+        seal(site, Pass.PUBLISH, round_, [_publishable(site, round_)])
+    _run(site, crew, Pass.PUBLISH, round_, "publish split files")
+    site.meter.stage = "verify"
+    if site.policy.verify is not Verify.NONE and not _sealed(site, Pass.VERIFY, round_):
+        seal(site, Pass.VERIFY, round_, list(_provable(site, round_)))
+    _run(site, crew, Pass.VERIFY, round_, "verify")
+
+
+def _run(site: Site, crew: Crew, pass_: Pass, round_: int, name: str) -> bool:
+    """Run what is ready of one pass and round; tell whether that pass had any shard."""
+    ready = ledger.listed(
+        site.catalog, site.run.id, pass_=pass_, round_=round_, states=[ShardState.READY]
+    )
+    if ready:
+        name = f"{name} (round {round_})" if round_ and "round" not in name else name
+        crew.call(name, partial(run_wave, site, Wave(name, tuple(ready))))
+    return _sealed(site, pass_, round_)
+
+
+def _sealed(site: Site, pass_: Pass, round_: int) -> bool:
+    found = ledger.listed(site.catalog, site.run.id, pass_=pass_, round_=round_)
+    return bool(found)
+
+
+def done(site: Site, pass_: Pass, round_: int | None = None) -> list[Shard]:
+    """Return the finished shards of one pass, in canonical order within a round."""
+    return ledger.listed(
+        site.catalog, site.run.id, pass_=pass_, round_=round_, states=[ShardState.DONE]
+    )
+
+
+def outcomes_of(site: Site, shard: Shard) -> pa.Table:
+    """Read what became of a finished shard's actions."""
+    assert shard.outcome is not None
+    return read_outcomes(site.workspace / shard.outcome)
+
+
+def _rows(
+    site: Site,
+    passes: Collection[Pass],
+    rounds: Collection[int],
+    statuses: Collection[Status],
+) -> Iterator[pa.Table]:
+    """Yield the outcomes with one of `statuses`, reading only files that have some."""
+    names = [status.name.lower() for status in statuses]
+    for pass_ in passes:
+        for shard in done(site, pass_):
+            if shard.round in rounds and any(shard.tally.get(name) for name in names):
+                table = outcomes_of(site, shard)
+                yield table.filter(pc.is_in(table["status"], pa.array(statuses, pa.uint8())))
+
+
+def _worth_another_try(site: Site, round_: int) -> Iterator[pa.Table]:
+    passes = (Pass.COPY, Pass.PUBLISH, Pass.VERIFY)
+    yield from _rows(site, passes, [round_], _TRY_AGAIN)
+    transient = pa.array(sorted(TRANSIENT_ERRNOS), pa.int32())
+    for table in _rows(site, passes, [round_], [Status.FAILED]):
+        yield table.filter(pc.is_in(table["errno"], transient))
+
+
+def _distinct(tables: Iterator[pa.Table]) -> pa.Table:
+    """Return one row a path: parts of one file failed together or not at all."""
+    rows = list(tables)
+    if not rows:
+        return pa.table({"path": pa.array([], pa.binary())})
+    table = pa.concat_tables(rows)
+    _, first = np.unique(
+        np.array(table["path"].to_pylist(), dtype=object), return_index=True
+    )
+    return table.take(first)
+
+
+def _publishable(site: Site, round_: int) -> pa.Table:
+    """Return the parts of every file of this round that has all of them."""
+    tables = list(_rows(site, [Pass.COPY], [round_], [Status.PART]))
+    if not tables:
+        return ACTION.empty_table()
+    parts = pa.concat_tables(tables).sort_by([("path", "ascending"), ("offset", "ascending")])
+    arrived = parts.group_by("path").aggregate([("length", "sum"), ("size", "max")])
+    whole = arrived.filter(pc.equal(arrived["length_sum"], arrived["size_max"]))["path"]
+    return join_parts(parts.filter(pc.is_in(parts["path"], whole.combine_chunks())))
+
+
+def _provable(site: Site, round_: int) -> Iterator[pa.Table]:
+    """Yield, shard by shard, the actions that verify what this round made."""
+    for pass_ in (Pass.COPY, Pass.PUBLISH):
+        for shard in done(site, pass_, round_):
+            if shard.tally.get("copied") or shard.tally.get("made"):
+                yield prove(_to_prove(site, outcomes_of(site, shard)))
+
+
+def _to_prove(site: Site, outcomes: pa.Table) -> pa.Table:
+    made = np.isin(outcomes["status"].to_numpy(), (Status.COPIED, Status.MADE))
+    made &= np.isin(outcomes["kind"].to_numpy(), (Kind.FILE, Kind.SYMLINK))
+    made &= outcomes["verified"].to_numpy() < Verified.CHECKSUM
+    wanted = outcomes.filter(pa.array(made))
+    if site.policy.verify is not Verify.SAMPLE:
+        return wanted
+    limit = int(site.policy.sample_share * 2**32)
+    drawn = [zlib.crc32(path) < limit for path in wanted["path"].to_pylist()]
+    return wanted.filter(pa.array(drawn, pa.bool_()))

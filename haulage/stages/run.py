@@ -1,0 +1,161 @@
+"""The one sequence of a run, and how a run begins, goes on and ends."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from haulage.catalog import datasets, events, runs
+from haulage.catalog.datasets import DatasetRow
+from haulage.catalog.engine import Catalog, open_catalog
+from haulage.catalog.manifests import Manifest
+from haulage.catalog.runs import Run, RunState
+from haulage.errors import CancelledError, RefusedError
+from haulage.launch.base import STOP
+from haulage.launch.local import LocalPool
+from haulage.policy import Dataset
+from haulage.stages import passes
+from haulage.stages.commit import commit
+from haulage.stages.crew import Crew, Summary
+from haulage.stages.discover import Ends, check_not_emptied, discover
+from haulage.stages.meter import Meter
+from haulage.stages.preflight import check_ends
+from haulage.stages.report import dry_summary, stopped_summary, summary_of
+from haulage.stages.rounds import settle, settle_blocked
+from haulage.stages.salvage import supersede, sweep
+from haulage.stages.site import Site, workspace_of
+from haulage.stages.wave import run_wave
+
+_RESUMABLE = (RunState.ACTIVE, RunState.FAILED, RunState.CANCELLED)
+
+
+def sync(  # noqa: PLR0913  everything a trigger may say of a run
+    dataset: Dataset,
+    crew: Crew,
+    *,
+    catalog_url: str | None = None,
+    trigger: str = "cli",
+    flow_run_id: str | None = None,
+    resume: str | None = None,
+    dry_run: bool = False,
+) -> Summary:
+    """Make the dataset's target equal to its source; return what became of it.
+
+    `resume` names a run to go on with; so does a `flow_run_id` that began one. RefusedError
+    means that nothing was touched; after CancelledError and FatalError the run can be
+    resumed.
+    """
+    catalog = open_catalog(catalog_url)
+    dataset = check_ends(dataset)
+    if dry_run:
+        return dry_summary(catalog, dataset)
+    row = datasets.ensure(catalog, dataset)
+    run = _begin(catalog, row, trigger, flow_run_id, resume)
+    with _site(catalog, row, run, crew) as site:
+        return _carry_out(site, crew)
+
+
+def _carry_out(site: Site, crew: Crew) -> Summary:
+    """Carry out the sequence. Every step asks the catalog what is left of it to do."""
+    waves = [
+        crew.start(wave.name, partial(run_wave, site, wave)) for wave in discover(site)
+    ]
+    site.meter.stage = "copy"
+    for wave in waves:
+        wave.result()
+    settle(site, crew)
+    passes.delete(site, crew)
+    settle_blocked(site, crew)
+    sweep(site)
+    passes.finish_dirs(site, crew)
+    site.meter.stage = "commit"
+    ledger = crew.call("commit the manifest", partial(commit, site))
+    summary = summary_of(site, ledger)
+    runs.end(site.catalog, site.run, RunState.DONE, summary.as_dict())
+    shutil.rmtree(site.workspace, ignore_errors=True)
+    return summary
+
+
+def _begin(
+    catalog: Catalog,
+    row: DatasetRow,
+    trigger: str,
+    flow_run_id: str | None,
+    resume: str | None,
+) -> Run:
+    """Begin a run or go on with one; what an earlier one left undone is not lost."""
+    earlier = _to_resume(catalog, flow_run_id, resume)
+    if earlier:
+        return runs.take_over(catalog, earlier)
+    ends = Ends(
+        row.dataset.source,
+        row.dataset.target,
+        row.dataset.policy,
+        Manifest(catalog, row.manifest_id),
+        0.0,
+    )
+    check_not_emptied(ends)
+    latest = next(iter(runs.recent(catalog, row.id, 1)), None)
+    if latest and latest.state in _RESUMABLE:
+        _check_not_driven(catalog, latest)
+        if workspace_of(latest).exists():
+            with _site(catalog, row, runs.take_over(catalog, latest)) as site:
+                supersede(site)
+            row = datasets.find(catalog, row.dataset.name)
+    return runs.begin(catalog, row, trigger=trigger, flow_run_id=flow_run_id)
+
+
+def _to_resume(
+    catalog: Catalog, flow_run_id: str | None, resume: str | None
+) -> Run | None:
+    if resume:
+        run = runs.find(catalog, resume)
+        if run.state not in _RESUMABLE:
+            raise RefusedError(f"run {run.id} is {run.state}; there is nothing to resume")
+        _check_not_driven(catalog, run)
+        return run
+    earlier = runs.by_flow_run(catalog, flow_run_id) if flow_run_id else None
+    return earlier if earlier and earlier.state in _RESUMABLE else None
+
+
+def _check_not_driven(catalog: Catalog, run: Run) -> None:
+    if run.state is RunState.ACTIVE and runs.is_driven(catalog, run):
+        raise RefusedError(
+            f"run {run.id} of this dataset is active (process {run.driver.pid} since "
+            f"{run.started_at:%Y-%m-%d %H:%M:%S} UTC); wait for it or stop it first"
+        )
+
+
+@contextmanager
+def _site(
+    catalog: Catalog, row: DatasetRow, run: Run, crew: Crew | None = None
+) -> Iterator[Site]:
+    """Open the place where `run` happens; record how it ended when it did not finish."""
+    workspace = workspace_of(run)
+    for name in ("shards", "outcomes", "progress", "logs"):
+        (workspace / name).mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(workspace / "spool", ignore_errors=True)
+    Path(row.dataset.target).mkdir(parents=True, exist_ok=True)
+    pool = LocalPool(run.policy.movers, workspace / "logs")
+    site = Site(catalog, row, run, pool, Meter(dict(run.counts)))
+    watch = site.watch(crew.note if crew else lambda _: None)
+    try:
+        yield site
+    except BaseException as err:
+        _record_end(site, err)
+        raise
+    finally:
+        site.end()
+        pool.close()
+        watch.join()
+
+
+def _record_end(site: Site, err: BaseException) -> None:
+    """Record an early end, unless the run is no longer ours."""
+    site.end()
+    stopped = isinstance(err, CancelledError | KeyboardInterrupt) or STOP.is_set()
+    state = RunState.CANCELLED if stopped else RunState.FAILED
+    summary = stopped_summary(site, str(state), str(err) or type(err).__name__)
+    events.note(site.catalog, site.run.id, f"run {state}", {"reason": str(err)})
+    runs.end(site.catalog, site.run, state, summary.as_dict())

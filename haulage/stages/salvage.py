@@ -1,0 +1,93 @@
+"""Cleans up behind what will not be finished, and brings home what was."""
+
+import shutil
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from haulage.catalog import events, runs
+from haulage.catalog import shards as ledger
+from haulage.catalog.runs import RunState
+from haulage.catalog.shards import ShardState
+from haulage.errors import FatalError
+from haulage.model import Kind, Pass, Status, Verb
+from haulage.ops.plan import on_paths
+from haulage.shardfile import Order, write_shard
+from haulage.stages.commit import commit
+from haulage.stages.report import summary_of
+from haulage.stages.rounds import done, outcomes_of
+from haulage.stages.sealing import PART_PREFIX
+from haulage.stages.site import Site
+
+_POLL_S = 0.5
+
+
+def supersede(site: Site) -> None:
+    """End an interrupted run: sweep behind it and commit the outcomes that it has."""
+    sweep(site)
+    summary = summary_of(site, commit(site))
+    ledger.drop_unfinished(site.catalog, site.run)
+    events.note(site.catalog, site.run.id, "superseded", {"copied": summary.copied})
+    runs.end(site.catalog, site.run, RunState.SUPERSEDED, summary.as_dict())
+    shutil.rmtree(site.workspace, ignore_errors=True)
+
+
+def sweep(site: Site) -> None:
+    """Remove every temporary that no later attempt will remove."""
+    orders = [
+        _order(site, shard.file, token, dead_tokens=(token,), only_sweep=True)
+        for shard, token in ledger.lost_tokens(site.catalog, site.run.id)
+        if shard.state is not ShardState.DONE
+    ]
+    if paths := _unpublished(site):
+        name = "shards/sweep.parquet"
+        actions = on_paths(pa.array(paths, pa.binary()), Verb.SWEEP, Kind.FILE)
+        write_shard(site.workspace / name, actions, site.job)
+        orders.append(_order(site, name, "sweep"))
+    _carry_out(site, orders)
+
+
+def _order(
+    site: Site,
+    file: str,
+    token: str,
+    dead_tokens: tuple[str, ...] = (),
+    *,
+    only_sweep: bool = False,
+) -> Order:
+    return Order(
+        shard=site.workspace / file,
+        outcome=site.workspace / "outcomes" / f"sweep-{token}.parquet",
+        progress=site.workspace / "progress" / f"sweep-{token}",
+        token=token,
+        dead_tokens=dead_tokens,
+        only_sweep=only_sweep,
+    )
+
+
+def _unpublished(site: Site) -> list[bytes]:
+    """Return the split files of which a part was begun and the whole never published."""
+    split = {
+        shard.first
+        for shard in ledger.listed(site.catalog, site.run.id, pass_=Pass.COPY)
+        if shard.file.startswith(f"shards/{PART_PREFIX}")
+    }
+    for shard in done(site, Pass.PUBLISH) if split else []:
+        outcomes = outcomes_of(site, shard).select(["path", "status"]).to_pylist()
+        split -= {row["path"] for row in outcomes if row["status"] == Status.COPIED}
+    return sorted(split)
+
+
+def _carry_out(site: Site, orders: Sequence[Order]) -> None:
+    if not orders:
+        return
+    site.launcher.start_or_attach("sweep", orders)
+    open_tokens = {order.token for order in orders}
+    while open_tokens:
+        site.check()
+        for answer in site.launcher.poll("sweep", _POLL_S):
+            open_tokens.discard(answer.token)
+            if answer.tally is None:
+                raise FatalError(
+                    f"temporaries could not be swept: {answer.fatal or answer.lost}"
+                )

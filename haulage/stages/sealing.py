@@ -1,0 +1,153 @@
+"""Turns planned actions into recorded shards, batch by batch, and these into waves."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from itertools import count
+
+import numpy as np
+import pyarrow as pa
+
+from haulage.catalog import shards as ledger
+from haulage.catalog.shards import Discovery, NewShard, Shard
+from haulage.model import ACTION, Kind, Pass, Verb
+from haulage.ops.pack import is_full, pack
+from haulage.ops.plan import Plan
+from haulage.shardfile import write_shard
+from haulage.stages.site import Site
+from haulage.stages.wave import Wave
+from haulage.storage.walk import Unreadable
+
+PART_PREFIX = "part-"  # of the files of shards that are one part of a split file
+UNREADABLE_FILE = "unreadable.jsonl"
+FILES_ROUND, DIRS_ROUND = 0, 1  # of the delete pass
+_SEAL_AFTER_S = 2.0
+_SEAL_AFTER_ENTRIES = 1_000_000  # listed without a change; bounds what a resume repeats
+_WAVE_SHARE = 0.04  # of the shards so far: some 250 waves for a million shards
+
+
+def write(
+    site: Site, pass_: Pass, round_: int, seq: int, actions: pa.Table, wave: int = 0
+) -> NewShard:
+    """Write a shard's file and return what the catalog will say of it."""
+    is_part = actions["verb"][0].as_py() == Verb.PART
+    name = f"shards/{PART_PREFIX if is_part else ''}{pass_}-{round_}-{seq:06}.parquet"
+    write_shard(site.workspace / name, actions, site.job)
+    paths = actions["path"]
+    first, last = paths[0].as_py(), paths[-1].as_py()
+    size = int(actions["length"].to_numpy().sum())
+    return NewShard(
+        pass_, round_, seq, wave, name, actions.num_rows, size,
+        min(first, last), max(first, last),
+    )  # fmt: skip
+
+
+def seal(
+    site: Site, pass_: Pass, round_: int, tables: Sequence[pa.Table]
+) -> list[Shard]:
+    """Record `tables` as the shards of one pass and round, all at once."""
+    new = [
+        write(site, pass_, round_, seq, table)
+        for seq, table in enumerate(tables)
+        if table.num_rows
+    ]
+    return ledger.seal(site.catalog, site.run, new) if new else []
+
+
+class Sealer:
+    """Gathers what discovery plans and seals it when a shard is full, or time has passed."""
+
+    def __init__(self, site: Site, known: Sequence[Shard]) -> None:
+        """Go on behind the shards that an earlier part of the run sealed."""
+        self._site = site
+        sealed = [shard.seq for shard in known if shard.pass_ is Pass.COPY]
+        deletes = [shard.seq for shard in known if shard.pass_ is Pass.DELETE]
+        self._seq = count(max(sealed, default=-1) + 1)
+        self._delete_seq = count(max(deletes, default=-1) + 1)
+        self._shards = len(sealed)
+        self._wave_number = 1 + max((shard.wave for shard in known), default=0)
+        self._wave: list[Shard] = []
+        self._clear()
+
+    def _clear(self) -> None:
+        self._actions: list[pa.Table] = []
+        self._deletes: list[pa.Table] = []
+        self._unsealed = 0
+        self._since = time.monotonic()
+
+    def add(self, plan: Plan, unreadable: Sequence[Unreadable]) -> None:
+        """Take up one page's plan."""
+        self._last = plan.last
+        self._unsealed += plan.listed
+        counts = self._site.meter.counts
+        counts["listed"] += plan.listed
+        counts["unchanged"] += plan.unchanged
+        counts["skipped"] += plan.skipped
+        counts["planned"] += plan.actions.num_rows
+        counts["planned_bytes"] += int(plan.actions["length"].to_numpy().sum())
+        counts["deletes"] += plan.deletes.num_rows
+        counts["delete_bytes"] += int(plan.deletes["size"].to_numpy().sum())
+        counts["unreadable"] += len(unreadable)
+        if plan.actions.num_rows:
+            self._actions.append(plan.actions)
+        if plan.deletes.num_rows:
+            self._deletes.append(plan.deletes)
+        self._note_unreadable(unreadable)
+
+    def _note_unreadable(self, unreadable: Sequence[Unreadable]) -> None:
+        if not unreadable:
+            return
+        with (self._site.workspace / UNREADABLE_FILE).open("a") as file:
+            for lost in unreadable:
+                file.write(json.dumps([lost.path.hex(), lost.errno]) + "\n")
+
+    def is_due(self) -> bool:
+        """Tell whether what was gathered makes a shard."""
+        if is_full(self._actions, self._site.bounds):
+            return True
+        if self._unsealed >= _SEAL_AFTER_ENTRIES:
+            return True
+        waited = time.monotonic() - self._since
+        return bool(self._actions) and waited > _SEAL_AFTER_S
+
+    def seal(self, *, finished: bool) -> Iterator[Wave]:
+        """Record what was gathered, and how far discovery is; yield the waves now due."""
+        site = self._site
+        new = [*self._copy_shards(), *self._delete_shards()]
+        done = Discovery(self._last, dict(site.meter.counts), finished)
+        sealed = ledger.seal(site.catalog, site.run, new, done)
+        self._clear()
+        copies = [shard for shard in sealed if shard.pass_ is Pass.COPY]
+        self._shards += len(copies)
+        self._wave += copies
+        if self._wave and (finished or len(self._wave) >= self._shards * _WAVE_SHARE):
+            yield Wave(f"copy wave {self._wave_number}", tuple(self._wave))
+            self._wave_number += 1
+            self._wave = []
+
+    _last: bytes = b""
+
+    def _copy_shards(self) -> Iterator[NewShard]:
+        if not self._actions:
+            return
+        for actions in pack(pa.concat_tables(self._actions), self._site.bounds):
+            yield write(
+                self._site, Pass.COPY, 0, next(self._seq), actions, self._wave_number
+            )
+
+    def _delete_shards(self) -> Iterator[NewShard]:
+        """Seal files apart from directories, which can only go when they are empty."""
+        gone = pa.concat_tables(self._deletes) if self._deletes else ACTION.empty_table()
+        is_dir = gone["kind"].to_numpy() == Kind.DIR
+        files = gone.filter(pa.array(~is_dir))
+        dirs = gone.take(np.flatnonzero(is_dir)[::-1])
+        step = self._site.bounds.max_entries
+        for round_, rows in ((FILES_ROUND, files), (DIRS_ROUND, dirs)):
+            starts = range(0, rows.num_rows, step)
+            if round_ == DIRS_ROUND:  # shards run from the highest number down
+                starts = reversed(starts)
+            for start in starts:
+                yield write(
+                    self._site, Pass.DELETE, round_, next(self._delete_seq),
+                    rows.slice(start, step),
+                )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Stores: roots that hold entries."""

@@ -1,0 +1,62 @@
+"""Directory descriptors below a root, reached component by component, never by a link."""
+
+import os
+from collections import OrderedDict
+
+from haulage.model import parent_of
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_KEPT = 64  # descriptors a process keeps for the directories that it used last
+
+
+class Descent:
+    """Opens directories below one root and keeps the last ones open.
+
+    Each component is opened relative to its parent's descriptor with O_NOFOLLOW, so that
+    no path is too long and a component that became a symbolic link is an OSError (ENOTDIR
+    or ELOOP), not a way out of the root.
+    """
+
+    def __init__(self, root: str) -> None:
+        """Open `root`, which itself may be reached through links; OSError if it can not."""
+        self.root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._kept: OrderedDict[bytes, int] = OrderedDict()
+
+    def close(self) -> None:
+        """Close every descriptor."""
+        self.forget()
+        os.close(self.root_fd)
+
+    def open(self, path: bytes) -> int:
+        """Return a descriptor of directory `path`, valid until 64 others were opened."""
+        if not path:
+            return self.root_fd
+        fd = self._kept.get(path)
+        if fd is not None:
+            self._kept.move_to_end(path)
+            return fd
+        return self._reach(path)
+
+    def _reach(self, path: bytes) -> int:
+        """Go down from the nearest directory that is open."""
+        missing = [path]
+        above = parent_of(path)
+        while above and above not in self._kept:
+            missing.append(above)
+            above = parent_of(above)
+        fd = self._kept[above] if above else self.root_fd
+        for step in reversed(missing):
+            name = step[len(parent_of(step)) : -1]
+            fd = os.open(name, _OPEN, dir_fd=fd)
+            self._keep(step, fd)
+        return fd
+
+    def _keep(self, path: bytes, fd: int) -> None:
+        self._kept[path] = fd
+        if len(self._kept) > _KEPT:
+            os.close(self._kept.popitem(last=False)[1])
+
+    def forget(self, below: bytes = b"") -> None:
+        """Close what is kept at or below `below`, because a name there may have changed."""
+        for path in [path for path in self._kept if path.startswith(below)]:
+            os.close(self._kept.pop(path))

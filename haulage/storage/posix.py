@@ -1,0 +1,239 @@
+"""What is done with files by descriptor: open, describe, set attributes, make room."""
+
+import errno
+import os
+import stat
+from typing import NamedTuple
+
+from haulage.errors import BlockedError, TransientError, UnstableError, VanishedError
+from haulage.model import Entry, Kind, parent_of
+from haulage.storage.descent import Descent
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_SPECIAL_BITS = stat.S_ISUID | stat.S_ISGID
+_GIGA = 1_000_000_000
+_IN_THE_WAY = frozenset({errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST})
+TEMP_PREFIX = b".haulage-"
+
+_KINDS = {
+    stat.S_IFREG: Kind.FILE,
+    stat.S_IFDIR: Kind.DIR,
+    stat.S_IFLNK: Kind.SYMLINK,
+    stat.S_IFIFO: Kind.FIFO,
+    stat.S_IFSOCK: Kind.SOCKET,
+    stat.S_IFCHR: Kind.CHAR,
+    stat.S_IFBLK: Kind.BLOCK,
+}
+
+
+def kind_of(mode: int) -> Kind:
+    """Return the kind that a mode's type bits name."""
+    return _KINDS[stat.S_IFMT(mode)]
+
+
+def entry_of(path: bytes, found: os.stat_result, target: bytes | None = None) -> Entry:
+    """Return the entry that `found` describes."""
+    mtime_s, mtime_ns = divmod(found.st_mtime_ns, _GIGA)
+    ctime_s, ctime_ns = divmod(found.st_ctime_ns, _GIGA)
+    return Entry(
+        path=path,
+        kind=kind_of(found.st_mode),
+        mode=stat.S_IMODE(found.st_mode),
+        uid=found.st_uid,
+        gid=found.st_gid,
+        size=found.st_size,
+        mtime_s=mtime_s,
+        mtime_ns=mtime_ns,
+        ctime_s=ctime_s,
+        ctime_ns=ctime_ns,
+        dev=found.st_dev,
+        ino=found.st_ino,
+        nlink=found.st_nlink,
+        target=target,
+    )
+
+
+def temp_name(token: str, row: int | str) -> bytes:
+    """Return the temporary's name for a row of the attempt with `token`."""
+    return b"%s%s-%s" % (TEMP_PREFIX, token.encode(), str(row).encode())
+
+
+def temp_dir_name(temp: bytes) -> bytes:
+    """Return the name of a directory that will replace something, beside `temp`."""
+    return temp + b".d"
+
+
+def open_source(descent: Descent, path: bytes) -> int:
+    """Open a listed file for reading; VanishedError or UnstableError if it is none now."""
+    try:
+        return open_file(descent, path)
+    except (FileNotFoundError, NotADirectoryError) as err:
+        raise VanishedError("is gone since it was listed") from err
+    except OSError as err:
+        if err.errno in (errno.ELOOP, errno.ENXIO):
+            raise UnstableError("is no longer a file") from err
+        raise
+
+
+def open_file(descent: Descent, path: bytes) -> int:
+    """Open a file for reading, never a link, never waiting for a FIFO's writer.
+
+    The file's atime is left alone where we may: filters by atime live from it.
+    """
+    above = parent_of(path)
+    dir_fd = descent.open(above)
+    name = path[len(above) :]
+    try:
+        return os.open(name, _READ | os.O_NOATIME, dir_fd=dir_fd)
+    except PermissionError:  # O_NOATIME is the owner's and root's
+        return os.open(name, _READ, dir_fd=dir_fd)
+
+
+def stat_in(descent: Descent, path: bytes) -> os.stat_result | None:
+    """Stat an entry without following a link; None is proof of its absence.
+
+    Only ENOENT and ENOTDIR prove absence; any other OSError is raised.
+    """
+    above = parent_of(path)
+    name = path[len(above) :].rstrip(b"/") or b"."
+    try:
+        return os.stat(name, dir_fd=descent.open(above), follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def rename_over(dir_fd: int, temp: bytes, name: bytes) -> None:
+    """Give a temporary its final name; BlockedError if a directory has content there."""
+    try:
+        os.rename(temp, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    except OSError as err:
+        if err.errno not in _IN_THE_WAY:
+            raise
+        _clear_empty_dir(dir_fd, name)
+        os.rename(temp, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+
+
+def _clear_empty_dir(dir_fd: int, name: bytes) -> None:
+    try:
+        os.rmdir(name, dir_fd=dir_fd)
+    except OSError as err:
+        if err.errno in _IN_THE_WAY:
+            raise BlockedError("the target has a directory with content here") from err
+        raise
+
+
+def create(dir_fd: int, name: bytes, *, shared: bool = False) -> int:
+    """Create a temporary for writing, mode 0600; a `shared` one may exist already."""
+    return os.open(name, _CREATE if shared else _CREATE | os.O_EXCL, 0o600, dir_fd=dir_fd)
+
+
+def remove_if_there(dir_fd: int, name: bytes) -> None:
+    """Unlink a name that may be gone already."""
+    try:
+        os.unlink(name, dir_fd=dir_fd)
+    except FileNotFoundError:
+        return
+
+
+class Attributes(NamedTuple):
+    """What is set on an entry after its content; one is made for every file."""
+
+    mode: int
+    uid: int
+    gid: int
+    atime_ns: int
+    mtime_ns: int
+
+
+def attributes_of(found: os.stat_result) -> Attributes:
+    """Return the attributes that `found` carries."""
+    mode = stat.S_IMODE(found.st_mode)
+    return Attributes(
+        mode, found.st_uid, found.st_gid, found.st_atime_ns, found.st_mtime_ns
+    )
+
+
+def set_attributes(handle: int | bytes, wanted: Attributes) -> str | None:
+    """Set owner, mode and times by descriptor (or its name in /proc), in this order.
+
+    Return None, or in words what this user may not keep; set-id bits go with the owner.
+    """
+    lost = _set_owner(handle, wanted.uid, wanted.gid)
+    os.chmod(handle, wanted.mode & ~_SPECIAL_BITS if lost else wanted.mode)
+    os.utime(handle, ns=(wanted.atime_ns, wanted.mtime_ns))
+    return lost
+
+
+def _set_owner(handle: int | bytes, uid: int, gid: int) -> str | None:
+    try:
+        os.chown(handle, uid, gid)
+    except PermissionError:
+        now = os.stat(handle)
+        if (now.st_uid, now.st_gid) == (uid, gid):
+            return None
+        return f"owner {uid}:{gid} not kept: this user may not give files away"
+    return None
+
+
+def make_dir(descent: Descent, path: bytes, temp: bytes) -> bool:
+    """Make sure that directory `path` is there; tell whether it was made.
+
+    Anything else at its name is replaced; directories above are made where they miss.
+    They stay open for their owner alone until the pass that gives them their attributes.
+    """
+    above = parent_of(path)
+    name = path[len(above) : -1]
+    dir_fd = reach(descent, above, temp)
+    try:
+        os.mkdir(name, 0o700, dir_fd=dir_fd)
+    except FileExistsError:
+        found = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+        if stat.S_ISDIR(found.st_mode):
+            _open_for_owner(descent, path, found)
+            return False
+        _replace_by_dir(dir_fd, name, temp_dir_name(temp))
+    return True
+
+
+def _replace_by_dir(dir_fd: int, name: bytes, temp: bytes) -> None:
+    os.mkdir(temp, 0o700, dir_fd=dir_fd)
+    remove_if_there(dir_fd, name)
+    try:
+        os.rename(temp, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    except OSError as err:  # another mover made the directory first, and filled it
+        os.rmdir(temp, dir_fd=dir_fd)
+        if err.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+
+
+def _open_for_owner(descent: Descent, path: bytes, found: os.stat_result) -> None:
+    """Let an unprivileged owner write below; the dirs pass sets the final mode."""
+    if os.geteuid() == 0 or found.st_mode & 0o700 == 0o700:
+        return
+    if found.st_uid == os.geteuid():
+        above = parent_of(path)
+        pinned = os.open(
+            path[len(above) : -1],
+            os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC,
+            dir_fd=descent.open(above),
+        )
+        try:
+            os.chmod(b"/proc/self/fd/%d" % pinned, stat.S_IMODE(found.st_mode) | 0o700)
+        finally:
+            os.close(pinned)
+
+
+def reach(descent: Descent, path: bytes, temp: bytes) -> int:
+    """Open directory `path` of the target, making what is missing on the way."""
+    try:
+        return descent.open(path)
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as err:
+        if not path:
+            raise
+        make_dir(descent, path, temp)
+        descent.forget(path)
+        try:
+            return descent.open(path)
+        except (FileNotFoundError, NotADirectoryError):
+            raise TransientError(f"{path!r} changed while it was made") from err

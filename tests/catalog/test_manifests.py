@@ -1,0 +1,202 @@
+"""A manifest is pages in canonical order, shared by the versions that agree on them."""
+
+import pyarrow as pa
+import pytest
+from sqlalchemy import func, select
+
+from haulage.catalog import datasets, manifests, runs
+from haulage.catalog.datasets import DatasetRow
+from haulage.catalog.engine import Catalog
+from haulage.catalog.manifests import PAGE_ENTRIES, Manifest, ManifestWriter
+from haulage.catalog.runs import Run, RunState
+from haulage.catalog.tables import PageTable
+from haulage.errors import FatalError, LostRunError
+from haulage.model import MANIFEST
+from tests.catalogs import manifest_table
+
+QUARTER = PAGE_ENTRIES // 4
+NASTY = [b"", b"\x01", b"a\nb", b"a\\.", b"d/", b"d/" + b"x" * 4000, b"\xff\xfe"]
+
+
+def test_a_manifest_gives_back_what_was_written(catalog: Catalog, run: Run) -> None:
+    table = manifest_table(NASTY)
+    version = Manifest(catalog, _written(catalog, run, table))
+    assert pa.concat_tables(version.tables()).equals(table)
+    (ref,) = version.pages
+    assert (ref.first, ref.last, ref.entries) == (b"", b"\xff\xfe", len(NASTY))
+    assert (version.entries, version.content_bytes) == (len(NASTY), 7 * len(NASTY))
+    assert version.read(ref).schema.equals(MANIFEST)
+    assert version.read(ref, columns=["path", "size"]).column_names == ["path", "size"]
+    assert datasets.find(catalog, "home").manifest_id == version.manifest_id
+    assert runs.find(catalog, run.id).manifest_id == version.manifest_id
+
+
+def test_no_manifest_and_an_empty_one_have_no_entries(
+    catalog: Catalog, run: Run
+) -> None:
+    for manifest_id in (None, _written(catalog, run)):
+        assert Manifest(catalog, manifest_id).pages == []
+        assert Manifest(catalog, manifest_id).entries == 0
+
+
+def test_pages_are_cut_at_their_size(catalog: Catalog, run: Run) -> None:
+    table = _numbered(0, PAGE_ENTRIES * 2 + 5)
+    version = Manifest(catalog, _written(catalog, run, table[:7], table[7:]))
+    assert [ref.entries for ref in version.pages] == [PAGE_ENTRIES, PAGE_ENTRIES, 5]
+    assert pa.concat_tables(version.tables()).equals(table)
+
+
+@pytest.mark.parametrize("paths", [[b"b", b"a"], [b"a", b"a"], [b"a", b"a/", b"a.b"]])
+def test_entries_out_of_order_are_fatal(
+    catalog: Catalog, run: Run, paths: list[bytes]
+) -> None:
+    with pytest.raises(FatalError, match="canonical order"):
+        ManifestWriter(catalog, run).add(manifest_table(paths))
+
+
+def test_tables_and_pages_out_of_order_are_fatal(
+    catalog: Catalog, run: Run, home: DatasetRow
+) -> None:
+    _written(catalog, run, manifest_table([b"b", b"c"]))
+    writer = ManifestWriter(catalog, run)
+    writer.add(manifest_table([b"b"]))
+    with pytest.raises(FatalError, match="b came after b"):
+        writer.add(manifest_table([b"b"]))
+    with pytest.raises(FatalError, match="b came after b"):
+        writer.keep(_current(catalog, home).pages[0])
+
+
+def test_a_new_version_shares_the_pages_that_it_keeps(
+    catalog: Catalog, run: Run, home: DatasetRow
+) -> None:
+    _written(catalog, run, _numbered(0, PAGE_ENTRIES * 3))
+    before, _, after = _current(catalog, home).pages
+    following = _next(catalog, run, home)
+    writer = ManifestWriter(catalog, following)
+    changed = _numbered(PAGE_ENTRIES, PAGE_ENTRIES + QUARTER)
+    writer.keep(before)
+    writer.add(changed)
+    writer.keep(after)
+    version = Manifest(catalog, writer.commit())
+    assert [version.pages[0], version.pages[2]] == [before, after]
+    assert version.read(version.pages[1]).equals(changed)
+    newest, oldest = manifests.versions(catalog, home.id)
+    assert (newest.run_id, newest.pages, newest.entries) == (
+        following.id,
+        3,
+        version.entries,
+    )
+    assert 0 < newest.stored_bytes < oldest.stored_bytes
+    assert _stored_pages(catalog) == 4
+
+
+def test_too_few_new_entries_for_a_page_join_the_next(
+    catalog: Catalog, run: Run, home: DatasetRow
+) -> None:
+    table = _numbered(0, PAGE_ENTRIES + 1)
+    _written(catalog, run, table[1:])
+    following = _next(catalog, run, home)
+    writer = ManifestWriter(catalog, following)
+    writer.add(table[:1])
+    writer.keep(_current(catalog, home).pages[0])
+    version = Manifest(catalog, writer.commit())
+    assert [ref.entries for ref in version.pages] == [QUARTER * 2 + 1, QUARTER * 2]
+    assert pa.concat_tables(version.tables()).equals(table)
+
+
+def test_a_dataset_that_grows_at_its_end_keeps_few_pages(
+    catalog: Catalog, run: Run, home: DatasetRow
+) -> None:
+    table = _numbered(0, 50)
+    _written(catalog, run, table[:10])
+    for start in range(10, 50, 10):
+        run = _next(catalog, run, home)
+        writer = ManifestWriter(catalog, run)
+        for ref in _current(catalog, home).pages:
+            writer.keep(ref)
+        writer.add(table[start : start + 10])
+        writer.commit()
+    version = _current(catalog, home)
+    assert [ref.entries for ref in version.pages] == [50]
+    assert pa.concat_tables(version.tables()).equals(table)
+
+
+def test_a_stale_driver_commits_nothing(
+    catalog: Catalog, run: Run, home: DatasetRow
+) -> None:
+    writer = ManifestWriter(catalog, run)
+    writer.add(_numbered(0, PAGE_ENTRIES))
+    taken = runs.take_over(catalog, run)
+    with pytest.raises(LostRunError):
+        writer.commit()
+    with pytest.raises(LostRunError):
+        writer.add(_numbered(PAGE_ENTRIES, 2 * PAGE_ENTRIES))
+    assert datasets.find(catalog, home.dataset.name).manifest_id is None
+    assert _stored_pages(catalog) == 1
+    _written(catalog, taken, manifest_table([b"a"]))
+    assert _stored_pages(catalog) == 1, "the stale driver's page was not swept"
+
+
+def test_pruning_keeps_what_versions_and_runs_refer_to(
+    catalog: Catalog, run: Run, home: DatasetRow
+) -> None:
+    table = _numbered(0, 2 * PAGE_ENTRIES)
+    _written(catalog, run, table)
+    shared = _current(catalog, home).pages[0]
+    for size in (1, 2, 3):
+        run = _next(catalog, run, home)
+        writer = ManifestWriter(catalog, run)
+        writer.keep(shared)
+        writer.add(manifest_table([b"\xff"], size))
+        writer.commit()
+    active = _next(catalog, run, home)
+    ManifestWriter(catalog, active).add(table)
+    assert manifests.prune(catalog, home.id, keep=2) == 2
+    kept = manifests.versions(catalog, home.id)
+    assert [version.content_bytes - shared.bytes for version in kept] == [3, 2]
+    assert _current(catalog, home).read(shared).equals(table[:PAGE_ENTRIES])
+    assert _stored_pages(catalog) == 3 + 2, "what the active run wrote must stay"
+    assert manifests.prune(catalog, home.id, keep=0) == 1
+    runs.end(catalog, active, RunState.FAILED, {})
+    assert manifests.prune(catalog, home.id) == 0
+    assert _stored_pages(catalog) == 2
+
+
+def test_a_page_that_was_pruned_is_fatal(
+    catalog: Catalog, run: Run, home: DatasetRow
+) -> None:
+    _written(catalog, run, manifest_table([b"a"]))
+    old = _current(catalog, home)
+    (ref,) = old.pages
+    following = _next(catalog, run, home)
+    _written(catalog, following, manifest_table([b"b"]))
+    runs.end(catalog, following, RunState.DONE, {})
+    manifests.prune(catalog, home.id, keep=1)
+    with pytest.raises(FatalError, match="it was pruned"):
+        old.read(ref)
+
+
+def _numbered(start: int, stop: int) -> pa.Table:
+    return manifest_table([b"dir/%08d" % number for number in range(start, stop)])
+
+
+def _written(catalog: Catalog, run: Run, *tables: pa.Table) -> int:
+    writer = ManifestWriter(catalog, run)
+    for table in tables:
+        writer.add(table)
+    return writer.commit()
+
+
+def _next(catalog: Catalog, run: Run, home: DatasetRow) -> Run:
+    runs.end(catalog, run, RunState.DONE, {})
+    return runs.begin(catalog, home, trigger="test")
+
+
+def _current(catalog: Catalog, home: DatasetRow) -> Manifest:
+    row = datasets.find(catalog, home.dataset.name)
+    return Manifest(catalog, row.manifest_id)
+
+
+def _stored_pages(catalog: Catalog) -> int:
+    with catalog.read() as connection:
+        return connection.execute(select(func.count(PageTable.id))).scalar_one()

@@ -1,0 +1,194 @@
+"""Compare two trees exactly, by the calls of `os` alone.
+
+The walk opens each pair of directories and compares sets of names, unlike the merge of
+sorted streams that it is there to judge. `python -m tests.trees.compare A B` prints the
+differences and exits with 1 if there are any.
+"""
+
+import argparse
+import os
+import re
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO
+
+from tests.trees.names import ZERO_TOKEN
+from tests.trees.walk import below, lstat, names_in, opened
+
+_FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW
+_CHUNK_BYTES = 1 << 20
+_SHOWN_LINES = 20
+_TEMPORARY = re.compile(rb"\.haulage-([0-9a-f]{12})-.*", re.DOTALL)
+_RSYNC = ("rsync", "-aHnci", "--delete", "--numeric-ids", "--modify-window=-1")
+
+
+class Aspect(StrEnum):
+    """What two entries of one path can differ in."""
+
+    TYPE = "type"
+    MODE = "mode"
+    UID = "uid"
+    GID = "gid"
+    SIZE = "size"
+    CONTENT = "content"
+    MTIME = "mtime"
+    TARGET = "target"
+
+
+OWNER = frozenset({Aspect.UID, Aspect.GID})
+
+
+def differences(
+    a: Path | str, b: Path | str, *, ignore: frozenset[Aspect] = frozenset()
+) -> list[str]:
+    """Return a line for each difference between the trees, their roots included.
+
+    A line is `path: aspect in a != in b`, `path: missing` (only in a) or `path: extra`
+    (only in b); everything below a missing or extra directory has its own line."""
+    return list(_Comparer(ignore).roots(os.fsencode(a), os.fsencode(b)))
+
+
+def assert_same(source: Path | str, target: Path | str) -> None:
+    """Fail with the first differences if the trees are not equal."""
+    lines = differences(source, target)
+    head = "\n".join(lines[:_SHOWN_LINES])
+    assert not lines, f"{len(lines)} differences of {target} from {source}:\n{head}"
+
+
+def leftovers(root: Path | str) -> list[bytes]:
+    """Return the paths of temporaries, without those that were planted on purpose."""
+    with opened(os.fsencode(root)) as top:
+        return [path for path, _ in below(top) if _is_temporary(path)]
+
+
+def rsync_differences(a: Path | str, b: Path | str) -> list[str]:
+    """Return what a dry run of rsync would change to make `b` equal to `a`."""
+    ends = [os.path.join(os.path.abspath(end), "") for end in (a, b)]
+    done = subprocess.run([*_RSYNC, *ends], check=True, capture_output=True)
+    return done.stdout.decode("utf-8", "backslashreplace").splitlines()
+
+
+def shown(path: bytes) -> str:
+    """Return `path` as it stands in the lines: one line, ASCII, `.` for the root."""
+    return repr(path)[2:-1] if path else "."
+
+
+def _is_temporary(path: bytes) -> bool:
+    match = _TEMPORARY.fullmatch(path.rpartition(b"/")[2])
+    return match is not None and match[1] != ZERO_TOKEN
+
+
+def _type(mode: int) -> str:
+    names = {stat.S_IFREG: "file", stat.S_IFDIR: "dir", stat.S_IFLNK: "symlink"}
+    return names.get(stat.S_IFMT(mode), f"special {stat.S_IFMT(mode):#o}")
+
+
+class _Comparer:
+    """Walks two trees at once."""
+
+    def __init__(self, ignore: frozenset[Aspect]) -> None:
+        self._ignore = ignore
+
+    def roots(self, a: bytes, b: bytes) -> Iterator[str]:
+        with opened(a) as in_a, opened(b) as in_b:
+            yield from self._stats(b"", os.fstat(in_a), os.fstat(in_b))
+            yield from self._inside(b"", in_a, in_b)
+
+    def _inside(self, above: bytes, a: int, b: int) -> Iterator[str]:
+        names_a, names_b = names_in(a), names_in(b)
+        for name in sorted(names_a | names_b):
+            path = above + name
+            if name not in names_b:
+                yield f"{shown(path)}: missing"
+                yield from _all_below(path, name, a, "missing")
+            elif name not in names_a:
+                yield f"{shown(path)}: extra"
+                yield from _all_below(path, name, b, "extra")
+            else:
+                yield from self._pair(path, name, a, b)
+
+    def _pair(self, path: bytes, name: bytes, a: int, b: int) -> Iterator[str]:
+        in_a, in_b = lstat(name, a), lstat(name, b)
+        yield from self._stats(path, in_a, in_b)
+        kind = stat.S_IFMT(in_a.st_mode)
+        if kind != stat.S_IFMT(in_b.st_mode):
+            yield from _all_below(path, name, a, "missing")
+            yield from _all_below(path, name, b, "extra")
+        elif kind == stat.S_IFDIR:
+            with opened(name, a) as fd_a, opened(name, b) as fd_b:
+                yield from self._inside(path + b"/", fd_a, fd_b)
+        elif kind == stat.S_IFLNK:
+            ends = [shown(os.readlink(name, dir_fd=fd)) for fd in (a, b)]
+            yield from self._line(path, Aspect.TARGET, *ends)
+        elif kind == stat.S_IFREG and Aspect.CONTENT not in self._ignore:
+            yield from _contents(path, name, a, b)
+
+    def _stats(
+        self, path: bytes, a: os.stat_result, b: os.stat_result
+    ) -> Iterator[str]:
+        modes = [f"{stat.S_IMODE(info.st_mode):04o}" for info in (a, b)]
+        yield from self._line(path, Aspect.TYPE, _type(a.st_mode), _type(b.st_mode))
+        yield from self._line(path, Aspect.MODE, *modes)
+        yield from self._line(path, Aspect.UID, a.st_uid, b.st_uid)
+        yield from self._line(path, Aspect.GID, a.st_gid, b.st_gid)
+        yield from self._line(path, Aspect.MTIME, a.st_mtime_ns, b.st_mtime_ns)
+        if stat.S_ISREG(a.st_mode) and stat.S_ISREG(b.st_mode):
+            yield from self._line(path, Aspect.SIZE, a.st_size, b.st_size)
+
+    def _line(
+        self, path: bytes, aspect: Aspect, in_a: object, in_b: object
+    ) -> Iterator[str]:
+        if in_a != in_b and aspect not in self._ignore:
+            yield f"{shown(path)}: {aspect} {in_a} != {in_b}"
+
+
+def _all_below(path: bytes, name: bytes, fd: int, word: str) -> Iterator[str]:
+    if stat.S_ISDIR(lstat(name, fd).st_mode):
+        with opened(name, fd) as inner:
+            for found, _ in below(inner, path + b"/"):
+                yield f"{shown(found)}: {word}"
+
+
+def _contents(path: bytes, name: bytes, a: int, b: int) -> Iterator[str]:
+    """Compare two files to the end of the shorter one; the size has its own line."""
+    with _reading(name, a) as file_a, _reading(name, b) as file_b:
+        offset = 0
+        while True:
+            chunk_a, chunk_b = file_a.read(_CHUNK_BYTES), file_b.read(_CHUNK_BYTES)
+            shorter = min(len(chunk_a), len(chunk_b))
+            if chunk_a[:shorter] != chunk_b[:shorter]:
+                at = offset + _first_difference(chunk_a, chunk_b)
+                yield f"{shown(path)}: {Aspect.CONTENT} differs from byte {at} on"
+                return
+            if shorter < _CHUNK_BYTES:
+                return
+            offset += shorter
+
+
+def _reading(name: bytes, dir_fd: int) -> BinaryIO:
+    return open(os.open(name, _FILE_FLAGS, dir_fd=dir_fd), "rb")
+
+
+def _first_difference(a: bytes, b: bytes) -> int:
+    pairs = zip(a, b, strict=False)
+    return next(at for at, (in_a, in_b) in enumerate(pairs) if in_a != in_b)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the differences of two trees; return 1 if there are any, 0 if none."""
+    parser = argparse.ArgumentParser(description="Compare two trees exactly.")
+    parser.add_argument("a", type=Path)
+    parser.add_argument("b", type=Path)
+    trees = parser.parse_args(arguments)
+    lines = differences(trees.a, trees.b)
+    for line in lines:
+        print(line)
+    return 1 if lines else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

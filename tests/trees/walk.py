@@ -1,0 +1,38 @@
+"""Walk a tree by directory descriptors, never through a symbolic link."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_TREE_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+
+
+@contextmanager
+def opened(name: bytes, dir_fd: int | None = None) -> Iterator[int]:
+    """Hold a directory open and give its descriptor."""
+    fd = os.open(name, _TREE_FLAGS, dir_fd=dir_fd)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def names_in(fd: int) -> set[bytes]:
+    """Return the names in a directory."""
+    return {os.fsencode(name) for name in os.listdir(fd)}
+
+
+def lstat(name: bytes, dir_fd: int) -> os.stat_result:
+    """Return what is known of the entry itself, not of what a link points to."""
+    return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+
+
+def below(fd: int, above: bytes = b"") -> Iterator[tuple[bytes, os.stat_result]]:
+    """Yield path and stat of all that is below a directory, sorted by name."""
+    for name in sorted(names_in(fd)):
+        info = lstat(name, fd)
+        yield above + name, info
+        if stat.S_ISDIR(info.st_mode):
+            with opened(name, fd) as inner:
+                yield from below(inner, above + name + b"/")
