@@ -5,6 +5,10 @@ line orders one span. It answers in lines of JSON, in order; a page is a file of
 spool, named in its line. It ends when its input does.
 """
 
+import haulage.lean  # noqa: F401  comes before pyarrow
+
+# isort: split
+
 import json
 import mmap
 import sys
@@ -13,7 +17,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from haulage.ops.listing import Selection, listing
-from haulage.spool import HUNGER_BYTES, HUNGER_FILE, from_text, to_text, write_page
+from haulage.spool import (
+    HUNGER_BYTES,
+    HUNGER_FILE,
+    span_from_fields,
+    span_to_fields,
+    to_text,
+    write_page,
+)
 from haulage.storage.descent import Descent
 from haulage.storage.walk import Given, Page, Piece, Span
 
@@ -42,9 +53,7 @@ def main() -> int:
     desk = _desk(json.loads(orders.readline()))
     for line in orders:
         order = json.loads(line)
-        after = order["after"]
-        span = Span(from_text(order["path"]), None if after is None else from_text(after))
-        _list(desk, order["span"], span)
+        _list(desk, order.pop("span"), span_from_fields(order))
     return 0
 
 
@@ -55,16 +64,20 @@ def _desk(setup: dict[str, object]) -> _Desk:
     selection = setup["selection"]
     assert isinstance(selection, dict)
     return _Desk(
-        Descent(str(setup["root"])), Selection(**selection), spool, hunger, sys.stdout.buffer
+        Descent(str(setup["root"])),
+        Selection(**selection),
+        spool,
+        hunger,
+        sys.stdout.buffer,
     )
 
 
 def _list(desk: _Desk, number: int, span: Span) -> None:
-    """List one span and tell of each piece; an OSError ends the span, told as unreadable."""
+    """List one span and tell of each piece; what can not be read is told as such."""
 
-    def offer(path: bytes) -> None:
+    def offer(part: Span) -> None:
         desk.hunger[0] = 0
-        desk.tell(span=number, offer=to_text(path))
+        desk.tell(offer=span_to_fields(part))
 
     pieces = listing(desk.descent, span, desk.selection, desk.is_somebody_hungry, offer)
     for count, piece in enumerate(pieces):
@@ -78,7 +91,7 @@ def _tell_piece(desk: _Desk, number: int, count: int, piece: Piece) -> None:
         write_page(desk.spool / name, piece.entries)
         desk.tell(span=number, page=name)
     elif isinstance(piece, Given):
-        desk.tell(span=number, given=to_text(piece.path))
+        desk.tell(span=number, given=to_text(piece.start))
     else:
         desk.tell(span=number, unreadable=to_text(piece.path), errno=piece.errno)
 

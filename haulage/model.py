@@ -152,7 +152,7 @@ OUTCOME = pa.schema(
 
 
 class Action(NamedTuple):
-    """One row of a shard: a verb, the source's entry, and what is known of the target."""
+    """One row of a shard: a verb, the source's entry, what is known of the target."""
 
     verb: int
     path: bytes
@@ -179,7 +179,7 @@ class Action(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of one action; `entry` is set only where the source was not as listed."""
+    """What became of one action; `entry` is set if the source was not as listed."""
 
     status: Status
     checksum: bytes | None = None
@@ -192,7 +192,7 @@ class Outcome(NamedTuple):
 
 
 def parent_of(path: bytes) -> bytes:
-    """Return the directory that holds `path`: `b"a/b/"` for `b"a/b/c"` and `b"a/b/c/"`."""
+    """Return the directory of `path`: `b"a/b/"` for `b"a/b/c"` and `b"a/b/c/"`."""
     return path[: path.rfind(b"/", 0, len(path) - 1) + 1]
 
 
@@ -202,8 +202,10 @@ def name_of(path: bytes) -> bytes:
 
 
 def shown(path: bytes) -> str:
-    """Return `path` as printable text that names it exactly: control bytes, bytes that are
-    not UTF-8 and the backslash itself appear as `\\xNN` or `\\\\`."""
+    r"""Return `path` as printable text that names it exactly.
+
+    What is not printable or not UTF-8 appears as `\xNN`, the backslash itself as `\\`.
+    """
     text = path.decode("utf-8", "surrogateescape")
     return "".join(map(_shown_char, text)) or "."
 

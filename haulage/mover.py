@@ -6,6 +6,10 @@ standard output answers each. It stops, removing its temporary, when it is told 
 (SIGTERM) or when its input ends, because then nobody waits for it any more.
 """
 
+import haulage.lean  # noqa: F401  comes before pyarrow
+
+# isort: split
+
 import json
 import mmap
 import os
@@ -13,7 +17,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from itertools import groupby
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -29,7 +33,7 @@ from haulage.errors import (
     VanishedError,
     sort_os_error,
 )
-from haulage.model import Action, Outcome, Status, Verb
+from haulage.model import Action, Outcome, Status, Verb, shown
 from haulage.ops.delete import check_source_has_entries, delete
 from haulage.ops.dirs import finish_dir
 from haulage.ops.split import discard, part, publish
@@ -39,6 +43,7 @@ from haulage.ops.verify import verify
 from haulage.ops.work import Work
 from haulage.shardfile import PROGRESS, Job, Order, read_shard, write_outcomes
 from haulage.storage.descent import Descent
+from haulage.storage.posix import temp_name
 
 _STATUS_OF = (
     (UnstableError, Status.UNSTABLE),
@@ -49,7 +54,10 @@ _STATUS_OF = (
 
 
 def run_shard(order: Order, cancelled: Callable[[], bool]) -> dict[str, int]:
-    """Do one shard and return its tally; FatalError or CancelledError end it unfinished."""
+    """Do one shard and return its tally.
+
+    FatalError and CancelledError leave it unfinished.
+    """
     actions, job = read_shard(order.shard)
     rows = [Action(*row) for row in zip(*map(_plain, actions.columns), strict=True)]
     work = _work(job, order.token, cancelled)
@@ -60,7 +68,7 @@ def run_shard(order: Order, cancelled: Callable[[], bool]) -> dict[str, int]:
             return {}
         if any(row.verb == Verb.DELETE for row in rows) and not job.allow_empty_source:
             check_source_has_entries(work)
-        outcomes = list(_outcomes(work, job, rows, order.progress))
+        outcomes = list(_outcomes(work, rows, order.progress))
     finally:
         work.source.close()
         work.target.close()
@@ -76,9 +84,10 @@ def _work(job: Job, token: str, cancelled: Callable[[], bool]) -> Work:
     return Work(
         source=_open_root(job.source),
         target=_open_root(job.target),
-        token=token,
-        temp_token=job.temp_token,
+        temp_prefix=temp_name(token, ""),
+        split_prefix=temp_name(job.temp_token, ""),
         hashing=job.hashing,
+        verifies_content=job.verify_content,
         fsync=job.fsync,
         cancelled=cancelled,
     )
@@ -91,25 +100,24 @@ def _open_root(root: str) -> Descent:
         raise FatalError(f"{root}: {err.strerror}; is it mounted here?") from err
 
 
-def _outcomes(
-    work: Work, job: Job, rows: list[Action], progress: Path
-) -> Iterator[Outcome]:
+def _outcomes(work: Work, rows: list[Action], progress: Path) -> Iterator[Outcome]:
     """Yield one outcome for each action, in order, telling how far the shard is."""
+    last = len(rows) - 1
+    first = 0  # of the rows that are done together, which are a split file's parts
     with _progress_map(progress) as shared:
-        numbered = enumerate(rows)
-        for _, group in groupby(numbered, key=_together):
-            actions = list(group)
-            work.check_cancelled()
-            done = _perform(work, job, actions)
-            yield from [Outcome(Status.PART)] * (len(actions) - 1)
-            yield done
-            PROGRESS.pack_into(shared, 0, actions[-1][0] + 1, work.moved)
-
-
-def _together(numbered: tuple[int, Action]) -> object:
-    """Keep the parts of one file to be published together, and all else apart."""
-    row, action = numbered
-    return action.path if action.verb == Verb.PUBLISH else row
+        for row, action in enumerate(rows):
+            if work.cancelled():
+                raise CancelledError("stopped on request")
+            if action.verb != Verb.PUBLISH:
+                yield _perform(_BY_VERB[action.verb], work, action, row)
+            elif row < last and rows[row + 1].path == action.path:
+                yield Outcome(Status.PART)
+                continue
+            else:
+                parts = rows[first : row + 1]
+                yield _perform(partial(publish, parts=parts), work, action, row)
+            first = row + 1
+            PROGRESS.pack_into(shared, 0, first, work.moved)
 
 
 def _progress_map(file: Path) -> mmap.mmap:
@@ -118,47 +126,34 @@ def _progress_map(file: Path) -> mmap.mmap:
         return mmap.mmap(shared.fileno(), PROGRESS.size)
 
 
-def _perform(work: Work, job: Job, actions: list[tuple[int, Action]]) -> Outcome:
-    """Do one action; what only this entry suffers from becomes its outcome."""
-    row, action = actions[0]
-    try:
-        if action.verb == Verb.PUBLISH:
-            return publish(work, [action for _, action in actions])
-        return _do(work, job, action, row)
-    except (CancelledError, FatalError):
-        raise
-    except HaulageError as err:
-        return _failure(err, 0)
-    except OSError as err:
-        sorted_error = sort_os_error(err, f"{Verb(action.verb).name} {action.path!r}")
-        if isinstance(sorted_error, FatalError):
-            raise sorted_error from err
-        return _failure(sorted_error, err.errno or 0)
-
-
-def _do(work: Work, job: Job, action: Action, row: int) -> Outcome:
-    simple = _BY_VERB.get(action.verb)
-    if simple:
-        return simple(work, action, row)
-    if action.verb == Verb.VERIFY:
-        return verify(work, action, content=job.verify_content)
-    if action.verb == Verb.DELETE:
-        return delete(work, action)
-    if action.verb == Verb.DIR:
-        return finish_dir(work, action)
-    if action.verb == Verb.SWEEP:
-        return discard(work, action)
-    raise FatalError(f"verb {action.verb} is not known to this mover; update it")
-
-
-_BY_VERB: dict[int, Callable[[Work, Action, int], Outcome]] = {
+_Do = Callable[[Work, Action, int], Outcome]
+_BY_VERB: dict[int, _Do] = {
     Verb.COPY: copy,
     Verb.CHECK: check,
     Verb.META: meta,
     Verb.LINK: link,
     Verb.MKDIR: mkdir,
     Verb.PART: part,
+    Verb.VERIFY: verify,
+    Verb.DELETE: delete,
+    Verb.DIR: finish_dir,
+    Verb.SWEEP: discard,
 }
+
+
+def _perform(do: _Do, work: Work, action: Action, row: int) -> Outcome:
+    """Do one action; what only this entry suffers from becomes its outcome."""
+    try:
+        return do(work, action, row)
+    except (CancelledError, FatalError):
+        raise
+    except HaulageError as err:
+        return _failure(err, 0)
+    except OSError as err:
+        sorted_error = sort_os_error(err, Verb(action.verb).name.lower())
+        if isinstance(sorted_error, FatalError):
+            raise FatalError(f"{shown(action.path)}: {sorted_error}") from err
+        return _failure(sorted_error, err.errno or 0)
 
 
 def _failure(err: HaulageError, number: int) -> Outcome:

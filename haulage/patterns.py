@@ -1,4 +1,4 @@
-"""Include and exclude rules, in the syntax that rsync and rclone users know.
+r"""Include and exclude rules, in the syntax that rsync and rclone users know.
 
 A rule is `+ PATTERN` or `- PATTERN`; the first rule that matches a path decides, and a
 path that no rule matches is included. A directory that is excluded takes everything
@@ -8,7 +8,7 @@ below it along.
     ?      one byte but `/`             [a-z]  one of a set, [!a-z] none of it
     /x     x at the root only           x/     directories only
     a/b    with a slash inside: the end of a path, at component borders
-    \\*     the character itself
+    \*     the character itself
 """
 
 import re
@@ -22,7 +22,15 @@ class Rule:
     """One compiled line of a filter."""
 
     include: bool
+    dirs_only: bool
     regex: re.Pattern[bytes]
+
+    def matches(self, path: bytes) -> bool:
+        """Tell whether the rule is about `path` itself."""
+        is_dir = path.endswith(b"/")
+        if self.dirs_only and not is_dir:
+            return False
+        return self.regex.search(path[:-1] if is_dir else path) is not None
 
 
 def parse_rule(text: str) -> Rule:
@@ -30,21 +38,20 @@ def parse_rule(text: str) -> Rule:
     sign, space, pattern = text.partition(" ")
     if sign not in ("+", "-") or not space or not pattern.strip():
         raise RefusedError(
-            f"filter rule {text!r}: write '+ PATTERN' to include or '- PATTERN' to exclude"
+            f"filter rule {text!r}: write '+ PATTERN' to include or '- PATTERN' to "
+            f"exclude"
         )
     try:
-        return Rule(sign == "+", re.compile(_regex(pattern), re.DOTALL))
+        regex = re.compile(_regex(pattern), re.DOTALL)
     except re.error as err:
         raise RefusedError(f"filter rule {text!r}: bad pattern: {err}") from err
+    return Rule(sign == "+", pattern.endswith("/"), regex)
 
 
 def _regex(pattern: str) -> bytes:
     raw = pattern.encode("utf-8", "surrogateescape")
-    dir_only = raw.endswith(b"/")
-    anchored = raw.startswith(b"/")
-    body = _translate(raw.strip(b"/") if dir_only else raw.lstrip(b"/"))
-    head = rb"\A" if anchored else rb"(?:\A|/)"
-    return head + body + (rb"/\Z" if dir_only else rb"/?\Z")
+    head = rb"\A" if raw.startswith(b"/") else rb"(?:\A|/)"
+    return head + _translate(raw.strip(b"/")) + rb"\Z"
 
 
 def _translate(glob: bytes) -> bytes:
@@ -81,10 +88,9 @@ def _char_set(glob: bytes, at: int) -> tuple[bytes, int]:
     end = glob.find(b"]", start + 1)
     if end < 0:
         raise re.error("unclosed '['")
-    members = glob[start:end].replace(b"\\", rb"\\").replace(b"[", rb"\[").replace(b"^", rb"\^")
-    if negated:
-        return rb"[^/" + members + rb"]", end + 1
-    return rb"[" + members + rb"]", end + 1
+    # A set never matches the slash, whatever range it names.
+    members = re.sub(rb"([\\\[\]^&~|])", rb"\\\1", glob[start:end])
+    return rb"(?!/)[" + (b"^" if negated else b"") + members + rb"]", end + 1
 
 
 class Rules:
@@ -100,7 +106,7 @@ class Rules:
     def keep(self, path: bytes) -> bool:
         """Tell whether the rules include `path`, looking at this one path alone."""
         for rule in self._rules:
-            if rule.regex.search(path):
+            if rule.matches(path):
                 return rule.include
         return True
 

@@ -14,7 +14,15 @@ from haulage.patterns import parse_rule
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtpe]?)(i?)b?", re.IGNORECASE)
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w|y)?", re.IGNORECASE)
-_AGE_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31557600}
+_AGE_SECONDS = {
+    "ms": 0.001,
+    "s": 1,
+    "m": 60,
+    "h": 3600,
+    "d": 86400,
+    "w": 604800,
+    "y": 31557600,
+}
 
 
 def parse_size(text: object) -> object:
@@ -23,7 +31,9 @@ def parse_size(text: object) -> object:
         return text
     match = _SIZE.fullmatch(text.strip())
     if not match:
-        raise ValueError(f"{text!r} is not a size; write for example 512, 64K, 1.5G or 2 TiB")
+        raise ValueError(
+            f"{text!r} is not a size; write for example 512, 64K, 1.5G or 2 TiB"
+        )
     number, prefix, _ = match.groups()
     return int(float(number) * 1024 ** " kmgtpe".index(prefix.lower() or " "))
 
@@ -34,7 +44,9 @@ def parse_age(text: object) -> object:
         return text
     match = _AGE.fullmatch(text.strip())
     if not match:
-        raise ValueError(f"{text!r} is not an age; write for example 90s, 15m, 12h, 7d, 2w or 1y")
+        raise ValueError(
+            f"{text!r} is not an age; write for example 90s, 15m, 12h, 7d, 2w or 1y"
+        )
     number, unit = match.groups()
     return float(number) * _AGE_SECONDS[(unit or "s").lower()]
 
@@ -77,6 +89,14 @@ class Fsync(StrEnum):
     FILE = "file"
 
 
+class Step(StrEnum):
+    """A part of a run that can be left out, so that another is run alone."""
+
+    COPY = "copy"
+    DELETE = "delete"
+    DIRS = "dirs"
+
+
 class _Form(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -87,9 +107,9 @@ class Filters(_Form):
     rules: tuple[str, ...] = Field(
         (),
         title="Include and exclude rules",
-        description="One rule a line: '- PATTERN' excludes, '+ PATTERN' includes; the first "
-        "that matches decides. *, ?, [a-z], ** as in rsync and rclone; /x only at the root; "
-        "x/ only directories.",
+        description="One rule a line: '- PATTERN' excludes, '+ PATTERN' includes; "
+        "the first that matches decides. *, ?, [a-z], ** as in rsync and rclone; /x "
+        "only at the root; x/ only directories.",
     )
     min_size: Size | None = Field(
         None, title="Minimum size", description="Bytes; smaller files are left out."
@@ -98,10 +118,14 @@ class Filters(_Form):
         None, title="Maximum size", description="Bytes; larger files are left out."
     )
     min_age: Age | None = Field(
-        None, title="Minimum age", description="Seconds since mtime; newer files are left out."
+        None,
+        title="Minimum age",
+        description="Seconds since mtime; newer files are left out.",
     )
     max_age: Age | None = Field(
-        None, title="Maximum age", description="Seconds since mtime; older files are left out."
+        None,
+        title="Maximum age",
+        description="Seconds since mtime; older files are left out.",
     )
     min_atime_age: Age | None = Field(
         None,
@@ -111,7 +135,8 @@ class Filters(_Form):
     max_atime_age: Age | None = Field(
         None,
         title="Maximum age by atime",
-        description="Seconds since the last read; files not read since then are left out.",
+        description="Seconds since the last read; files not read since then are left "
+        "out.",
     )
     one_file_system: bool = Field(
         False,
@@ -131,14 +156,17 @@ class Shards(_Form):
     """How the work is cut. A shard is closed when one of its bounds is reached."""
 
     max_entries: int = Field(
-        5000, ge=1, title="Entries a shard", description="Close a shard at this many entries."
+        5000,
+        ge=1,
+        title="Entries a shard",
+        description="Close a shard at this many entries.",
     )
     max_bytes: Size = Field(
         1 << 30,
         ge=1 << 16,
         title="Bytes a shard",
-        description="Close a shard at this many bytes; a larger file is split into parts of "
-        "this size that several movers fill.",
+        description="Close a shard at this many bytes; a larger file is split into "
+        "parts of this size that several movers fill.",
     )
 
 
@@ -146,7 +174,10 @@ class Guards(_Form):
     """Caps of the delete pass, checked before the first entry is removed."""
 
     max_count: int = Field(
-        100_000, ge=0, title="Most entries", description="Never remove more entries than this."
+        100_000,
+        ge=0,
+        title="Most entries",
+        description="Never remove more entries than this.",
     )
     max_share: float = Field(
         0.5,
@@ -169,23 +200,31 @@ class Policy(_Form):
     compare: Compare = Field(
         Compare.METADATA,
         title="Compare",
-        description="What counts as changed: metadata (size, times, inode), size alone, "
-        "checksum (read every file), or always.",
+        description="What counts as changed: metadata (size, times, inode), size "
+        "alone, checksum (read every file), or always.",
     )
     verify: Verify = Field(
         Verify.CHECKSUM,
         title="Verify",
-        description="How what was copied is proven: checksum re-reads the target, sample "
-        "re-reads some of it, metadata looks at sizes, times and owners.",
+        description="How what was copied is proven: checksum re-reads the target, "
+        "sample re-reads some of it, metadata looks at sizes, times and owners.",
     )
     delete: Delete = Field(
         Delete.OFF,
         title="Delete",
-        description="Entries gone at the source: off keeps them, plan lists them, guarded "
-        "removes those that Haulage made, within the guards below.",
+        description="Entries gone at the source: off keeps them, plan lists them, "
+        "guarded removes those that Haulage made, within the guards below.",
     )
     guards: Guards = Field(
         Guards(), title="Delete guards", description="Caps of the delete pass."
+    )
+    steps: tuple[Step, ...] = Field(
+        tuple(Step),
+        min_length=1,
+        title="Steps",
+        description="Which parts of a run to do: copy (with its verification), "
+        "delete, and dirs, the final attributes of directories. Left alone, dirs does "
+        "all of them.",
     )
     allow_empty_source: bool = Field(
         False,
@@ -194,22 +233,38 @@ class Policy(_Form):
     )
     shards: Shards = Field(Shards(), title="Shards", description="How the work is cut.")
     movers: int = Field(
-        2, ge=1, le=1024, title="Movers", description="Mover processes that work at once."
+        2,
+        ge=1,
+        le=1024,
+        title="Movers",
+        description="Mover processes that work at once.",
     )
     listers: int = Field(
-        2, ge=1, le=256, title="Listers", description="Processes that list the source at once."
+        2,
+        ge=1,
+        le=256,
+        title="Listers",
+        description="Processes that list the source at once.",
     )
     fsync: Fsync = Field(
         Fsync.RUN,
         title="Force to disk",
-        description="When what was written is forced to the disk: once before the manifest "
-        "is committed (run), after every file, or never.",
+        description="When what was written is forced to the disk: once before the "
+        "manifest is committed (run), after every file, or never.",
     )
     sample_share: float = Field(
-        0.05, gt=0, le=1, title="Sample", description="Share of the files that a sample re-reads."
+        0.05,
+        gt=0,
+        le=1,
+        title="Sample",
+        description="Share of the files that a sample re-reads.",
     )
     attempts: int = Field(
-        3, ge=1, le=20, title="Attempts", description="Tries at a shard or an entry that may pass."
+        3,
+        ge=1,
+        le=20,
+        title="Attempts",
+        description="Tries at a shard or an entry that may pass.",
     )
 
 
@@ -225,7 +280,9 @@ class Dataset(_Form):
         title="Source", min_length=1, description="Directory whose contents are synced."
     )
     target: str = Field(
-        title="Target", min_length=1, description="Directory that becomes equal to the source."
+        title="Target",
+        min_length=1,
+        description="Directory that becomes equal to the source.",
     )
     policy: Policy = Field(
         Policy(), title="Policy", description="How the dataset is kept in sync."

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -61,9 +62,14 @@ class Order:
     def from_line(cls, line: bytes) -> "Order":
         """Read what `to_line` wrote."""
         fields = json.loads(line)
-        paths = {name: Path(fields.pop(name)) for name in ("shard", "outcome", "progress")}
-        dead = tuple(fields.pop("dead_tokens"))
-        return cls(**paths, dead_tokens=dead, **fields)
+        return cls(
+            shard=Path(fields["shard"]),
+            outcome=Path(fields["outcome"]),
+            progress=Path(fields["progress"]),
+            token=fields["token"],
+            dead_tokens=tuple(fields["dead_tokens"]),
+            only_sweep=fields["only_sweep"],
+        )
 
 
 def write_shard(file: Path, actions: pa.Table, job: Job) -> None:
@@ -74,19 +80,19 @@ def write_shard(file: Path, actions: pa.Table, job: Job) -> None:
 def read_shard(file: Path) -> tuple[pa.Table, Job]:
     """Read a shard; FatalError for one of another version."""
     table = pq.read_table(file, memory_map=True)
-    job = Job(**_metadata(table))
-    if job.format != _FORMAT:
+    fields = _metadata(table)
+    if fields["format"] != _FORMAT:
         raise FatalError(
-            f"{file}: shard format {job.format}, this mover reads {_FORMAT}; "
+            f"{file}: shard format {fields['format']}, this mover reads {_FORMAT}; "
             f"install the same version of Haulage everywhere"
         )
-    return table.cast(ACTION), job
+    return table.cast(ACTION), Job(**fields)
 
 
 def write_outcomes(
     file: Path, actions: pa.Table, outcomes: Sequence[Outcome]
 ) -> dict[str, int]:
-    """Write what became of each action, in order; return the tally that goes with it."""
+    """Write what became of each action, in order; return the tally of it."""
     table = _outcome_table(actions, outcomes)
     tally = _tally(outcomes)
     _write(file, table, OUTCOME, tally)
@@ -135,7 +141,7 @@ def _outcome_table(actions: pa.Table, outcomes: Sequence[Outcome]) -> pa.Table:
 
 
 def _seen_entries(actions: pa.Table, outcomes: Sequence[Outcome]) -> pa.Table:
-    """Return the source's entries: as listed, but where the mover saw something newer."""
+    """Return the source's entries as listed, but newer ones where a mover saw them."""
     newer = {row: seen.entry for row, seen in enumerate(outcomes) if seen.entry}
     if not newer:
         return actions
@@ -151,16 +157,21 @@ def _seen_entries(actions: pa.Table, outcomes: Sequence[Outcome]) -> pa.Table:
 
 
 def _write(
-    file: Path, table: pa.Table, schema: pa.Schema, extra: dict[str, object] | dict[str, int]
+    file: Path,
+    table: pa.Table,
+    schema: pa.Schema,
+    extra: dict[str, object] | dict[str, int],
 ) -> None:
     metadata = {_KEY: json.dumps(extra).encode()}
     unfinished = file.with_name(file.name + ".unfinished")
     pq.write_table(
-        table.cast(schema).replace_schema_metadata(metadata), unfinished, compression="zstd"
+        table.cast(schema).replace_schema_metadata(metadata),
+        unfinished,
+        compression="zstd",
     )
     os.replace(unfinished, file)
 
 
-def _metadata(table: pa.Table) -> dict[str, object]:
-    found: dict[str, object] = json.loads((table.schema.metadata or {})[_KEY])
+def _metadata(table: pa.Table) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((table.schema.metadata or {})[_KEY])
     return found

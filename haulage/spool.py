@@ -5,18 +5,33 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from haulage.storage.walk import Span
+
+_SPAN_FIELDS = ("path", "start", "end", "after")
+
 HUNGER_FILE = "hunger"
 HUNGER_BYTES = 8  # of the shared file in which the consumer says that a lister is idle
 
 
-def to_text(path: bytes) -> str:
+def to_text(path: bytes | None) -> str | None:
     """Return `path` as text that JSON carries unharmed and that sorts as it does."""
-    return path.hex()
+    return None if path is None else path.hex()
 
 
-def from_text(text: str) -> bytes:
+def from_text(text: object) -> bytes | None:
     """Return the path that `to_text` made `text` of."""
-    return bytes.fromhex(text)
+    return None if text is None else bytes.fromhex(str(text))
+
+
+def span_to_fields(span: Span) -> dict[str, object]:
+    """Return a span as an order carries it."""
+    return {field: to_text(getattr(span, field)) for field in _SPAN_FIELDS}
+
+
+def span_from_fields(fields: dict[str, object]) -> Span:
+    """Return the span that `span_to_fields` wrote."""
+    path, *bounds = (from_text(fields[field]) for field in _SPAN_FIELDS)
+    return Span(path or b"", *bounds)
 
 
 def write_page(file: Path, entries: pa.Table) -> None:

@@ -52,17 +52,11 @@ def find(catalog: Catalog, name: str) -> DatasetRow:
     raise RefusedError(f"no dataset {name!r} in {catalog.shown}: {hint}")
 
 
-def for_pair(catalog: Catalog, source: str, target: str) -> DatasetRow | None:
-    """Return the oldest dataset from `source` to `target`, if there is one."""
-    wanted = (
-        select(DatasetTable)
-        .where(DatasetTable.source == source, DatasetTable.target == target)
-        .order_by(DatasetTable.id)
-        .limit(1)
-    )
+def get(catalog: Catalog, dataset_id: int) -> DatasetRow:
+    """Return the dataset that a run's row refers to."""
+    wanted = select(DatasetTable).where(DatasetTable.id == dataset_id)
     with catalog.read() as connection:
-        row = connection.execute(wanted).mappings().one_or_none()
-    return None if row is None else _of(row)
+        return _of(connection.execute(wanted).mappings().one())
 
 
 def every(catalog: Catalog) -> list[DatasetRow]:

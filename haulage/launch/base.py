@@ -30,7 +30,7 @@ class Launcher(Protocol):
         ...
 
     def start_or_attach(self, name: str, orders: Sequence[Order]) -> None:
-        """Have `orders` done under the job `name`; a job of that name goes on instead."""
+        """Have `orders` done as the job `name`; if there is such a job, it goes on."""
         ...
 
     def poll(self, name: str, timeout_s: float) -> list[Answer]:

@@ -11,12 +11,19 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Self, cast
 
 import pyarrow as pa
 
 from haulage.errors import FatalError
-from haulage.spool import HUNGER_BYTES, HUNGER_FILE, from_text, read_page, to_text
+from haulage.spool import (
+    HUNGER_BYTES,
+    HUNGER_FILE,
+    from_text,
+    read_page,
+    span_from_fields,
+    span_to_fields,
+)
 from haulage.storage.walk import Span, Unreadable
 
 _ROOT_SPAN = 0
@@ -29,15 +36,20 @@ class Listers:
         self, root: str, selection: dict[str, object], *, count: int, spool: Path
     ) -> None:
         """Say what to list; `spool` is an empty directory of this listing's own."""
-        self._setup = {"root": root, "selection": selection, "spool": str(spool)}
+        self._setup: dict[str, object] = {
+            "root": root,
+            "selection": selection,
+            "spool": str(spool),
+        }
         self._count = count
         self._spool = spool
         self._changed = threading.Condition()
         self._events: dict[int, deque[dict[str, object]]] = {}
-        self._span_of: dict[str, int] = {}
-        self._waiting: list[tuple[str, int, str | None]] = []
+        self._span_at: dict[bytes | None, int] = {}
+        self._waiting: list[tuple[bytes, int, Span]] = []
         self._idle: list[subprocess.Popen[bytes]] = []
         self._working: dict[int, int] = {}
+        self._readers: list[threading.Thread] = []
         self._lost: str | None = None
 
     def __enter__(self) -> Self:
@@ -64,8 +76,6 @@ class Listers:
             reader.join()
         self._hunger.close()
 
-    _readers: list[threading.Thread]
-
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [sys.executable, "-m", "haulage.lister"],
@@ -76,23 +86,24 @@ class Listers:
         _send(process, self._setup)
         self._idle.append(process)
         reader = threading.Thread(target=self._read, args=(process,), daemon=True)
-        self._readers = [*getattr(self, "_readers", []), reader]
+        self._readers.append(reader)
         reader.start()
         return process
 
     def pieces(self, after: bytes | None = None) -> Iterator[pa.Table | Unreadable]:
         """Yield the whole tree's pages behind `after` in canonical order; once."""
         with self._changed:
-            self._add(to_text(b""), None if after is None else to_text(after))
+            self._add(Span(after=after))
         rope = [_ROOT_SPAN]
         while rope:
             event = self._next(rope[-1])
             if "page" in event:
                 yield read_page(self._spool / str(event["page"]))
             elif "given" in event:
-                rope.append(self._span_of[str(event["given"])])
+                rope.append(self._span_at[from_text(event["given"])])
             elif "unreadable" in event:
-                yield Unreadable(from_text(str(event["unreadable"])), int(str(event["errno"])))
+                lost = from_text(event["unreadable"]) or b""
+                yield Unreadable(lost, int(str(event["errno"])))
             else:
                 del self._events[rope.pop()]
 
@@ -104,20 +115,20 @@ class Listers:
                 self._changed.wait()
             return self._events[span].popleft()
 
-    def _add(self, path: str, after: str | None) -> None:
+    def _add(self, span: Span) -> None:
         """Queue a span; the one that comes first in the order is listed first."""
-        number = len(self._span_of)
-        self._span_of[path] = number
+        number = len(self._span_at)
+        self._span_at[span.start] = number
         self._events[number] = deque()
-        heapq.heappush(self._waiting, (path, number, after))
+        heapq.heappush(self._waiting, (span.start or b"", number, span))
         self._assign()
 
     def _assign(self) -> None:
         while self._idle and self._waiting:
-            path, number, after = heapq.heappop(self._waiting)
+            _, number, span = heapq.heappop(self._waiting)
             process = self._idle.pop()
             self._working[process.pid] = number
-            _send(process, {"span": number, "path": path, "after": after})
+            _send(process, {"span": number, **span_to_fields(span)})
         self._hunger[0] = 1 if self._idle else 0
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
@@ -129,14 +140,15 @@ class Listers:
         with self._changed:
             if process.pid in self._working:
                 self._lost = (
-                    f"lister {process.pid} ended with exit code {process.wait()} in the "
-                    f"middle of its work; see its messages above, then resume the run"
+                    f"lister {process.pid} ended with exit code {process.wait()} in "
+                    f"the middle of its work; see its messages above, then resume the "
+                    f"run"
                 )
             self._changed.notify_all()
 
     def _take(self, process: subprocess.Popen[bytes], event: dict[str, object]) -> None:
         if "offer" in event:
-            self._add(str(event["offer"]), None)
+            self._add(span_from_fields(cast("dict[str, object]", event["offer"])))
             return
         self._events[int(str(event["span"]))].append(event)
         if "end" in event:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -22,13 +22,16 @@ class LocalPool:
     """A launcher over `movers` processes, each fed by a thread of its own."""
 
     def __init__(self, movers: int, logs: Path) -> None:
-        """Start the movers at once, so that they are ready for the first shard."""
+        """Prepare the feeders; a mover starts with the first order that it gets."""
         self._changed = threading.Condition()
         self._waiting: deque[tuple[str, Order]] = deque()
         self._answers: dict[str, deque[Answer]] = {}
         self._closed = False
         logs.mkdir(parents=True, exist_ok=True)
-        self._feeders = [_Feeder(self, logs / f"mover-{n}.log") for n in range(movers)]
+        self._feeders = [
+            _Feeder(logs / f"mover-{number}.log", self._take, self._answer)
+            for number in range(movers)
+        ]
 
     @property
     def where(self) -> str:
@@ -86,10 +89,16 @@ class LocalPool:
 class _Feeder:
     """One mover process and the thread that gives it orders."""
 
-    def __init__(self, pool: LocalPool, log: Path) -> None:
-        self._pool = pool
+    def __init__(
+        self,
+        log: Path,
+        take: Callable[[], tuple[str, Order] | None],
+        answer: Callable[[str, Answer], None],
+    ) -> None:
         self._log = log
-        self._process = self._start()
+        self._take = take
+        self._answer = answer
+        self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._feed, daemon=True)
         self._thread.start()
 
@@ -104,40 +113,41 @@ class _Feeder:
             )
 
     def _feed(self) -> None:
-        while pair := self._pool._take():
+        while pair := self._take():
             name, order = pair
-            self._pool._answer(name, self._carry_out(order))
+            self._answer(name, self._carry_out(order))
 
     def _carry_out(self, order: Order) -> Answer:
-        if self._process.poll() is not None:
-            self._process = self._start()
-        sent, got = _pipes(self._process)
+        process = self._process
+        if process is None or process.poll() is not None:
+            process = self._process = self._start()
+        sent, got = _pipes(process)
         try:
             sent.write(order.to_line())
             sent.flush()
         except BrokenPipeError:
-            return self._lost(order)
+            return self._lost(process, order)
         line = got.readline()
-        return _parse(order, line) if line else self._lost(order)
+        return _parse(order, line) if line else self._lost(process, order)
 
-    def _lost(self, order: Order) -> Answer:
-        code = self._process.wait()
+    def _lost(self, process: subprocess.Popen[bytes], order: Order) -> Answer:
+        code = process.wait()
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         with self._log.open("rb") as log:
             log.seek(max(0, self._log.stat().st_size - _LOG_TAIL_BYTES))
             tail = log.read().decode(errors="replace").strip()
-        return Answer(order.token, lost=f"mover {self._process.pid}: {how}. {tail}".strip())
+        return Answer(order.token, lost=f"mover {process.pid}: {how}. {tail}".strip())
 
     def end(self) -> None:
         """Tell the mover to stop, then see to it; its order under way is answered."""
-        if self._process.poll() is None:
-            self._process.terminate()
-            _pipes(self._process)[0].close()
-        try:
-            self._process.wait(_STOP_WAIT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if process := self._process:
+            process.terminate()
+            _pipes(process)[0].close()
+            try:
+                process.wait(_STOP_WAIT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
         self._thread.join()
 
 

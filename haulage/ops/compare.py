@@ -32,8 +32,10 @@ class Aspect(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One page of the listing against what is known; row i of `was` belongs to
-    row i of `changed` and to `aspects[i]`."""
+    """One page of the listing against what is known.
+
+    Row i of `was` belongs to row i of `changed` and to `aspects[i]`.
+    """
 
     last: bytes
     listed: int
@@ -50,7 +52,8 @@ class Against:
     """What a listing is compared with.
 
     `adopted` tells that `known` is a listing of the target, whose ctime and inode say
-    nothing of the source. `covers` tells of gone rows whether the filters still show them.
+    nothing of the source. `covers` tells of gone rows whether the filters still show
+    them.
     """
 
     known: Iterable[pa.Table]
@@ -94,7 +97,7 @@ class _Known:
 def compare(
     pieces: Iterable[pa.Table | Unreadable], against: Against
 ) -> Iterator[Difference]:
-    """Yield the difference page by page, at last what is known behind the listing's end."""
+    """Yield the difference page by page, then what is known behind the listing."""
     known = _Known(against.known)
     unreadable: list[Unreadable] = []
     told = 0
@@ -142,7 +145,7 @@ def _page(
 def _match(
     listed: pa.ChunkedArray, window: pa.ChunkedArray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return for each listed path its row in the window or -1, and the rows not listed."""
+    """Return each listed path's row in the window or -1, and the rows not listed."""
     if listed.equals(window):
         return np.arange(len(listed)), np.empty(0, np.int64)
     if not len(window):
@@ -158,9 +161,10 @@ def _aspects(now: pa.Table, was: pa.Table, against: Against) -> np.ndarray:
     """Return, row by row, in what `now` differs from `was`."""
 
     def differ(*names: str) -> np.ndarray:
-        return np.logical_or.reduce(
+        unequal: np.ndarray = np.logical_or.reduce(
             [now[name].to_numpy() != was[name].to_numpy() for name in names]
         )
+        return unequal
 
     kind = now["kind"].to_numpy()
     is_file, is_link = kind == Kind.FILE, kind == Kind.SYMLINK
@@ -189,8 +193,9 @@ def _aspects(now: pa.Table, was: pa.Table, against: Against) -> np.ndarray:
 
 
 def _targets_differ(now: pa.ChunkedArray, was: pa.ChunkedArray) -> np.ndarray:
-    differ = pc.not_equal(pc.fill_null(now, b""), pc.fill_null(was, b""))
-    return differ.to_numpy().astype(np.bool_)
+    unequal = pc.not_equal(pc.fill_null(now, b""), pc.fill_null(was, b""))
+    differ: np.ndarray = unequal.to_numpy().astype(np.bool_)
+    return differ
 
 
 def _really_gone(

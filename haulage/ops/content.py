@@ -9,17 +9,22 @@ import xxhash
 from haulage.ops.work import SMALL_BYTES, Work
 
 _FICLONE = 0x40049409
-_CLONE_FROM_BYTES = 128 << 10  # below, a plain copy is as fast and leaves no shared extent
+_CLONE_FROM_BYTES = (
+    128 << 10
+)  # below, a plain copy is as fast and leaves no shared extent
 _KERNEL_COPY_BYTES = 64 << 20  # a call's length, so that a cancel is noticed
 _NOT_HERE = frozenset(
     {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.ENOTTY}
 )
 
 
-def copy_content(work: Work, source: int, target: int, size: int) -> tuple[int, bytes | None]:
-    """Copy `size` bytes from the start; return how many came and their checksum, if read.
+def copy_content(
+    work: Work, source: int, target: int, size: int
+) -> tuple[int, bytes | None]:
+    """Copy `size` bytes from the start; return how many came, and their checksum.
 
-    A count that differs from `size` tells that the source was not as its stat said.
+    A count that differs from `size` tells that the source was not as its stat said. The
+    checksum is None where the kernel copied.
     """
     if size <= SMALL_BYTES:
         return _copy_small(work, source, target)
@@ -55,7 +60,7 @@ def _clone(work: Work, source: int, target: int) -> bool:
 def copy_range(
     work: Work, source: int, target: int, offset: int, length: int
 ) -> tuple[int, bytes | None]:
-    """Copy a byte range to the same place; return its length and its checksum, if read."""
+    """Copy a byte range to the same place; return as `copy_content` does."""
     if not work.hashing:
         copied = _kernel_copy(work, source, target, offset, length)
         if copied is not None:

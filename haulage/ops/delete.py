@@ -13,7 +13,7 @@ _HAS_CONTENT = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 
 
 def check_source_has_entries(work: Work) -> None:
-    """Raise FatalError for an empty source: it looks just like one that is not mounted."""
+    """Raise FatalError for an empty source: one not mounted looks the same."""
     with os.scandir(work.source.root_fd) as entries:
         if next(entries, None) is None:
             raise FatalError(
@@ -22,7 +22,7 @@ def check_source_has_entries(work: Work) -> None:
             )
 
 
-def delete(work: Work, action: Action) -> Outcome:
+def delete(work: Work, action: Action, _row: int) -> Outcome:
     """Remove one entry of the target after proof of its absence at the source.
 
     The source is walked anew for each proof: a descriptor kept from before might show a
@@ -37,13 +37,13 @@ def delete(work: Work, action: Action) -> Outcome:
         return Outcome(Status.ABSENT)
     if there is not None and kind_of(there.st_mode) == kind_of(found.st_mode):
         return Outcome(Status.ABSENT)  # already replaced by what the source has now
-    changed = _what_changed(work, action, found)
+    changed = _what_changed(action, found)
     if changed:
         return Outcome(Status.KEPT, reason=f"{changed} since we made it")
     return _remove(work, action)
 
 
-def _what_changed(work: Work, action: Action, found: os.stat_result) -> str | None:
+def _what_changed(action: Action, found: os.stat_result) -> str | None:
     """Say what makes the target's entry another than the one that we made."""
     if kind_of(found.st_mode) != action.kind:
         return "its type changed"

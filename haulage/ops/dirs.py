@@ -8,7 +8,7 @@ from haulage.ops.work import Work
 from haulage.storage.posix import attributes_of, entry_of, set_attributes
 
 
-def finish_dir(work: Work, action: Action) -> Outcome:
+def finish_dir(work: Work, action: Action, _row: int) -> Outcome:
     """Set owner, mode and times of a directory to what its source has now."""
     try:
         source = work.source.open(action.path)

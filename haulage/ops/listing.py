@@ -16,7 +16,7 @@ from haulage.storage.walk import Page, Piece, Span, Walk
 class Selection:
     """The filters of a run with their ages turned into seconds since the epoch.
 
-    Sizes and times select files only: a directory or a link is left out by a rule alone.
+    Sizes and times select files only; rules alone leave out directories and links.
     """
 
     rules: tuple[str, ...] = ()
@@ -38,11 +38,13 @@ class Selection:
         return self.compiled.keep if self.compiled else None
 
     def select(self, entries: pa.Table, atime_s: np.ndarray | None = None) -> pa.Table:
-        """Return the rows that sizes and times keep; without atimes, whatever they are."""
+        """Return the rows that sizes and times keep; `atime_s` may be unknown."""
         mask = self._wanted(entries, atime_s)
         return entries if mask is None else entries.filter(pa.array(mask))
 
-    def _wanted(self, entries: pa.Table, atime_s: np.ndarray | None) -> np.ndarray | None:
+    def _wanted(
+        self, entries: pa.Table, atime_s: np.ndarray | None
+    ) -> np.ndarray | None:
         size, mtime = entries["size"].to_numpy(), entries["mtime_s"].to_numpy()
         wanted = [
             *_within(size, self.min_size, self.max_size),
@@ -52,15 +54,18 @@ class Selection:
             wanted += _within(atime_s, self.oldest_atime_s, self.newest_atime_s)
         if not wanted:
             return None
-        return np.logical_and.reduce(wanted) | (entries["kind"].to_numpy() != Kind.FILE)
+        is_other: np.ndarray = entries["kind"].to_numpy() != Kind.FILE
+        return np.logical_and.reduce(wanted) | is_other
 
     def still_covers(self, gone: pa.Table) -> np.ndarray:
-        """Tell of manifest rows whether a listing with these filters would show them."""
+        """Tell of manifest rows whether these filters would list them."""
         mask = self._wanted(gone, None)
         covered = np.ones(gone.num_rows, np.bool_) if mask is None else mask
         if self.compiled:
             keep = self.compiled.keep_below
-            covered &= np.fromiter(map(keep, gone["path"].to_pylist()), np.bool_, gone.num_rows)
+            covered &= np.fromiter(
+                map(keep, gone["path"].to_pylist()), np.bool_, gone.num_rows
+            )
         return covered
 
 
@@ -78,7 +83,7 @@ def listing(
     span: Span,
     selection: Selection,
     hungry: Callable[[], bool] = lambda: False,
-    offer: Callable[[bytes], None] = lambda _: None,
+    offer: Callable[[Span], None] = lambda _: None,
 ) -> Iterator[Piece]:
     """Yield the selected pieces of a span in canonical order."""
     walk = Walk(

@@ -22,10 +22,7 @@ _BASE = -1  # rank of the old manifest's rows
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """One stretch of the order: what the manifest holds now, and each path's last outcome.
-
-    `entries` is None where no outcome fell, so that old entries stay as they are.
-    """
+    """One stretch of the order: its entries now, and each path's last outcome."""
 
     entries: pa.Table
     last_outcomes: pa.Table  # OUTCOME
@@ -80,8 +77,8 @@ class Stream:
 def merge(base: pa.Table, overlays: Sequence[pa.Table]) -> Merged:
     """Lay outcomes over entries of one stretch; later overlays win.
 
-    An outcome that says what the target holds replaces the entry, one that says it is gone
-    or proven wrong removes it, and any other leaves what was there.
+    An outcome that says what the target holds replaces the entry, one that says it is
+    gone or proven wrong removes it, and any other leaves what was there.
     """
     ranked = [_ranked(base, _BASE, _BASE)]
     for rank, outcomes in enumerate(overlays):
@@ -101,8 +98,10 @@ _KEEP, _PUT, _REMOVE = 0, 1, 2
 
 
 def _effects(outcomes: pa.Table) -> np.ndarray:
-    """Return what each outcome does to the manifest. A directory that was only made
-    counts when the dirs pass has finished it."""
+    """Return what each outcome does to the manifest.
+
+    A directory that was only made counts when the dirs pass has finished it.
+    """
     statuses, verbs = outcomes["status"].to_numpy(), outcomes["verb"].to_numpy()
     effects = np.where(np.isin(statuses, _HOLDS), _PUT, _KEEP)
     effects[np.isin(statuses, _GONE)] = _REMOVE

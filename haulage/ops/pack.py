@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -23,8 +24,11 @@ class Bounds:
 
     @property
     def entry_cost(self) -> int:
-        """Return what an entry costs beside its bytes, as bytes: with the default bounds
-        about 100 kB, what a local mover copies in the time that it needs for a file."""
+        """Return what an entry costs beside its bytes, as bytes.
+
+        With the default bounds about 100 kB: what a local mover copies in the time that
+        it needs to open, name and close a file.
+        """
         return self.max_bytes // (2 * self.max_entries)
 
 
@@ -34,15 +38,8 @@ def costs(actions: pa.Table, bounds: Bounds) -> np.ndarray:
     return np.where(reads, actions["length"].to_numpy(), 0) + bounds.entry_cost
 
 
-def is_full(actions: list[pa.Table], bounds: Bounds) -> bool:
-    """Tell whether `actions` fill a shard."""
-    if sum(table.num_rows for table in actions) >= bounds.max_entries:
-        return True
-    return sum(int(costs(table, bounds).sum()) for table in actions) >= bounds.max_bytes
-
-
 def pack(actions: pa.Table, bounds: Bounds) -> Iterator[pa.Table]:
-    """Yield shards: contiguous runs of about equal cost, and each part of a large file."""
+    """Yield shards: runs of about equal cost, and each part of a large file."""
     large = _is_large(actions, bounds)
     yield from _balanced(actions.filter(pa.array(~large)), bounds)
     for row in np.flatnonzero(large):
@@ -51,7 +48,8 @@ def pack(actions: pa.Table, bounds: Bounds) -> Iterator[pa.Table]:
 
 def _is_large(actions: pa.Table, bounds: Bounds) -> np.ndarray:
     is_copy = actions["verb"].to_numpy() == Verb.COPY
-    return is_copy & (actions["length"].to_numpy() > bounds.max_bytes)
+    large: np.ndarray = is_copy & (actions["length"].to_numpy() > bounds.max_bytes)
+    return large
 
 
 def _balanced(actions: pa.Table, bounds: Bounds) -> Iterator[pa.Table]:
@@ -66,7 +64,7 @@ def _balanced(actions: pa.Table, bounds: Bounds) -> Iterator[pa.Table]:
     )
     borders = running[-1] * np.arange(1, shards) / shards
     cuts = [0, *np.searchsorted(running, borders), rows]
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in pairwise(cuts):
         if end > start:
             yield actions.slice(start, end - start)
 

@@ -11,7 +11,7 @@ from haulage.ops.compare import Aspect, Difference
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """The part of a policy that decides: what counts as changed, at equal metadata too."""
+    """The part of a policy that decides what counts as changed."""
 
     size_only: bool = False
     always_check: bool = False
@@ -46,7 +46,9 @@ def plan(difference: Difference, intent: Intent) -> Plan:
     return Plan(
         last=difference.last,
         listed=difference.listed,
-        unchanged=difference.listed - difference.new.num_rows - difference.changed.num_rows,
+        unchanged=difference.listed
+        - difference.new.num_rows
+        - difference.changed.num_rows,
         skipped=new.num_rows + known.num_rows - actions.num_rows,
         actions=actions,
         deletes=_actions(gone, np.full(gone.num_rows, Verb.DELETE, np.uint8), gone),
@@ -54,15 +56,17 @@ def plan(difference: Difference, intent: Intent) -> Plan:
 
 
 def _kinds(table: pa.Table) -> np.ndarray:
-    return table["kind"].to_numpy()
+    kinds: np.ndarray = table["kind"].to_numpy()
+    return kinds
 
 
 def _changed_verbs(difference: Difference, intent: Intent) -> np.ndarray:
-    """Return the verbs of the changed rows; files by what differs, first match first."""
+    """Return the verbs of the changed rows; of a file's, the first that fits."""
     kind, aspects = _kinds(difference.changed), difference.aspects
 
     def has(*wanted: Aspect) -> np.ndarray:
-        return (aspects & sum(wanted)) != 0
+        found: np.ndarray = (aspects & sum(wanted)) != 0
+        return found
 
     known_bytes = difference.was["checksum"].is_valid().to_numpy()
     content = has(Aspect.TIME, Aspect.INODE, Aspect.RACY)
@@ -135,7 +139,7 @@ def prove(outcomes: pa.Table) -> pa.Table:
 
 
 def join_parts(outcomes: pa.Table) -> pa.Table:
-    """Return the actions that publish the split files whose parts `outcomes` tell of."""
+    """Return the actions that publish the split files of these parts."""
     verbs = np.full(outcomes.num_rows, Verb.PUBLISH, np.uint8)
     actions = _actions(outcomes.select(MANIFEST.names), verbs)
     for name in ("offset", "length"):

@@ -1,4 +1,4 @@
-"""Copies a file that is larger than a shard: its parts by many movers, its name by one."""
+"""Copies a file larger than a shard: its parts by many movers, its name by one."""
 
 import os
 import stat
@@ -20,13 +20,12 @@ from haulage.storage.posix import (
     rename_over,
     set_attributes,
     stat_in,
-    temp_name,
 )
 
 
 def split_temp(work: Work, path: bytes) -> bytes:
     """Return the temporary that the movers of all of a file's parts share."""
-    return temp_name(work.temp_token, xxhash.xxh3_64_hexdigest(path))
+    return work.split_prefix + xxhash.xxh3_64_hexdigest(path).encode()
 
 
 def part(work: Work, action: Action, row: int) -> Outcome:
@@ -36,7 +35,9 @@ def part(work: Work, action: Action, row: int) -> Outcome:
         before = os.fstat(source)
         if not stat.S_ISREG(before.st_mode) or before.st_size != action.size:
             raise UnstableError("changed since it was listed")
-        dir_fd = reach(work.target, parent_of(action.path), temp_name(work.token, row))
+        dir_fd = reach(
+            work.target, parent_of(action.path), work.temp_prefix + b"%d" % row
+        )
         target = create(dir_fd, split_temp(work, action.path), shared=True)
         try:
             moved, checksum = copy_range(
@@ -54,15 +55,14 @@ def part(work: Work, action: Action, row: int) -> Outcome:
     return Outcome(Status.PART, checksum=checksum, moved=moved, entry=entry)
 
 
-def publish(work: Work, parts: Sequence[Action]) -> Outcome:
+def publish(work: Work, whole: Action, row: int, parts: Sequence[Action]) -> Outcome:
     """Give a completed split file its attributes and its name.
 
-    Where its bytes passed through us, what arrived is read again first: each part against
-    its own checksum, and all of it for the checksum of the whole.
+    Where its bytes passed through us, what arrived is read again first: each part
+    against its own checksum, and all of it for the checksum of the whole.
     """
-    whole = parts[0]
     temp = split_temp(work, whole.path)
-    dir_fd = reach(work.target, parent_of(whole.path), temp_name(work.token, 0))
+    dir_fd = reach(work.target, parent_of(whole.path), work.temp_prefix + b"%d" % row)
     try:
         outcome = _complete(work, dir_fd, temp, parts)
         rename_over(dir_fd, temp, whole.path[len(parent_of(whole.path)) :])
@@ -72,9 +72,7 @@ def publish(work: Work, parts: Sequence[Action]) -> Outcome:
     return outcome
 
 
-def _complete(
-    work: Work, dir_fd: int, temp: bytes, parts: Sequence[Action]
-) -> Outcome:
+def _complete(work: Work, dir_fd: int, temp: bytes, parts: Sequence[Action]) -> Outcome:
     whole = parts[0]
     now = stat_in(work.source, whole.path)
     if now is None or not all(is_as_listed(piece, now) for piece in parts):
@@ -93,7 +91,10 @@ def _complete(
 
 
 def _prove_parts(work: Work, target: int, parts: Sequence[Action]) -> bytes | None:
-    """Return the whole's checksum if the parts have theirs; MismatchError if one differs."""
+    """Return the whole's checksum; MismatchError if a part's own differs.
+
+    None where the kernel copied, so that no part has a checksum.
+    """
     if any(part.checksum is None for part in parts):
         return None
     forget_cached(target)
@@ -109,7 +110,7 @@ def _prove_parts(work: Work, target: int, parts: Sequence[Action]) -> bytes | No
     return whole.digest()
 
 
-def discard(work: Work, action: Action) -> Outcome:
+def discard(work: Work, action: Action, _row: int) -> Outcome:
     """Remove the temporary of a split file that will not be published."""
     try:
         dir_fd = work.target.open(parent_of(action.path))

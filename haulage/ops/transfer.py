@@ -1,4 +1,4 @@
-"""Makes the target's entry what the source's is: content first, attributes, then the name."""
+"""Makes the target's entry what the source's is: content, attributes, then the name."""
 
 import os
 import stat
@@ -19,8 +19,8 @@ from haulage.storage.posix import (
     remove_if_there,
     rename_over,
     set_attributes,
-    temp_name,
 )
+
 
 def copy(work: Work, action: Action, row: int) -> Outcome:
     """Copy one file through a temporary name."""
@@ -30,7 +30,7 @@ def copy(work: Work, action: Action, row: int) -> Outcome:
         if not stat.S_ISREG(before.st_mode):
             raise UnstableError("is no longer a file")
         above = parent_of(action.path)
-        temp = temp_name(work.token, row)
+        temp = work.temp_prefix + b"%d" % row
         dir_fd = reach(work.target, above, temp)
         try:
             outcome = _fill(work, action, source, create(dir_fd, temp), before)
@@ -156,7 +156,7 @@ def link(work: Work, action: Action, row: int) -> Outcome:
     if action.target is None:
         raise VanishedError("could not be read when it was listed")
     above = parent_of(action.path)
-    temp = temp_name(work.token, row)
+    temp = work.temp_prefix + b"%d" % row
     dir_fd = reach(work.target, above, temp)
     os.symlink(action.target, temp, dir_fd=dir_fd)
     try:
@@ -185,5 +185,5 @@ def mkdir(work: Work, action: Action, row: int) -> Outcome:
     """Make sure that a directory is there; its attributes come with the dirs pass."""
     if not action.path:
         return Outcome(Status.UNCHANGED)
-    made = make_dir(work.target, action.path, temp_name(work.token, row))
+    made = make_dir(work.target, action.path, work.temp_prefix + b"%d" % row)
     return Outcome(Status.MADE if made else Status.UNCHANGED)

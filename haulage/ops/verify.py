@@ -9,14 +9,12 @@ from haulage.ops.work import Work, stood_still
 from haulage.storage.posix import entry_of, open_file, open_source, stat_in
 
 
-def verify(work: Work, action: Action, *, content: bool) -> Outcome:
+def verify(work: Work, action: Action, _row: int) -> Outcome:
     """Prove one entry of the target; MismatchError says what is different."""
-    if action.kind != Kind.FILE or not content:
+    if action.kind != Kind.FILE or not work.verifies_content:
         _prove_attributes(work, action)
         proof = max(Verified.METADATA, Verified(action.verified))
-        return Outcome(
-            Status.VERIFIED, action.checksum, proof, action.racy
-        )
+        return Outcome(Status.VERIFIED, action.checksum, proof, action.racy)
     found = _digest_of_target(work, action)
     if found != (action.checksum or _digest_of_source(work, action)):
         raise MismatchError("the target's content is not what the source's was")
@@ -37,7 +35,7 @@ def _digest_of_target(work: Work, action: Action) -> bytes:
 
 
 def _digest_of_source(work: Work, action: Action) -> bytes:
-    """Read the source where the kernel made the copy, so that nobody has its checksum."""
+    """Read the source, because a copy made by the kernel has no checksum."""
     fd = open_source(work.source, action.path)
     try:
         before = os.fstat(fd)
@@ -62,13 +60,15 @@ def _prove_attributes(work: Work, action: Action) -> None:
 
 
 def _hold_against(action: Action, found: os.stat_result, target: bytes | None) -> None:
-    """Compare kind, size, times and link target; and what root alone can set, for root."""
+    """Compare kind, size, times and target; for root, what root alone can set."""
     entry = entry_of(action.path, found, target)
     names = ["kind", "mtime_s", "mtime_ns", "target"]
     if action.kind == Kind.FILE:
         names.append("size")
     if os.geteuid() == 0:
-        names += ["uid", "gid"] if action.kind == Kind.SYMLINK else ["uid", "gid", "mode"]
+        names += (
+            ["uid", "gid"] if action.kind == Kind.SYMLINK else ["uid", "gid", "mode"]
+        )
     wrong = [name for name in names if getattr(entry, name) != getattr(action, name)]
     if wrong:
         raise MismatchError(

@@ -15,7 +15,7 @@ _RACY_NS = 2_000_000_000  # clocks of file systems tick as coarsely as this
 
 @dataclass(slots=True)
 class Work:
-    """Both roots, the attempt's token, and the buffer that every copy goes through.
+    """Both roots, how temporaries are named, and the buffer that copies go through.
 
     `hashing` tells that content must pass through us, for its checksum; otherwise the
     kernel may copy it. `cancelled` is asked between entries and inside long copies.
@@ -23,9 +23,10 @@ class Work:
 
     source: Descent
     target: Descent
-    token: str
-    temp_token: str
+    temp_prefix: bytes  # with the attempt's token; a row's number follows
+    split_prefix: bytes  # with the run's token, for files whose parts movers share
     hashing: bool
+    verifies_content: bool
     fsync: bool
     cancelled: Callable[[], bool]
     moved: int = 0
@@ -55,7 +56,7 @@ def stood_still(before: os.stat_result, after: os.stat_result) -> bool:
 
 
 def is_as_listed(action: Action, found: os.stat_result) -> bool:
-    """Tell whether the source is still what was listed; ctime moves with any attribute."""
+    """Tell whether the source is still as listed; ctime moves with any attribute."""
     return (
         found.st_ino == action.ino
         and found.st_size == action.size

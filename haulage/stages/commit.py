@@ -1,10 +1,12 @@
 """Makes the new manifest: the old one plus the outcomes, in one transaction."""
 
+import errno
 import json
 import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -41,17 +43,15 @@ class Ledger:
 
 
 def commit(site: Site) -> Ledger:
-    """Write and make current the manifest of all that is done; return what it adds up to."""
-    if site.policy.fsync is Fsync.RUN:
+    """Write the manifest of all that is done, make it current, and add it up."""
+    if site.policy.fsync is Fsync.RUN and site.meter.counts["planned"]:
         sync_file_system(site.row.dataset.target)
     seen = Ledger(failures=[*_unreadable(site), *_lost_shards(site)])
     writer = ManifestWriter(site.catalog, site.run)
     streams = [Stream(tables) for tables in _overlays(site)]
     base = _Base(Manifest(site.catalog, site.run.base_manifest_id))
     while (upto := _window(base, streams)) is not None:
-        overlays = [
-            _concat(stream.take(upto), OUTCOME) for stream in streams
-        ]
+        overlays = [_concat(stream.take(upto), OUTCOME) for stream in streams]
         if not any(table.num_rows for table in overlays) and base.is_whole_page(upto):
             writer.keep(base.take_page())
             continue
@@ -84,7 +84,9 @@ class _Base:
         return self._refs[-1].last if self._refs else None
 
     def is_whole_page(self, upto: bytes) -> bool:
-        return not self._part.num_rows and bool(self._refs) and self._refs[-1].last == upto
+        return (
+            not self._part.num_rows and bool(self._refs) and self._refs[-1].last == upto
+        )
 
     def take_page(self) -> PageRef:
         return self._refs.pop()
@@ -100,13 +102,13 @@ class _Base:
 
 
 def _window(base: _Base, streams: list[Stream]) -> bytes | None:
-    """Return how far the next stretch goes: no stream's head and no page is cut twice."""
+    """Return where the next stretch ends, so that no head and no page is cut twice."""
     lasts = [stream.next_last for stream in streams] + [base.next_last]
     return min((last for last in lasts if last is not None), default=None)
 
 
 def _overlays(site: Site) -> Iterator[Iterator[pa.Table]]:
-    """Yield the outcomes of each pass and round, in the order in which they happened."""
+    """Yield the outcomes of each pass and round, in the order they happened in."""
     rounds = range(site.policy.attempts + 1)
     for round_ in rounds:
         for pass_ in (Pass.COPY, Pass.PUBLISH, Pass.VERIFY):
@@ -140,16 +142,16 @@ def _account(site: Site, seen: Ledger, merged: Merged) -> None:
         tombstones.add(site.catalog, site.run, "policy: delete guarded", stones)
 
 
-def _failure(row: dict[str, object]) -> Failure:
-    status = Status(int(str(row["status"])))
-    number = int(str(row["errno"]))
+def _failure(row: dict[str, Any]) -> Failure:
+    status = Status(row["status"])
+    may_pass = status in (Status.UNSTABLE, Status.MISMATCH)
     return Failure(
-        path=bytes(row["path"]),  # type: ignore[arg-type]  # a binary column
-        verb=Verb(int(str(row["verb"]))).name.lower(),
+        path=row["path"],
+        verb=Verb(row["verb"]).name.lower(),
         status=status.name.lower(),
-        error_class="transient" if status in (Status.UNSTABLE, Status.MISMATCH) else "permanent",
-        errno=number,
-        reason=str(row["reason"] or ""),
+        error_class="transient" if may_pass else "permanent",
+        errno=row["errno"],
+        reason=row["reason"] or "",
     )
 
 
@@ -160,8 +162,12 @@ def _unreadable(site: Site) -> Iterator[Failure]:
     except FileNotFoundError:
         return
     for path, number in {tuple(json.loads(line)) for line in lines}:
+        if number == errno.ENOENT:  # removed since its parent was listed
+            continue
         reason = f"could not be listed: {os.strerror(number)}"
-        yield Failure(bytes.fromhex(path), "list", "unreadable", "permanent", number, reason)
+        yield Failure(
+            bytes.fromhex(path), "list", "unreadable", "permanent", number, reason
+        )
 
 
 def _lost_shards(site: Site) -> Iterator[Failure]:

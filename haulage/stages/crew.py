@@ -96,16 +96,18 @@ class Crew(Protocol):
 class Threads:
     """A crew of plain threads; `on_progress` is called with each note."""
 
-    def __init__(self, on_progress: Callable[[Progress], None] = lambda _: None) -> None:
+    def __init__(
+        self, on_progress: Callable[[Progress], None] = lambda _: None
+    ) -> None:
         """Prepare the threads; they start with the first work."""
         self._pool = ThreadPoolExecutor(_WAVES_AT_ONCE, "wave")
         self._on_progress = on_progress
 
-    def start(self, name: str, work: Callable[[], T]) -> Pending[T]:  # noqa: ARG002
+    def start(self, name: str, work: Callable[[], T]) -> Pending[T]:
         """See Crew."""
         return self._pool.submit(contextvars.copy_context().run, work)
 
-    def call(self, name: str, work: Callable[[], T]) -> T:  # noqa: ARG002
+    def call(self, name: str, work: Callable[[], T]) -> T:
         """See Crew."""
         return work()
 

@@ -1,4 +1,4 @@
-"""Lists the source, compares it with what is known of the target, and plans, streaming."""
+"""Lists the source, compares it with what is known of the target, and plans."""
 
 import os
 import time
@@ -114,7 +114,10 @@ def differences(ends: Ends, spool: Path) -> Iterator[Difference]:
     with ExitStack() as stack:
         source = stack.enter_context(
             Listers(
-                ends.source, _wire(selection), count=policy.listers, spool=spool / "source"
+                ends.source,
+                _wire(selection),
+                count=policy.listers,
+                spool=spool / "source",
             )
         )
         known: Iterable[pa.Table] = _behind(ends.manifest, ends.after)
@@ -191,7 +194,7 @@ def _behind(manifest: Manifest, after: bytes | None) -> Iterator[pa.Table]:
 
 
 def check_not_emptied(ends: Ends) -> None:
-    """Refuse an empty source where the manifest is not: it looks like a missing mount."""
+    """Refuse an empty source if the manifest is not: so looks a missing mount."""
     if ends.policy.allow_empty_source or _has_entries(ends.source):
         return
     if ends.manifest.entries > 1:

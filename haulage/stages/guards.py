@@ -7,7 +7,7 @@ from haulage.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """What a listing found gone, and against what that is weighed. Counts are entries."""
+    """What a listing found gone, and what that is weighed against, in entries."""
 
     entries: int
     bytes: int

@@ -42,7 +42,7 @@ class Meter:
         self.finished_listing = False
         self.first_byte_s: float | None = None
 
-    def begin_wave(  # noqa: PLR0913  a wave's record, field by field
+    def begin_wave(
         self, name: str, pass_: str, *, shards: int, entries: int, size: int
     ) -> None:
         """Open a wave's record."""

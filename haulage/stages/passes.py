@@ -13,7 +13,7 @@ from haulage.catalog.manifests import Manifest
 from haulage.catalog.shards import Shard, ShardState
 from haulage.model import Kind, Pass, Status, Verb, parent_of
 from haulage.ops.plan import on_paths
-from haulage.policy import Delete
+from haulage.policy import Delete, Step
 from haulage.stages.crew import Crew
 from haulage.stages.guards import Gone, refusal
 from haulage.stages.rounds import done, outcomes_of
@@ -31,11 +31,12 @@ _LEFT_ALONE = (
 
 
 def delete(site: Site, crew: Crew) -> None:
-    """Remove what is gone at the source, if the policy wants it and the guards allow it."""
+    """Remove what is gone at the source, if policy and guards allow it."""
     planned = ledger.listed(
         site.catalog, site.run.id, pass_=Pass.DELETE, states=[ShardState.READY]
     )
-    if not planned or site.policy.delete is Delete.OFF:
+    wanted = Step.DELETE in site.policy.steps and site.policy.delete is not Delete.OFF
+    if not planned or not wanted:
         return
     if site.policy.delete is Delete.PLAN:
         site.notes.append(
@@ -74,6 +75,8 @@ def _delete(site: Site, planned: list[Shard]) -> None:
 
 def finish_dirs(site: Site, crew: Crew) -> None:
     """Give each directory that the run touched its final attributes, the root last."""
+    if Step.DIRS not in site.policy.steps:
+        return
     if not ledger.listed(site.catalog, site.run.id, pass_=Pass.DIRS):
         seal(site, Pass.DIRS, 0, list(_dir_shards(site)))
     ready = ledger.listed(
@@ -94,6 +97,8 @@ def _finish_dirs(site: Site, ready: list[Shard]) -> None:
 
 def _dir_shards(site: Site) -> Iterator[pa.Table]:
     touched: set[bytes] = set()
+    if site.policy.steps == (Step.DIRS,):
+        touched.update(_every_dir(site))
     for pass_ in (Pass.COPY, Pass.PUBLISH, Pass.DELETE):
         for shard in done(site, pass_):
             touched.update(_touched(outcomes_of(site, shard)))
@@ -102,6 +107,12 @@ def _dir_shards(site: Site) -> Iterator[pa.Table]:
     for start in range(0, len(deepest_first), step):
         paths = pa.array(deepest_first[start : start + step], pa.binary())
         yield on_paths(paths, Verb.DIR, Kind.DIR)
+
+
+def _every_dir(site: Site) -> Iterator[bytes]:
+    for table in Manifest(site.catalog, site.run.base_manifest_id).tables():
+        is_dir = table["kind"].to_numpy() == Kind.DIR
+        yield from table["path"].filter(pa.array(is_dir)).to_pylist()
 
 
 def _touched(outcomes: pa.Table) -> set[bytes]:

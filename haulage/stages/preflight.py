@@ -19,7 +19,12 @@ def check_ends(dataset: Dataset) -> Dataset:
 def _absolute(root: str) -> str:
     if "\0" in root:
         raise RefusedError(f"{root!r} holds a NUL byte, so it names no directory")
-    return os.path.abspath(root)  # noqa: PTH100  a path is bytes to us, not a Path
+    if not root.isascii() and any("\ud800" <= char <= "\udfff" for char in root):
+        raise RefusedError(
+            f"{root!a} is not UTF-8; only names below a root may be any bytes, so "
+            f"give the root by a link that has a UTF-8 name"
+        )
+    return os.path.abspath(root)
 
 
 def _check_source(source: str) -> None:
@@ -57,7 +62,8 @@ def _check_target(target: str) -> None:
     shown = shown_path(target)
     if os.path.lexists(target) and not Path(target).is_dir():
         raise RefusedError(
-            f"target {shown} exists and is not a directory; move it away or name another"
+            f"target {shown} exists and is not a directory; move it away or name "
+            f"another"
         )
     standing = Path(target)
     while not standing.exists():

@@ -8,6 +8,7 @@ from haulage.catalog.engine import Catalog
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.shards import ShardState
 from haulage.errors import FatalError, RefusedError
+from haulage.model import Pass
 from haulage.policy import Dataset, Delete
 from haulage.stages.commit import Ledger
 from haulage.stages.crew import Summary
@@ -77,9 +78,10 @@ def tally_of(site: Site) -> Counter[str]:
         )
         if outcomes != shard.entries:
             raise FatalError(
-                f"shard {shard.file} has {shard.entries} actions but {outcomes} outcomes"
+                f"shard {shard.file} has {shard.entries} actions, but {outcomes} "
+                f"outcomes"
             )
-        if shard.pass_ == "dirs":  # what the dirs pass sets was made or found before
+        if shard.pass_ is Pass.DIRS:  # what the dirs pass sets was made or found before
             continue
         total.update(shard.tally)
     return total
@@ -124,7 +126,10 @@ def _intentions(dataset: Dataset, ends: Ends, counts: Counter[str]) -> list[str]
         return notes
     notes.append(f"would delete {counts['deletes']} entries")
     gone = Gone(
-        counts["deletes"], counts["delete_bytes"], counts["listed"], ends.manifest.entries
+        counts["deletes"],
+        counts["delete_bytes"],
+        counts["listed"],
+        ends.manifest.entries,
     )
     forbidden = refusal(dataset.policy, gone) if counts["deletes"] else None
     if forbidden:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from haulage.catalog import shards as ledger
+from haulage.catalog.manifests import Manifest
 from haulage.catalog.shards import Shard, ShardState
 from haulage.errors import TRANSIENT_ERRNOS
 from haulage.model import ACTION, Kind, Pass, Status, Verified
@@ -30,6 +31,18 @@ def settle(site: Site, crew: Crew) -> None:
         if round_ and not _copy_again(site, crew, round_):
             return
         _prove_round(site, crew, round_)
+
+
+def prove_manifest(site: Site, crew: Crew) -> None:
+    """Verify everything that the manifest says the target holds."""
+    manifest = Manifest(site.catalog, site.run.base_manifest_id)
+    shards = (
+        shard
+        for page in manifest.tables()
+        for shard in pack(prove(_proven_kinds(page)), site.bounds)
+    )
+    seal(site, Pass.VERIFY, 0, list(shards))
+    _run(site, crew, Pass.VERIFY, 0, "verify")
 
 
 def settle_blocked(site: Site, crew: Crew) -> None:
@@ -109,7 +122,9 @@ def _rows(
         for shard in done(site, pass_):
             if shard.round in rounds and any(shard.tally.get(name) for name in names):
                 table = outcomes_of(site, shard)
-                yield table.filter(pc.is_in(table["status"], pa.array(statuses, pa.uint8())))
+                yield table.filter(
+                    pc.is_in(table["status"], pa.array(statuses, pa.uint8()))
+                )
 
 
 def _worth_another_try(site: Site, round_: int) -> Iterator[pa.Table]:
@@ -137,7 +152,9 @@ def _publishable(site: Site, round_: int) -> pa.Table:
     tables = list(_rows(site, [Pass.COPY], [round_], [Status.PART]))
     if not tables:
         return ACTION.empty_table()
-    parts = pa.concat_tables(tables).sort_by([("path", "ascending"), ("offset", "ascending")])
+    parts = pa.concat_tables(tables).sort_by(
+        [("path", "ascending"), ("offset", "ascending")]
+    )
     arrived = parts.group_by("path").aggregate([("length", "sum"), ("size", "max")])
     whole = arrived.filter(pc.equal(arrived["length_sum"], arrived["size_max"]))["path"]
     return join_parts(parts.filter(pc.is_in(parts["path"], whole.combine_chunks())))
@@ -153,11 +170,16 @@ def _provable(site: Site, round_: int) -> Iterator[pa.Table]:
 
 def _to_prove(site: Site, outcomes: pa.Table) -> pa.Table:
     made = np.isin(outcomes["status"].to_numpy(), (Status.COPIED, Status.MADE))
-    made &= np.isin(outcomes["kind"].to_numpy(), (Kind.FILE, Kind.SYMLINK))
     made &= outcomes["verified"].to_numpy() < Verified.CHECKSUM
-    wanted = outcomes.filter(pa.array(made))
+    wanted = _proven_kinds(outcomes.filter(pa.array(made)))
     if site.policy.verify is not Verify.SAMPLE:
         return wanted
     limit = int(site.policy.sample_share * 2**32)
     drawn = [zlib.crc32(path) < limit for path in wanted["path"].to_pylist()]
     return wanted.filter(pa.array(drawn, pa.bool_()))
+
+
+def _proven_kinds(entries: pa.Table) -> pa.Table:
+    """Return the rows of what verification reads: files and links."""
+    kinds = entries["kind"].to_numpy()
+    return entries.filter(pa.array(np.isin(kinds, (Kind.FILE, Kind.SYMLINK))))

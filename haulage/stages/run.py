@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from haulage.catalog.runs import Run, RunState
 from haulage.errors import CancelledError, RefusedError
 from haulage.launch.base import STOP
 from haulage.launch.local import LocalPool
-from haulage.policy import Dataset
+from haulage.policy import Dataset, Verify
 from haulage.stages import passes
 from haulage.stages.commit import commit
 from haulage.stages.crew import Crew, Summary
@@ -22,7 +23,7 @@ from haulage.stages.discover import Ends, check_not_emptied, discover
 from haulage.stages.meter import Meter
 from haulage.stages.preflight import check_ends
 from haulage.stages.report import dry_summary, stopped_summary, summary_of
-from haulage.stages.rounds import settle, settle_blocked
+from haulage.stages.rounds import prove_manifest, settle, settle_blocked
 from haulage.stages.salvage import supersede, sweep
 from haulage.stages.site import Site, workspace_of
 from haulage.stages.wave import run_wave
@@ -39,21 +40,46 @@ def sync(  # noqa: PLR0913  everything a trigger may say of a run
     flow_run_id: str | None = None,
     resume: str | None = None,
     dry_run: bool = False,
+    keep_policy: bool = False,
 ) -> Summary:
     """Make the dataset's target equal to its source; return what became of it.
 
-    `resume` names a run to go on with; so does a `flow_run_id` that began one. RefusedError
-    means that nothing was touched; after CancelledError and FatalError the run can be
+    `resume` names a run to go on with; so does a `flow_run_id` that began one. With
+    `keep_policy` the dataset's recorded policy stays what it is. RefusedError means
+    that nothing was touched; after CancelledError and FatalError the run can be
     resumed.
     """
     catalog = open_catalog(catalog_url)
     dataset = check_ends(dataset)
     if dry_run:
         return dry_summary(catalog, dataset)
-    row = datasets.ensure(catalog, dataset)
+    if keep_policy:
+        row = replace(datasets.find(catalog, dataset.name), dataset=dataset)
+    else:
+        row = datasets.ensure(catalog, dataset)
     run = _begin(catalog, row, trigger, flow_run_id, resume)
     with _site(catalog, row, run, crew) as site:
         return _carry_out(site, crew)
+
+
+def resume(run_id: str, crew: Crew, *, catalog_url: str | None = None) -> Summary:
+    """Go on with a run that stopped, by the policy that it began with."""
+    catalog = open_catalog(catalog_url)
+    dataset = datasets.get(catalog, runs.find(catalog, run_id).dataset_id).dataset
+    return sync(dataset, crew, catalog_url=catalog_url, resume=run_id, keep_policy=True)
+
+
+def verify(name: str, crew: Crew, *, catalog_url: str | None = None) -> Summary:
+    """Read all of a dataset's target again; what differs leaves the manifest."""
+    catalog = open_catalog(catalog_url)
+    row = datasets.find(catalog, name)
+    check_ends(row.dataset)
+    policy = row.dataset.policy.model_copy(update={"verify": Verify.CHECKSUM})
+    row = replace(row, dataset=row.dataset.model_copy(update={"policy": policy}))
+    run = _begin(catalog, row, "verify", None, None)
+    with _site(catalog, row, run, crew) as site:
+        prove_manifest(site, crew)
+        return _finish(site, crew)
 
 
 def _carry_out(site: Site, crew: Crew) -> Summary:
@@ -69,6 +95,11 @@ def _carry_out(site: Site, crew: Crew) -> Summary:
     settle_blocked(site, crew)
     sweep(site)
     passes.finish_dirs(site, crew)
+    return _finish(site, crew)
+
+
+def _finish(site: Site, crew: Crew) -> Summary:
+    """Commit what the passes have done and say what it adds up to."""
     site.meter.stage = "commit"
     ledger = crew.call("commit the manifest", partial(commit, site))
     summary = summary_of(site, ledger)
@@ -102,7 +133,7 @@ def _begin(
         if workspace_of(latest).exists():
             with _site(catalog, row, runs.take_over(catalog, latest)) as site:
                 supersede(site)
-            row = datasets.find(catalog, row.dataset.name)
+            row = replace(row, manifest_id=datasets.get(catalog, row.id).manifest_id)
     return runs.begin(catalog, row, trigger=trigger, flow_run_id=flow_run_id)
 
 
@@ -112,7 +143,9 @@ def _to_resume(
     if resume:
         run = runs.find(catalog, resume)
         if run.state not in _RESUMABLE:
-            raise RefusedError(f"run {run.id} is {run.state}; there is nothing to resume")
+            raise RefusedError(
+                f"run {run.id} is {run.state}; there is nothing to resume"
+            )
         _check_not_driven(catalog, run)
         return run
     earlier = runs.by_flow_run(catalog, flow_run_id) if flow_run_id else None
@@ -131,7 +164,7 @@ def _check_not_driven(catalog: Catalog, run: Run) -> None:
 def _site(
     catalog: Catalog, row: DatasetRow, run: Run, crew: Crew | None = None
 ) -> Iterator[Site]:
-    """Open the place where `run` happens; record how it ended when it did not finish."""
+    """Open the place where `run` happens; record its end if it did not finish."""
     workspace = workspace_of(run)
     for name in ("shards", "outcomes", "progress", "logs"):
         (workspace / name).mkdir(parents=True, exist_ok=True)

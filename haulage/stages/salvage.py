@@ -66,7 +66,7 @@ def _order(
 
 
 def _unpublished(site: Site) -> list[bytes]:
-    """Return the split files of which a part was begun and the whole never published."""
+    """Return the split files that were begun by parts, but never published."""
     split = {
         shard.first
         for shard in ledger.listed(site.catalog, site.run.id, pass_=Pass.COPY)

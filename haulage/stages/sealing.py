@@ -11,8 +11,9 @@ import pyarrow as pa
 from haulage.catalog import shards as ledger
 from haulage.catalog.shards import Discovery, NewShard, Shard
 from haulage.model import ACTION, Kind, Pass, Verb
-from haulage.ops.pack import is_full, pack
+from haulage.ops.pack import costs, pack
 from haulage.ops.plan import Plan
+from haulage.policy import Step
 from haulage.shardfile import write_shard
 from haulage.stages.site import Site
 from haulage.stages.wave import Wave
@@ -55,7 +56,7 @@ def seal(
 
 
 class Sealer:
-    """Gathers what discovery plans and seals it when a shard is full, or time has passed."""
+    """Gathers what discovery plans; seals it when a shard is full or time is up."""
 
     def __init__(self, site: Site, known: Sequence[Shard]) -> None:
         """Go on behind the shards that an earlier part of the run sealed."""
@@ -72,13 +73,13 @@ class Sealer:
     def _clear(self) -> None:
         self._actions: list[pa.Table] = []
         self._deletes: list[pa.Table] = []
-        self._unsealed = 0
+        self._listed = self._entries = self._cost = 0
         self._since = time.monotonic()
 
     def add(self, plan: Plan, unreadable: Sequence[Unreadable]) -> None:
         """Take up one page's plan."""
         self._last = plan.last
-        self._unsealed += plan.listed
+        self._listed += plan.listed
         counts = self._site.meter.counts
         counts["listed"] += plan.listed
         counts["unchanged"] += plan.unchanged
@@ -88,8 +89,10 @@ class Sealer:
         counts["deletes"] += plan.deletes.num_rows
         counts["delete_bytes"] += int(plan.deletes["size"].to_numpy().sum())
         counts["unreadable"] += len(unreadable)
-        if plan.actions.num_rows:
+        if plan.actions.num_rows and Step.COPY in self._site.policy.steps:
             self._actions.append(plan.actions)
+            self._entries += plan.actions.num_rows
+            self._cost += int(costs(plan.actions, self._site.bounds).sum())
         if plan.deletes.num_rows:
             self._deletes.append(plan.deletes)
         self._note_unreadable(unreadable)
@@ -103,15 +106,16 @@ class Sealer:
 
     def is_due(self) -> bool:
         """Tell whether what was gathered makes a shard."""
-        if is_full(self._actions, self._site.bounds):
+        bounds = self._site.bounds
+        if self._entries >= bounds.max_entries or self._cost >= bounds.max_bytes:
             return True
-        if self._unsealed >= _SEAL_AFTER_ENTRIES:
+        if self._listed >= _SEAL_AFTER_ENTRIES:
             return True
         waited = time.monotonic() - self._since
         return bool(self._actions) and waited > _SEAL_AFTER_S
 
     def seal(self, *, finished: bool) -> Iterator[Wave]:
-        """Record what was gathered, and how far discovery is; yield the waves now due."""
+        """Record what was gathered and how far discovery is; yield what is due."""
         site = self._site
         new = [*self._copy_shards(), *self._delete_shards()]
         done = Discovery(self._last, dict(site.meter.counts), finished)
@@ -137,7 +141,9 @@ class Sealer:
 
     def _delete_shards(self) -> Iterator[NewShard]:
         """Seal files apart from directories, which can only go when they are empty."""
-        gone = pa.concat_tables(self._deletes) if self._deletes else ACTION.empty_table()
+        gone = (
+            pa.concat_tables(self._deletes) if self._deletes else ACTION.empty_table()
+        )
         is_dir = gone["kind"].to_numpy() == Kind.DIR
         files = gone.filter(pa.array(~is_dir))
         dirs = gone.take(np.flatnonzero(is_dir)[::-1])
@@ -145,7 +151,7 @@ class Sealer:
         for round_, rows in ((FILES_ROUND, files), (DIRS_ROUND, dirs)):
             starts = range(0, rows.num_rows, step)
             if round_ == DIRS_ROUND:  # shards run from the highest number down
-                starts = reversed(starts)
+                starts = starts[::-1]
             for start in starts:
                 yield write(
                     self._site, Pass.DELETE, round_, next(self._delete_seq),

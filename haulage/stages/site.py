@@ -81,8 +81,8 @@ class Site:
 
     def pause(self, round_: int) -> None:
         """Wait before another try: a second, doubled with each round, with jitter."""
-        seconds = min(30.0, 2.0 ** (round_ - 1)) * random.uniform(0.75, 1.25)  # noqa: S311
-        if STOP.wait(seconds):
+        jitter = random.uniform(0.75, 1.25)  # noqa: S311  it protects no secret
+        if STOP.wait(min(30.0, 2.0 ** (round_ - 1)) * jitter):
             self.check()
 
     def watch(self, note: Callable[[Progress], None]) -> threading.Thread:

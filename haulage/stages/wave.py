@@ -29,8 +29,8 @@ class Wave:
 def run_wave(site: Site, wave: Wave) -> dict[str, int]:
     """Have every shard of the wave done and return the sum of their tallies.
 
-    A shard whose mover died is tried again, `policy.attempts` times; then it is failed and
-    the others go on. FatalError and CancelledError leave the rest for a resume.
+    A shard whose mover died is tried again, `policy.attempts` times; then it is failed
+    and the others go on. FatalError and CancelledError leave the rest for a resume.
     """
     if not wave.shards:
         return {}

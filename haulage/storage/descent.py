@@ -1,4 +1,4 @@
-"""Directory descriptors below a root, reached component by component, never by a link."""
+"""Directory descriptors below a root, reached by component, never through a link."""
 
 import os
 from collections import OrderedDict
@@ -12,13 +12,13 @@ _KEPT = 64  # descriptors a process keeps for the directories that it used last
 class Descent:
     """Opens directories below one root and keeps the last ones open.
 
-    Each component is opened relative to its parent's descriptor with O_NOFOLLOW, so that
-    no path is too long and a component that became a symbolic link is an OSError (ENOTDIR
-    or ELOOP), not a way out of the root.
+    Each component is opened relative to its parent's descriptor with O_NOFOLLOW, so
+    that no path is too long and a component that became a symbolic link is an OSError
+    (ENOTDIR or ELOOP), not a way out of the root.
     """
 
     def __init__(self, root: str) -> None:
-        """Open `root`, which itself may be reached through links; OSError if it can not."""
+        """Open `root`, which itself may be reached through links."""
         self.root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._kept: OrderedDict[bytes, int] = OrderedDict()
 
@@ -28,7 +28,7 @@ class Descent:
         os.close(self.root_fd)
 
     def open(self, path: bytes) -> int:
-        """Return a descriptor of directory `path`, valid until 64 others were opened."""
+        """Return a descriptor of `path`, valid until 64 others were opened."""
         if not path:
             return self.root_fd
         fd = self._kept.get(path)
@@ -57,6 +57,6 @@ class Descent:
             os.close(self._kept.popitem(last=False)[1])
 
     def forget(self, below: bytes = b"") -> None:
-        """Close what is kept at or below `below`, because a name there may have changed."""
+        """Close what is kept at or below `below`: a name there may have changed."""
         for path in [path for path in self._kept if path.startswith(below)]:
             os.close(self._kept.pop(path))

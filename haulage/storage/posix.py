@@ -65,7 +65,7 @@ def temp_dir_name(temp: bytes) -> bytes:
 
 
 def open_source(descent: Descent, path: bytes) -> int:
-    """Open a listed file for reading; VanishedError or UnstableError if it is none now."""
+    """Open a listed file; VanishedError or UnstableError if it is none now."""
     try:
         return open_file(descent, path)
     except (FileNotFoundError, NotADirectoryError) as err:
@@ -104,7 +104,7 @@ def stat_in(descent: Descent, path: bytes) -> os.stat_result | None:
 
 
 def rename_over(dir_fd: int, temp: bytes, name: bytes) -> None:
-    """Give a temporary its final name; BlockedError if a directory has content there."""
+    """Give a temporary its name; BlockedError if a directory has content there."""
     try:
         os.rename(temp, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
     except OSError as err:
@@ -125,7 +125,9 @@ def _clear_empty_dir(dir_fd: int, name: bytes) -> None:
 
 def create(dir_fd: int, name: bytes, *, shared: bool = False) -> int:
     """Create a temporary for writing, mode 0600; a `shared` one may exist already."""
-    return os.open(name, _CREATE if shared else _CREATE | os.O_EXCL, 0o600, dir_fd=dir_fd)
+    return os.open(
+        name, _CREATE if shared else _CREATE | os.O_EXCL, 0o600, dir_fd=dir_fd
+    )
 
 
 def remove_if_there(dir_fd: int, name: bytes) -> None:
@@ -180,11 +182,17 @@ def make_dir(descent: Descent, path: bytes, temp: bytes) -> bool:
     """Make sure that directory `path` is there; tell whether it was made.
 
     Anything else at its name is replaced; directories above are made where they miss.
-    They stay open for their owner alone until the pass that gives them their attributes.
+    They stay open for their owner alone until the dirs pass.
     """
+    reach(descent, parent_of(path), temp)
+    return _make_below(descent, path, temp)
+
+
+def _make_below(descent: Descent, path: bytes, temp: bytes) -> bool:
+    """Make a directory whose parent is there."""
     above = parent_of(path)
     name = path[len(above) : -1]
-    dir_fd = reach(descent, above, temp)
+    dir_fd = descent.open(above)
     try:
         os.mkdir(name, 0o700, dir_fd=dir_fd)
     except FileExistsError:
@@ -198,12 +206,12 @@ def make_dir(descent: Descent, path: bytes, temp: bytes) -> bool:
 
 def _replace_by_dir(dir_fd: int, name: bytes, temp: bytes) -> None:
     os.mkdir(temp, 0o700, dir_fd=dir_fd)
-    remove_if_there(dir_fd, name)
     try:
+        remove_if_there(dir_fd, name)
         os.rename(temp, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
-    except OSError as err:  # another mover made the directory first, and filled it
+    except OSError as err:
         os.rmdir(temp, dir_fd=dir_fd)
-        if err.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+        if err.errno not in _IN_THE_WAY:  # another mover made the directory first
             raise
 
 
@@ -228,12 +236,22 @@ def reach(descent: Descent, path: bytes, temp: bytes) -> int:
     """Open directory `path` of the target, making what is missing on the way."""
     try:
         return descent.open(path)
-    except (FileNotFoundError, NotADirectoryError, PermissionError) as err:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         if not path:
             raise
-        make_dir(descent, path, temp)
-        descent.forget(path)
+    at = path.find(b"/")
+    while at >= 0:  # from the top, so that no depth is too much
+        _open_or_make(descent, path[: at + 1], temp)
+        at = path.find(b"/", at + 1)
+    return descent.open(path)
+
+
+def _open_or_make(descent: Descent, path: bytes, temp: bytes) -> None:
+    try:
+        descent.open(path)
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as err:
+        _make_below(descent, path, temp)
         try:
-            return descent.open(path)
+            descent.open(path)
         except (FileNotFoundError, NotADirectoryError):
             raise TransientError(f"{path!r} changed while it was made") from err

@@ -78,12 +78,11 @@ class StatBuffer:
 
 def kinds_of(records: np.ndarray) -> np.ndarray:
     """Return the model's kinds of `records`, as uint8."""
-    return _KIND_OF_TYPE[records["mode"] >> 12]
+    kinds: np.ndarray = _KIND_OF_TYPE[records["mode"] >> 12]
+    return kinds
 
 
-def entry_table(
-    paths: list[bytes], records: np.ndarray, targets: pa.Array
-) -> pa.Table:
+def entry_table(paths: list[bytes], records: np.ndarray, targets: pa.Array) -> pa.Table:
     """Build ENTRY columns from paths, their records and the link targets."""
     dev = _makedev(records["dev_major"], records["dev_minor"])
     columns = [
@@ -116,9 +115,10 @@ def entry_table(
 def _makedev(major: np.ndarray, minor: np.ndarray) -> np.ndarray:
     """Combine device numbers as makedev(3) of the GNU C library does."""
     high, low = major.astype(np.uint64), minor.astype(np.uint64)
-    return (
+    combined: np.ndarray = (
         ((high & np.uint64(0xFFFFF000)) << np.uint64(32))
         | ((high & np.uint64(0xFFF)) << np.uint64(8))
         | ((low & np.uint64(0xFFFFFF00)) << np.uint64(12))
         | (low & np.uint64(0xFF))
     )
+    return combined

@@ -2,8 +2,9 @@
 
 import errno
 import os
+import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,9 @@ from haulage.storage.descent import Descent
 from haulage.storage.statx import StatBuffer, entry_table, kinds_of
 
 PAGE_ROWS = 16_384
+_FLUSH_AFTER_S = 0.5  # so that work starts early on a store that answers slowly
+_WORTH_GIVING = 4096  # names without a directory among them
+_SLASH = 0x2F
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +28,30 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """A subtree that another lister has: its entries belong here in the order."""
+class Span:
+    """A stretch of the order that one lister lists: what is below directory `path`.
 
-    path: bytes
+    `start` and `end` bound it by entries of that directory, `start` inclusive and `end`
+    not; what comes up to and with `after` is left out.
+    """
+
+    path: bytes = b""
+    start: bytes | None = None
+    end: bytes | None = None
+    after: bytes | None = None
+
+    def holds(self, path: bytes) -> bool:
+        """Tell whether an entry of the span's own directory is within its bounds."""
+        if self.start is not None and path < self.start:
+            return False
+        return self.end is None or path < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A stretch that another lister has; its entries belong here in the order."""
+
+    start: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +67,38 @@ Piece = Page | Given | Unreadable
 
 @dataclass(slots=True)
 class _Frame:
-    """A directory under way: its names, sorted, and how far the walk has come."""
+    """A directory under way: its names, sorted, and how far the walk has come.
+
+    `given` are the starts of the stretches behind `names` that others list, the last of
+    them first in the order.
+    """
 
     path: bytes
     names: list[bytes]
+    end: bytes | None
     next: int = 0
+    given: list[bytes] = field(default_factory=list)
 
-
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """What one lister lists: the entries below `path` that come after `after`."""
-
-    path: bytes = b""
-    after: bytes | None = None
+    def where_to_cut(self) -> int | None:
+        """Return where the rest is cut in two halves, if it is worth it."""
+        rest = len(self.names) - self.next
+        middle = self.next + rest // 2
+        if rest >= _WORTH_GIVING:
+            return middle
+        for at in range(middle, len(self.names)):
+            if self.names[at][-1] == _SLASH:
+                return at
+        for at in range(middle - 1, self.next - 1, -1):
+            if self.names[at][-1] == _SLASH:
+                return at
+        return None
 
 
 class Walk:
     """One lister's walk through a span of the tree.
 
     `keep` decides on each path (a directory that is not kept is not entered); `hungry`
-    tells whether somebody waits for work, and then `offer` is told of a subtree that this
+    tells whether somebody waits for work, and then `offer` is told of a span that this
     walk leaves out and marks with Given where its entries belong.
     """
 
@@ -76,7 +110,7 @@ class Walk:
         keep: Callable[[bytes], bool] | None = None,
         one_file_system: bool = False,
         hungry: Callable[[], bool] = lambda: False,
-        offer: Callable[[bytes], None] = lambda _: None,
+        offer: Callable[[Span], None] = lambda _: None,
         page_rows: int = PAGE_ROWS,
     ) -> None:
         """Prepare a walk; nothing is read before `pieces` is iterated."""
@@ -88,41 +122,48 @@ class Walk:
         self._buffer = StatBuffer(page_rows)
         self._page_rows = page_rows
         self._paths: list[bytes] = []
-        self._given: set[bytes] = set()
+        self._flushed = time.monotonic()
         self._device = os.fstat(descent.root_fd).st_dev if one_file_system else None
 
     def pieces(self) -> Iterator[Piece]:
         """Yield the span's pieces in canonical order."""
-        if not self._span.path and self._span.after is None:
+        if self._span == Span():
             self._buffer.fill(0, self._descent.root_fd, b".")
             self._paths.append(b"")
+            if self._page_rows == 1:
+                yield from self._flush()
         stack: list[_Frame] = []
         yield from self._enter(self._span.path, stack)
         while stack:
             frame = stack[-1]
             below = yield from self._advance(frame)
-            if below is None:
-                stack.pop()
-            elif below in self._given:
-                yield from self._flush()
-                self._given.discard(below)
-                yield Given(below)
-            else:
+            if below is not None:
                 yield from self._enter(below, stack)
-                if self._hungry():
-                    self._give_away(stack)
+            else:
+                yield from self._leave(stack)
+            if self._hungry():
+                self._give_away(stack)
+            if time.monotonic() - self._flushed > _FLUSH_AFTER_S:
+                yield from self._flush()
         yield from self._flush()
 
     def _enter(self, path: bytes, stack: list[_Frame]) -> Iterator[Piece]:
+        end = None if stack else self._span.end
         try:
-            names = self._names(path)
+            stack.append(_Frame(path, self._names(path), end))
         except OSError as err:
             yield Unreadable(path, err.errno or errno.EIO)
-        else:
-            stack.append(_Frame(path, names))
+
+    def _leave(self, stack: list[_Frame]) -> Iterator[Piece]:
+        """Take up nothing more of a directory, but mark what others list of it."""
+        frame = stack.pop()
+        if frame.given:
+            yield from self._flush()
+        for start in reversed(frame.given):
+            yield Given(start)
 
     def _names(self, path: bytes) -> list[bytes]:
-        """Return the directory's names in canonical order, directories with their slash."""
+        """Return the names in canonical order, directories with their slash."""
         with os.scandir(self._descent.open(path)) as listing:
             names = [
                 entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
@@ -134,41 +175,46 @@ class Walk:
         raw.sort()
         after = self._span.after
         if after is not None and after >= path:
-            raw = [name for name in raw if path + name > after or after.startswith(path + name)]
+            raw = [
+                name
+                for name in raw
+                if path + name > after or after.startswith(path + name)
+            ]
+        if path == self._span.path:
+            raw = [name for name in raw if self._span.holds(path + name)]
         if self._keep is not None:
             raw = [name for name in raw if self._keep(path + name)]
         return raw
 
     def _advance(self, frame: _Frame) -> Generator[Piece, None, bytes | None]:
-        """Take up the frame's entries until a directory is to be entered; return that."""
+        """Take up entries until a directory is to be entered; return that."""
         fd = self._descent.open(frame.path)
-        names, at, prefix = frame.names, frame.next, frame.path
-        paths, fill, full = self._paths, self._buffer.fill, self._page_rows
-        row = len(paths)
-        while at < len(names):
-            name = names[at]
-            at += 1
-            is_dir = name[-1] == 0x2F
-            failed = fill(row, fd, name[:-1] if is_dir else name)
-            if failed:
+        names, prefix, fill = frame.names, frame.path, self._buffer.fill
+        while frame.next < len(names):
+            name = names[frame.next]
+            frame.next += 1
+            is_dir = name[-1] == _SLASH
+            row = len(self._paths)
+            if failed := fill(row, fd, name[:-1] if is_dir else name):
                 if failed != errno.ENOENT:
                     yield Unreadable(prefix + name, failed)
                 continue
             path = prefix + name
             enter = is_dir and self._is_inside(row)
             if not self._is_passed(path):
-                paths.append(path)
-                row += 1
-            if enter:
-                frame.next = at
-                if row == full:
-                    yield from self._flush()
-                return path
-            if row == full:
-                yield from self._flush()
-                paths, row = self._paths, 0
+                self._paths.append(path)
+            if len(self._paths) == self._page_rows:
+                yield from self._turn_page(frame)
                 fd = self._descent.open(prefix)  # reading links may have closed it
+            if enter:
+                return path
         return None
+
+    def _turn_page(self, frame: _Frame) -> Iterator[Piece]:
+        """Yield a full page; a directory without others below shares its rest here."""
+        yield from self._flush()
+        if self._hungry():
+            self._give_away([frame])
 
     def _is_passed(self, path: bytes) -> bool:
         """Tell whether an earlier listing, up to `after`, already had this path."""
@@ -178,18 +224,21 @@ class Walk:
         return self._device is None or self._buffer.device(row) == self._device
 
     def _give_away(self, stack: list[_Frame]) -> None:
-        """Offer the last directory that the shallowest frame has still to enter."""
+        """Offer half of what the shallowest directory has still to list."""
         for frame in stack:
-            for at in range(len(frame.names) - 1, frame.next - 1, -1):
-                name = frame.names[at]
-                path = frame.path + name
-                if name[-1] == 0x2F and path not in self._given:
-                    self._given.add(path)
-                    self._offer(path)
-                    return
+            cut = frame.where_to_cut()
+            if cut is None:
+                continue
+            start = frame.path + frame.names[cut]
+            self._offer(Span(frame.path, start, frame.end, self._span.after))
+            frame.given.append(start)
+            frame.end = start
+            del frame.names[cut:]
+            return
 
     def _flush(self) -> Iterator[Piece]:
         """Yield the rows taken up so far as a page."""
+        self._flushed = time.monotonic()
         paths, self._paths = self._paths, []
         if not paths:
             return

@@ -36,9 +36,10 @@ def test_an_unknown_name_is_refused_with_its_neighbours(
         datasets.find(catalog, "xyzzy")
 
 
-def test_a_dataset_is_found_by_its_source_and_target(
+def test_a_dataset_is_had_again_by_the_id_that_its_runs_carry(
     catalog: Catalog, home: DatasetRow
 ) -> None:
-    datasets.ensure(catalog, Dataset(name="b", source="/b", target="/backup/home"))
-    assert datasets.for_pair(catalog, "/data/home", "/backup/home") == home
-    assert datasets.for_pair(catalog, "/data/home", "/b") is None
+    other = datasets.ensure(catalog, Dataset(name="b", source="/b", target="/backup/b"))
+    assert other.id != home.id
+    assert datasets.get(catalog, home.id) == home
+    assert datasets.get(catalog, other.id) == other

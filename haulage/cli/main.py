@@ -1,0 +1,214 @@
+"""The `haulage` command: its sub-commands, and what their errors become."""
+
+import haulage.lean  # noqa: F401  comes before pyarrow
+
+# isort: split
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from haulage.cli.arguments import add_policy
+from haulage.errors import CancelledError, HaulageError
+from haulage.launch.base import STOP
+
+DONE, WITH_FAILURES, NOTHING_DONE = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """A sub-command: the function that does it, its one sentence, and what it takes.
+
+    The function is named, not imported, so that only the chosen one's module is loaded.
+    """
+
+    function: str
+    text: str
+    adders: tuple[Callable[[argparse.ArgumentParser], None], ...]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one sub-command and return its exit code.
+
+    0: all done. 1: done, with failures listed. 2: nothing done (usage, refused, fatal).
+    """
+    args = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _stop)
+    module, _, function = args.command.partition(":")
+    try:
+        code: int = getattr(importlib.import_module(module), function)(args)
+    except BrokenPipeError:  # the reader of a list had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return DONE
+    except (CancelledError, KeyboardInterrupt) as err:
+        print(f"haulage: {err or 'stopped'}", file=sys.stderr)
+        return NOTHING_DONE
+    except HaulageError as err:
+        print(f"haulage: {err}", file=sys.stderr)
+        return NOTHING_DONE
+    return code
+
+
+def _stop(*_signal: object) -> None:
+    """Stop as Ctrl-C does."""
+    STOP.set()
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="haulage",
+        description="Move and keep in sync huge file trees, and prove that every byte "
+        "arrived.",
+        epilog="Exit codes: 0 all done, 1 done with failures listed, 2 nothing done.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, command in _COMMANDS.items():
+        sub = commands.add_parser(name, help=command.text, description=command.text)
+        sub.set_defaults(command=command.function)
+        for add in command.adders:
+            add(sub)
+    return parser
+
+
+def _ends(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", nargs="?", metavar="SOURCE")
+    parser.add_argument("target", nargs="?", metavar="TARGET")
+    parser.add_argument("--dataset", metavar="NAME", help="a dataset of the catalog")
+    parser.add_argument("--name", help="name of the pair (default: made of the pair)")
+
+
+def _dry(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dry-run", "-n", action="store_true", help="only list the plan"
+    )
+
+
+def _catalog(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--catalog", metavar="URL",
+        help="postgresql://... or sqlite:///... (default: $HAULAGE_CATALOG, else a "
+        "SQLite file in your data directory)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def _run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="a run's id, or its end")
+
+
+def _name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", metavar="DATASET")
+
+
+def _some_name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", metavar="DATASET", nargs="?")
+
+
+def _watch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--watch", "-w", action="store_true", help="again each second")
+
+
+def _limit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--limit", type=int, default=20, metavar="N")
+
+
+def _format(parser: argparse.ArgumentParser) -> None:
+    formats = ["table", "csv", "parquet"]
+    parser.add_argument("--format", choices=formats, default="table")
+    parser.add_argument(
+        "--output", "-o", metavar="FILE", help="default: standard output"
+    )
+
+
+def _shard(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shard", metavar="SHARD", help="a shard file")
+    parser.add_argument("--outcome", metavar="FILE", help="default: beside the shard")
+    parser.add_argument(
+        "--token", metavar="HEX", help="of the attempt; default: random"
+    )
+
+
+def _server(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--project", metavar="DIR", help="the checkout (default: here)")
+
+
+def _server_start(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--port", type=int, help="of the UI (default: 4200 or a free one)"
+    )
+    parser.add_argument(
+        "--database", metavar="URL", help="of Prefect (default: SQLite)"
+    )
+
+
+_COMMANDS = {
+    "sync": _Command(
+        "haulage.cli.moving:sync",
+        "Make TARGET equal to SOURCE.",
+        (_ends, _dry, _catalog, add_policy),
+    ),
+    "plan": _Command(
+        "haulage.cli.moving:plan",
+        "List what a sync would do.",
+        (_ends, _catalog, add_policy),
+    ),
+    "resume": _Command(
+        "haulage.cli.moving:resume",
+        "Go on with a run that stopped.",
+        (_run, _catalog),
+    ),
+    "verify": _Command(
+        "haulage.cli.moving:verify",
+        "Read a whole target again and hold it against its manifest.",
+        (_name, _catalog),
+    ),
+    "status": _Command(
+        "haulage.cli.looking:status",
+        "Show what goes on, or went on last.",
+        (_some_name, _watch, _catalog),
+    ),
+    "runs": _Command(
+        "haulage.cli.looking:list_runs",
+        "List runs, newest first.",
+        (_some_name, _limit, _catalog),
+    ),
+    "show": _Command(
+        "haulage.cli.looking:show",
+        "Show all that is known of a run.",
+        (_run, _catalog),
+    ),
+    "failures": _Command(
+        "haulage.cli.looking:list_failures",
+        "List what failed in a run, and why.",
+        (_run, _catalog),
+    ),
+    "manifest": _Command(
+        "haulage.cli.looking:manifest",
+        "Print what a target holds and how far it was proven.",
+        (_name, _format, _catalog),
+    ),
+    "run-shard": _Command(
+        "haulage.cli.moving:run_one_shard",
+        "Do the actions of one shard file, as a mover does.",
+        (_shard,),
+    ),
+    "up": _Command(
+        "haulage.cli.server:up",
+        "Start a local Prefect server and worker for this checkout.",
+        (_server, _server_start),
+    ),
+    "down": _Command(
+        "haulage.cli.server:down",
+        "Stop what 'up' started.",
+        (_server,),
+    ),
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

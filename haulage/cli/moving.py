@@ -1,0 +1,141 @@
+"""The commands that move, or say what would be moved."""
+
+import argparse
+import json
+import secrets
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from haulage.catalog import datasets
+from haulage.catalog.engine import open_catalog
+from haulage.cli.arguments import dataset_of, policy_of
+from haulage.cli.progress import crew_with_progress, shown_bytes
+from haulage.errors import RefusedError
+from haulage.model import Verb, shown
+from haulage.policy import Dataset, Delete
+from haulage.shardfile import Order
+from haulage.stages import run
+from haulage.stages.crew import Summary
+from haulage.stages.discover import check_not_emptied
+from haulage.stages.planning import planned
+from haulage.stages.preflight import check_ends
+from haulage.stages.report import dry_summary, ends_of
+
+
+def sync(args: argparse.Namespace) -> int:
+    """Make the target equal to the source; with --dry-run only say what that takes."""
+    dataset = _dataset(args)
+    if args.dry_run:
+        return plan(args)
+    with crew_with_progress(quiet=args.json) as crew:
+        summary = run.sync(
+            dataset, crew, catalog_url=args.catalog, keep_policy=bool(args.dataset)
+        )
+    return _tell(summary, as_json=args.json)
+
+
+def plan(args: argparse.Namespace) -> int:
+    """Print what a sync would do: one line an action, then the sums."""
+    dataset = check_ends(_dataset(args))
+    catalog = open_catalog(args.catalog)
+    ends = ends_of(catalog, dataset)
+    check_not_emptied(ends)
+    for page in planned(ends):
+        for verb, path in _actions(page.actions):
+            _tell_action(verb, path, as_json=args.json)
+        if dataset.policy.delete is not Delete.OFF:
+            for verb, path in _actions(page.deletes):
+                _tell_action(verb, path, as_json=args.json)
+    return _tell(dry_summary(catalog, dataset), as_json=args.json)
+
+
+def resume(args: argparse.Namespace) -> int:
+    """Go on with a run that stopped."""
+    with crew_with_progress(quiet=args.json) as crew:
+        summary = run.resume(args.run, crew, catalog_url=args.catalog)
+    return _tell(summary, as_json=args.json)
+
+
+def verify(args: argparse.Namespace) -> int:
+    """Read a dataset's target again and hold it against its manifest."""
+    with crew_with_progress(quiet=args.json) as crew:
+        summary = run.verify(args.dataset, crew, catalog_url=args.catalog)
+    return _tell(summary, as_json=args.json)
+
+
+def run_one_shard(args: argparse.Namespace) -> int:
+    """Do the actions of one shard file in this process, as a mover does."""
+    from haulage.mover import run_shard  # no other command moves itself
+
+    shard = Path(args.shard)
+    if not shard.is_file():
+        raise RefusedError(f"{shard} is not a shard file; see a run's workspace")
+    outcome = Path(args.outcome or shard.with_suffix(".outcome.parquet"))
+    token = args.token or secrets.token_hex(6)
+    order = Order(shard, outcome, outcome.with_suffix(".progress"), token)
+    tally = run_shard(order, lambda: False)
+    order.progress.unlink()
+    print(json.dumps({"outcome": str(outcome), "tally": tally}))
+    wrong = ("failed", "unstable", "mismatch", "blocked")
+    return 1 if any(tally.get(name) for name in wrong) else 0
+
+
+def _dataset(args: argparse.Namespace) -> Dataset:
+    if args.dataset:
+        if args.source or args.target:
+            raise RefusedError("give either SOURCE and TARGET or --dataset, not both")
+        known = datasets.find(open_catalog(args.catalog), args.dataset).dataset
+        return known.model_copy(update={"policy": policy_of(args, known.policy)})
+    if not args.source or not args.target:
+        raise RefusedError("give SOURCE and TARGET, or --dataset NAME")
+    absolute = check_ends(
+        Dataset(name="unnamed", source=args.source, target=args.target)
+    )
+    return dataset_of(args, absolute.source, absolute.target)
+
+
+def _actions(table: pa.Table) -> Iterator[tuple[str, bytes]]:
+    for verb, path in zip(
+        table["verb"].to_pylist(), table["path"].to_pylist(), strict=True
+    ):
+        yield Verb(verb).name.lower(), path
+
+
+def _tell_action(verb: str, path: bytes, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"verb": verb, "path": shown(path)}))
+    else:
+        print(f"{verb:<7} {shown(path)}")
+
+
+def _tell(summary: Summary, *, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(summary.as_dict()))
+        return summary.exit_code
+    for line in _lines(summary):
+        print(line)
+    if summary.failed:
+        print(f"see: haulage failures {summary.run_id}", file=sys.stderr)
+    return summary.exit_code
+
+
+def _lines(summary: Summary) -> Iterator[str]:
+    yield f"run {summary.run_id} of {summary.dataset}: {summary.state}"
+    if summary.state != "planned":
+        rate = summary.copied_bytes / max(summary.seconds, 0.001)
+        yield (
+            f"  copied   {summary.copied:>12,} files, "
+            f"{shown_bytes(summary.copied_bytes)} in {summary.seconds:.1f} s "
+            f"({shown_bytes(rate)}/s)"
+        )
+        yield f"  made     {summary.made:>12,} directories and links"
+        yield f"  updated  {summary.updated:>12,} attributes only"
+        yield f"  verified {summary.verified:>12,}"
+        yield f"  deleted  {summary.deleted:>12,}, kept {summary.kept:,}"
+        yield f"  failed   {summary.failed:>12,}"
+    yield f"  listed   {summary.listed:>12,}, unchanged {summary.unchanged:,}"
+    for note in summary.notes:
+        yield f"  note: {note}"
