@@ -30,8 +30,8 @@ newer: make install PYTHON=python3.12")'
 	@$(BIN)/python -m pip install --quiet -r requirements-dev.lock
 	@touch $@
 
-demo: install ## sync a small tree under Prefect, and see it in the browser
-	@$(BIN)/python deployments/demo.py
+demo: install ## two nights of a real tree, synced by a flow
+	@$(BIN)/python -m deployments.demo
 
 test: .venv/.dev ## run the tests, against real Postgres, rsync and strace
 	@scripts/system-packages pg_ctl:postgresql rsync:rsync strace:strace \

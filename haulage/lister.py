@@ -11,6 +11,7 @@ import haulage.lean  # noqa: F401  comes before pyarrow
 
 import json
 import mmap
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,13 +49,21 @@ class _Desk:
 
 
 def main() -> int:
-    """Serve orders until standard input ends."""
+    """Serve orders until standard input ends, or nobody reads the answers any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the consumer decides, then ends us
+    try:
+        _serve()
+    except BrokenPipeError:
+        return 1
+    return 0
+
+
+def _serve() -> None:
     orders = sys.stdin.buffer
     desk = _desk(json.loads(orders.readline()))
     for line in orders:
         order = json.loads(line)
         _list(desk, order.pop("span"), span_from_fields(order))
-    return 0
 
 
 def _desk(setup: dict[str, object]) -> _Desk:

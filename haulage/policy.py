@@ -51,8 +51,8 @@ def parse_age(text: object) -> object:
     return float(number) * _AGE_SECONDS[(unit or "s").lower()]
 
 
-Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0)]
-Age = Annotated[float, BeforeValidator(parse_age), Field(ge=0)]
+Size = Annotated[int, Field(ge=0), BeforeValidator(parse_size)]
+Age = Annotated[float, Field(ge=0), BeforeValidator(parse_age)]
 
 
 class Compare(StrEnum):

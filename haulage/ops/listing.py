@@ -54,8 +54,9 @@ class Selection:
             wanted += _within(atime_s, self.oldest_atime_s, self.newest_atime_s)
         if not wanted:
             return None
-        is_other: np.ndarray = entries["kind"].to_numpy() != Kind.FILE
-        return np.logical_and.reduce(wanted) | is_other
+        kept: np.ndarray = np.logical_and.reduce(wanted)
+        kept |= entries["kind"].to_numpy() != Kind.FILE
+        return kept
 
     def still_covers(self, gone: pa.Table) -> np.ndarray:
         """Tell of manifest rows whether these filters would list them."""

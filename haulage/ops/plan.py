@@ -16,6 +16,7 @@ class Intent:
     size_only: bool = False
     always_check: bool = False
     always_copy: bool = False
+    proves_content: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Plan:
     deletes: pa.Table  # ACTION with the manifest's entries, in canonical order
 
 
+_MOVED_KINDS = (Kind.FILE, Kind.DIR, Kind.SYMLINK)
 _NEW_VERB = np.zeros(8, np.uint8)
 _NEW_VERB[Kind.FILE] = Verb.COPY
 _NEW_VERB[Kind.DIR] = Verb.MKDIR
@@ -41,15 +43,15 @@ def plan(difference: Difference, intent: Intent) -> Plan:
     new = _actions(_as_unproven(difference.new), _NEW_VERB[_kinds(difference.new)])
     verbs = _changed_verbs(difference, intent)
     known = _actions(_with_proof(difference), verbs, difference.was)
-    actions = _wanted(pa.concat_tables([new, known]))
+    every = pa.concat_tables([new, known])
+    actions = _wanted(every)
+    skipped = every.num_rows - int(np.isin(_kinds(every), _MOVED_KINDS).sum())
     gone = difference.gone
     return Plan(
         last=difference.last,
         listed=difference.listed,
-        unchanged=difference.listed
-        - difference.new.num_rows
-        - difference.changed.num_rows,
-        skipped=new.num_rows + known.num_rows - actions.num_rows,
+        unchanged=difference.listed - actions.num_rows - skipped,
+        skipped=skipped,
         actions=actions,
         deletes=_actions(gone, np.full(gone.num_rows, Verb.DELETE, np.uint8), gone),
     )
@@ -77,7 +79,7 @@ def _changed_verbs(difference: Difference, intent: Intent) -> np.ndarray:
         [
             has(Aspect.KIND, Aspect.SIZE) | intent.always_copy,
             content | intent.always_check,
-            has(Aspect.UNPROVEN) & ~known_bytes,
+            has(Aspect.UNPROVEN) & ~known_bytes & intent.proves_content,
             has(Aspect.ACCESS, Aspect.TIME, Aspect.ADOPTED),
             has(Aspect.UNPROVEN),
         ],

@@ -87,7 +87,13 @@ def _complete(work: Work, dir_fd: int, temp: bytes, parts: Sequence[Action]) -> 
     finally:
         os.close(target)
     proof = Verified.NONE if checksum is None else Verified.CHECKSUM
-    return Outcome(Status.COPIED, checksum, proof, is_racy(now), reason=lost)
+    return Outcome(
+        Status.COPIED,
+        checksum,
+        proof,
+        is_racy(now.st_mtime_ns, now.st_ctime_ns),
+        reason=lost,
+    )
 
 
 def _prove_parts(work: Work, target: int, parts: Sequence[Action]) -> bytes | None:

@@ -59,7 +59,7 @@ def _fill(
     return Outcome(
         Status.COPIED,
         checksum=checksum,
-        racy=is_racy(before),
+        racy=is_racy(before.st_mtime_ns, before.st_ctime_ns),
         moved=moved,
         reason=lost,
         entry=None if is_as_listed(action, before) else entry_of(action.path, before),
@@ -85,7 +85,10 @@ def check(work: Work, action: Action, row: int) -> Outcome:
         return copy(work, action, row)
     entry = None if is_as_listed(action, before) else entry_of(action.path, before)
     return outcome._replace(
-        checksum=checksum, verified=proven, racy=is_racy(before), entry=entry
+        checksum=checksum,
+        verified=proven,
+        racy=is_racy(before.st_mtime_ns, before.st_ctime_ns),
+        entry=entry,
     )
 
 
@@ -110,8 +113,10 @@ def meta(work: Work, action: Action, row: int) -> Outcome:
     outcome = _set_on_target(work, action, wanted)
     if outcome is None:
         return copy(work, action, row)
+    ctime_ns = action.ctime_s * 1_000_000_000 + action.ctime_ns
+    racy = is_racy(wanted.mtime_ns, ctime_ns)
     return outcome._replace(
-        checksum=action.checksum, verified=Verified(action.verified), racy=action.racy
+        checksum=action.checksum, verified=Verified(action.verified), racy=racy
     )
 
 

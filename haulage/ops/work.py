@@ -41,9 +41,9 @@ class Work:
             raise CancelledError("stopped on request")
 
 
-def is_racy(found: os.stat_result) -> bool:
-    """Tell whether `found` is so young that a later change could look the same."""
-    return max(found.st_mtime_ns, found.st_ctime_ns) > time.time_ns() - _RACY_NS
+def is_racy(mtime_ns: int, ctime_ns: int) -> bool:
+    """Tell whether a file is so young that a later change could look the same."""
+    return max(mtime_ns, ctime_ns) > time.time_ns() - _RACY_NS
 
 
 def stood_still(before: os.stat_result, after: os.stat_result) -> bool:

@@ -100,6 +100,7 @@ def intent_of(policy: Policy) -> Intent:
         size_only=policy.compare is Compare.SIZE,
         always_check=policy.compare is Compare.CHECKSUM,
         always_copy=policy.compare is Compare.ALWAYS,
+        proves_content=policy.verify is Verify.CHECKSUM,
     )
 
 

@@ -130,11 +130,17 @@ def _begin(
     latest = next(iter(runs.recent(catalog, row.id, 1)), None)
     if latest and latest.state in _RESUMABLE:
         _check_not_driven(catalog, latest)
-        if workspace_of(latest).exists():
-            with _site(catalog, row, runs.take_over(catalog, latest)) as site:
-                supersede(site)
-            row = replace(row, manifest_id=datasets.get(catalog, row.id).manifest_id)
+        _supersede(catalog, row, latest)
     return runs.begin(catalog, row, trigger=trigger, flow_run_id=flow_run_id)
+
+
+def _supersede(catalog: Catalog, row: DatasetRow, run: Run) -> None:
+    """Commit what an unfinished run has done; one without a workspace did nothing."""
+    if workspace_of(run).exists():
+        with _site(catalog, row, runs.take_over(catalog, run)) as site:
+            supersede(site)
+    elif run.state is RunState.ACTIVE:
+        runs.end(catalog, runs.take_over(catalog, run), RunState.SUPERSEDED, {})
 
 
 def _to_resume(
@@ -181,13 +187,15 @@ def _site(
     finally:
         site.end()
         pool.close()
-        watch.join()
+        for thread in watch:
+            thread.join()
 
 
 def _record_end(site: Site, err: BaseException) -> None:
     """Record an early end, unless the run is no longer ours."""
     site.end()
-    stopped = isinstance(err, CancelledError | KeyboardInterrupt) or STOP.is_set()
+    asked = not isinstance(err, Exception)  # by a signal, as Prefect's cancel is
+    stopped = asked or isinstance(err, CancelledError) or STOP.is_set()
     state = RunState.CANCELLED if stopped else RunState.FAILED
     summary = stopped_summary(site, str(state), str(err) or type(err).__name__)
     events.note(site.catalog, site.run.id, f"run {state}", {"reason": str(err)})

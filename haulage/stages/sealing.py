@@ -13,7 +13,7 @@ from haulage.catalog.shards import Discovery, NewShard, Shard
 from haulage.model import ACTION, Kind, Pass, Verb
 from haulage.ops.pack import costs, pack
 from haulage.ops.plan import Plan
-from haulage.policy import Step
+from haulage.policy import Delete, Step
 from haulage.shardfile import write_shard
 from haulage.stages.site import Site
 from haulage.stages.wave import Wave
@@ -93,7 +93,7 @@ class Sealer:
             self._actions.append(plan.actions)
             self._entries += plan.actions.num_rows
             self._cost += int(costs(plan.actions, self._site.bounds).sum())
-        if plan.deletes.num_rows:
+        if plan.deletes.num_rows and self._site.policy.delete is not Delete.OFF:
             self._deletes.append(plan.deletes)
         self._note_unreadable(unreadable)
 

@@ -1,6 +1,7 @@
 """The place where a run happens: catalog, workspace, movers, and the numbers."""
 
 import contextvars
+import logging
 import random
 import threading
 from collections.abc import Callable
@@ -11,7 +12,12 @@ from haulage.catalog import runs
 from haulage.catalog.datasets import DatasetRow
 from haulage.catalog.engine import Catalog, home
 from haulage.catalog.runs import Run
-from haulage.errors import CancelledError, HaulageError
+from haulage.errors import (
+    CancelledError,
+    HaulageError,
+    LostRunError,
+    TransientError,
+)
 from haulage.launch.base import STOP, Launcher
 from haulage.ops.pack import Bounds
 from haulage.policy import Fsync, Policy, Verify
@@ -19,8 +25,9 @@ from haulage.shardfile import Job
 from haulage.stages.crew import Progress
 from haulage.stages.meter import Meter
 
-_TICK_S = 1.0
-_TICKS_A_HEARTBEAT = 10
+_TELL_S = 1.0
+_HEARTBEAT_S = 10.0
+_log = logging.getLogger(__name__)
 
 
 def workspace_of(run: Run) -> Path:
@@ -85,30 +92,34 @@ class Site:
         if STOP.wait(min(30.0, 2.0 ** (round_ - 1)) * jitter):
             self.check()
 
-    def watch(self, note: Callable[[Progress], None]) -> threading.Thread:
-        """Start the thread that tells the progress and proves that the driver lives."""
-        context = contextvars.copy_context()
-        thread = threading.Thread(
-            target=context.run, args=(self._tick, note), daemon=True, name="watch"
-        )
-        thread.start()
-        return thread
+    def watch(self, note: Callable[[Progress], None]) -> list[threading.Thread]:
+        """Start the threads that tell the progress and prove that the driver lives.
 
-    def _tick(self, note: Callable[[Progress], None]) -> None:
-        ticks = 0
-        while not self._ended.wait(_TICK_S):
-            ticks += 1
+        They are two, because whatever a teller does must not stop the proof.
+        """
+        tell = contextvars.copy_context()
+        threads = [
+            threading.Thread(target=tell.run, args=(self._tell, note), daemon=True),
+            threading.Thread(target=self._prove_life, daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def _tell(self, note: Callable[[Progress], None]) -> None:
+        while not self._ended.wait(_TELL_S):
             note(self.meter.progress())
-            if ticks % _TICKS_A_HEARTBEAT == 0 and not self._beat():
-                return
+        note(self.meter.progress())
 
-    def _beat(self) -> bool:
-        """Prove to the catalog that we live; tell whether the run is still ours."""
-        try:
-            runs.heartbeat(self.catalog, self.run, dict(self.meter.counts))
-        except HaulageError as err:
-            self._lost = err
-        return self._lost is None
+    def _prove_life(self) -> None:
+        while not self._ended.wait(_HEARTBEAT_S):
+            try:
+                runs.heartbeat(self.catalog, self.run, dict(self.meter.counts))
+            except TransientError as err:
+                _log.warning("the catalog does not answer, trying again: %s", err)
+            except LostRunError as err:
+                self._lost = err
+                return
 
     def end(self) -> None:
         """Make every stage that still goes on stop soon."""

@@ -36,6 +36,4 @@ def targets():
 def subcommands():
     command = [sys.executable, "-m", "haulage.cli.main", "--help"]
     child = subprocess.run(command, capture_output=True, text=True, check=True)
-    choices = re.search(r"\{([a-z,-]+)\}", child.stdout)
-    assert choices, child.stdout
-    return set(choices[1].split(","))
+    return set(re.findall(r"^    ([a-z][a-z-]*)\b", child.stdout, re.MULTILINE))

@@ -1,0 +1,1 @@
+"""Compare Haulage with rsync, cp, rclone and fpsync on this machine."""

@@ -1,0 +1,1 @@
+"""Prefect forms over engine values."""

@@ -1,0 +1,116 @@
+"""Make a Prefect server ready for Haulage: work pool, blocks, deployments.
+
+Run from the checkout, with PREFECT_API_URL set: python -m deployments.register
+May be run again at any time; it then brings the server up to date.
+"""
+
+import asyncio
+import sys
+import time
+from datetime import timedelta
+
+from prefect.cli import app
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import StateType
+from prefect.events import (
+    AutomationCore,
+    ChangeFlowRunState,
+    EventTrigger,
+    Posture,
+    ResourceSpecification,
+)
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import get_current_settings
+
+from blocks.results import SAVED_AS, CatalogResults
+from deployments import lint
+
+READY_TIMEOUT_S = 120.0
+# Fewer than three would crash healthy runs whose heartbeats are late.
+MISSED_HEARTBEATS = 3
+ENDS = ("Completed", "Failed", "Cancelled", "Crashed")
+
+
+async def wait_until_ready(timeout_s: float = READY_TIMEOUT_S) -> None:
+    """Wait for the server to answer; TimeoutError names what it last said."""
+    deadline = time.monotonic() + timeout_s
+    async with get_client() as client:
+        while error := await client.api_healthcheck():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no server at {client.api_url}: {error}")
+            await asyncio.sleep(0.2)
+
+
+async def ensure_pools() -> None:
+    """Create the work pools that deployments name, those that are missing."""
+    async with get_client() as client:
+        for name, template in lint.pool_templates().items():
+            try:
+                await client.read_work_pool(name)
+            except ObjectNotFound:
+                pool = WorkPoolCreate(
+                    name=name, type="process", base_job_template=dict(template)
+                )
+                await client.create_work_pool(pool)
+
+
+async def ensure_blocks() -> None:
+    """Register the block types, and save the block that flows keep results in."""
+    await CatalogResults.aregister_type_and_schema()
+    await CatalogResults().asave(SAVED_AS.partition("/")[2], overwrite=True)
+
+
+async def ensure_watch() -> None:
+    """Have flow runs declared crashed whose process is gone without a word, so that
+    they do not hold their deployment's slot for ever.
+    """
+    heartbeat_s = get_current_settings().flows.heartbeat_frequency
+    if heartbeat_s is None:
+        return
+    silence = timedelta(seconds=MISSED_HEARTBEATS * heartbeat_s)
+    known = {f"prefect.flow-run.{name}" for name in ("heartbeat", *ENDS)}
+    watch = AutomationCore(
+        name="haulage: crash silent runs",
+        trigger=EventTrigger(
+            after={"prefect.flow-run.heartbeat"},
+            expect=known,
+            match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=silence,
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED, message=f"No sign of life for {silence}."
+            )
+        ],
+    )
+    async with get_client() as client:
+        for old in await client.read_automations_by_name(watch.name):
+            await client.delete_automation(old.id)
+        await client.create_automation(watch)
+
+
+async def prepare() -> None:
+    """Do all that has to be there before deployments can be made."""
+    await wait_until_ready()
+    await ensure_pools()
+    await ensure_blocks()
+    await ensure_watch()
+
+
+def main() -> int:
+    """Prepare the server, then deploy everything in prefect.yaml."""
+    if lint.main():
+        return 2
+    asyncio.run(prepare())
+    # The command itself, without a second start of Prefect that takes seconds.
+    sys.argv[1:] = ["--no-prompt", "deploy", "--all"]
+    app()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Prefect flows over the engine; one flow a file."""

@@ -1,0 +1,22 @@
+"""What is said after a run that did not come to its end.
+
+Hooks may run in the worker instead of the flow, late or twice: this one only speaks.
+What such a run leaves behind, the next one finds in the catalog.
+"""
+
+from typing import Any
+
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.flows import Flow
+from prefect.logging.loggers import flow_run_logger
+
+
+def tell_how_it_goes_on(
+    flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]
+) -> None:
+    """Log what becomes of the work that was done."""
+    flow_run_logger(flow_run, flow).info(
+        "%s: what was copied is in the catalog; retry this flow run to continue it, or "
+        "start another for the dataset, which keeps what this one has done",
+        state.name,
+    )

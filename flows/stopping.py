@@ -1,0 +1,22 @@
+"""Have movers stop when a flow run does."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from haulage.launch.base import STOP
+
+
+@contextmanager
+def movers_stopped_early() -> Iterator[None]:
+    """Set STOP when the sequence is cancelled or fails.
+
+    A cancel is a SIGTERM, which Prefect turns into an exception of the main thread
+    alone; the threads that wait for waves learn of it from STOP. Prefect's handler has
+    to stay in its place: without it Prefect takes a cancel for a crash.
+    """
+    STOP.clear()
+    try:
+        yield
+    except BaseException:
+        STOP.set()
+        raise

@@ -1,0 +1,102 @@
+"""The flow that keeps a dataset's target equal to its source."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import flow, get_run_logger, runtime
+from prefect.client.orchestration import get_client
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from blocks.results import SAVED_AS
+from flows.board import Board
+from flows.crew import WAVES_AT_ONCE, PrefectCrew
+from flows.hooks import tell_how_it_goes_on
+from flows.stopping import movers_stopped_early
+from flows.verdict import verdict_of, verdict_on
+from haulage.catalog import failures
+from haulage.catalog.engine import open_catalog
+from haulage.catalog.failures import Failure
+from haulage.errors import HaulageError
+from haulage.policy import Dataset
+from haulage.stages import run
+from haulage.stages.crew import Summary
+
+FAILURES_TOLD = 10
+RUNNER: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=WAVES_AT_ONCE)
+
+
+def name_of_run() -> str:
+    """Return a name that sorts: `genomes-sync-20261121T021500`."""
+    given = runtime.flow_run.parameters
+    what = "plan" if given.get("dry_run") else "sync"
+    due = runtime.flow_run.scheduled_start_time or datetime.now(UTC)
+    dataset = Dataset.model_validate(given["dataset"])
+    return f"{dataset.name}-{what}-{due:%Y%m%dT%H%M%S}"
+
+
+@flow(
+    name="sync",
+    flow_run_name=name_of_run,
+    task_runner=RUNNER,  # type: ignore[arg-type]  # its future is not covariant
+    persist_result=True,
+    result_storage=SAVED_AS,
+    result_serializer="json",
+    on_cancellation=[tell_how_it_goes_on],
+    on_crashed=[tell_how_it_goes_on],
+)
+def sync(dataset: Dataset, dry_run: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002
+    """Make a dataset's target equal to its source, and prove that every byte arrived.
+
+    Args:
+        dataset: What is kept in sync, and by which policy.
+        dry_run: List and compare only: say what a run would do, and touch nothing.
+    """
+    board = open_board(dataset)
+    tag_run(dataset)
+    try:
+        with movers_stopped_early():
+            summary = carry_out_sequence(dataset, PrefectCrew(board), dry_run=dry_run)
+    except HaulageError as err:
+        return verdict_on(err)
+    board.close(summary, first_failures_of(summary))
+    return verdict_of(summary)
+
+
+def open_board(dataset: Dataset) -> Board:
+    """Say what is about to happen, and where."""
+    log = get_run_logger()
+    log.info("%s: %s -> %s", dataset.name, repr(dataset.source), repr(dataset.target))
+    return Board(dataset, log)
+
+
+def tag_run(dataset: Dataset) -> None:
+    """Tag the run by its dataset, which may not be its deployment's."""
+    others = {tag for tag in runtime.flow_run.tags if not tag.startswith("dataset:")}
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(
+            runtime.flow_run.id, tags=[*sorted(others), f"dataset:{dataset.name}"]
+        )
+
+
+def carry_out_sequence(
+    dataset: Dataset, crew: PrefectCrew, *, dry_run: bool
+) -> Summary:
+    """Run the one sequence; the same flow run continues the run that it began."""
+    return run.sync(
+        dataset,
+        crew,
+        trigger="prefect",
+        flow_run_id=str(runtime.flow_run.id),
+        dry_run=dry_run,
+    )
+
+
+def first_failures_of(summary: Summary) -> list[Failure]:
+    """Return enough of what failed to see what is wrong."""
+    if not summary.failed:
+        return []
+    catalog = open_catalog()
+    try:
+        return failures.of_run(catalog, summary.run_id, limit=FAILURES_TOLD)
+    finally:
+        catalog.engine.dispose()

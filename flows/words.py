@@ -1,0 +1,145 @@
+"""Put a run into words and tables that are safe to show in a browser.
+
+Names of datasets, paths and messages come from people and from file systems: what is
+shown of them can neither end a table's cell nor start a link, an element or a control
+sequence.
+"""
+
+import re
+from collections.abc import Iterable
+
+from haulage.catalog.failures import Failure
+from haulage.model import shown
+from haulage.policy import Dataset
+from haulage.stages.crew import Progress, Summary, WaveProgress
+
+_MARKUP = re.compile(r"[\\`*_{}\[\]()#+!|~<>&:@-]")
+_NOT_KEY = re.compile(r"[^a-z0-9]+")
+
+
+def harmless(text: str) -> str:
+    """Return `text` as Markdown that shows exactly its characters."""
+    visible = shown(text.encode("utf-8", "surrogateescape")).replace("\\\\", "\\")
+    return _MARKUP.sub(lambda match: f"&#{ord(match[0])};", visible)
+
+
+def plain(text: str) -> str:
+    """Return `text` on one line, without control characters."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def artifact_key(dataset: str, what: str) -> str:
+    """Return the key under which a dataset's artifacts of one kind are versions."""
+    return f"{_NOT_KEY.sub('-', dataset.lower()).strip('-')}-{what}"
+
+
+def size(count: float) -> str:
+    """Return a number of bytes as a person writes it: `12.3 MiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} PiB"
+
+
+def share_done(progress: Progress) -> float:
+    """Return how much of the known work is done, in percent."""
+    if not progress.planned:
+        return 100.0 if progress.finished_listing else 0.0
+    entries = progress.done / progress.planned
+    content = (
+        progress.done_bytes / progress.planned_bytes
+        if progress.planned_bytes
+        else entries
+    )
+    percent = min(100.0, 50 * (entries + content))
+    return percent if progress.finished_listing else min(percent, 99.0)
+
+
+def state_of(progress: Progress) -> str:
+    """Return one line about where the run is."""
+    listed = "listed" if progress.finished_listing else "listed so far"
+    return (
+        f"{progress.stage}: {progress.listed:,} {listed}, "
+        f"{progress.done:,} of {progress.planned:,} entries done, "
+        f"{size(progress.done_bytes)} of {size(progress.planned_bytes)}, "
+        f"{progress.failed:,} failed"
+    )
+
+
+def wave_line(wave: WaveProgress) -> str:
+    """Return one line about a wave that ended."""
+    return (
+        f"{wave.name} {wave.state}: {wave.done:,} of {wave.entries:,} entries, "
+        f"{size(wave.done_bytes)} in {wave.seconds:.1f} s "
+        f"({_rate(wave)}), {wave.shards_done} of {wave.shards} shards"
+    )
+
+
+def wave_rows(waves: Iterable[WaveProgress]) -> list[dict[str, str]]:
+    """Return the table of the waves, one row each."""
+    return [
+        {
+            "wave": plain(wave.name),
+            "pass": plain(wave.pass_),
+            "state": plain(wave.state),
+            "shards": f"{wave.shards_done}/{wave.shards}",
+            "entries": f"{wave.done:,}/{wave.entries:,}",
+            "bytes": f"{size(wave.done_bytes)} of {size(wave.bytes)}",
+            "seconds": f"{wave.seconds:.1f}",
+            "rate": _rate(wave),
+        }
+        for wave in waves
+    ]
+
+
+def failure_line(failure: Failure) -> str:
+    """Return what could not be done, and why."""
+    return f"{failure.verb} {shown(failure.path)}: {failure.status}: {failure.reason}"
+
+
+def summary_line(summary: Summary) -> str:
+    """Return what became of a run in one line."""
+    return (
+        f"{summary.dataset}: {summary.state} in {summary.seconds:.1f} s: "
+        f"{summary.listed:,} listed, {summary.unchanged:,} unchanged, "
+        f"{summary.copied:,} copied ({size(summary.copied_bytes)}), "
+        f"{summary.updated:,} updated, {summary.verified:,} verified, "
+        f"{summary.deleted:,} deleted, {summary.failed:,} failed"
+    )
+
+
+def summary_page(dataset: Dataset, summary: Summary) -> str:
+    """Return what became of a run as a page of Markdown."""
+    rows = "\n".join(f"| {name} | {value} |" for name, value in _facts(summary))
+    notes = "\n".join(f"- {harmless(note)}" for note in summary.notes)
+    return (
+        f"## {harmless(dataset.name)}: {harmless(summary.state)}\n\n"
+        f"{harmless(dataset.source)} → {harmless(dataset.target)}\n\n"
+        f"| | |\n|---|---:|\n{rows}\n\n{notes}\n\n"
+        f"Run {summary.run_id}. What failed, and why: "
+        f"`haulage failures {summary.run_id}`\n"
+    )
+
+
+def _facts(summary: Summary) -> list[tuple[str, str]]:
+    first = summary.first_byte_s
+    return [
+        ("listed", f"{summary.listed:,}"),
+        ("unchanged", f"{summary.unchanged:,}"),
+        ("copied", f"{summary.copied:,}"),
+        ("bytes copied", size(summary.copied_bytes)),
+        ("attributes updated", f"{summary.updated:,}"),
+        ("directories and links made", f"{summary.made:,}"),
+        ("verified", f"{summary.verified:,}"),
+        ("deleted", f"{summary.deleted:,}"),
+        ("kept by a guard", f"{summary.kept:,}"),
+        ("**failed**", f"**{summary.failed:,}**"),
+        ("seconds", f"{summary.seconds:.1f}"),
+        ("seconds to the first byte", "-" if first is None else f"{first:.1f}"),
+    ]
+
+
+def _rate(wave: WaveProgress) -> str:
+    seconds = max(wave.seconds, 0.001)
+    return f"{wave.done / seconds:,.0f} entries/s, {size(wave.done_bytes / seconds)}/s"

@@ -1,0 +1,130 @@
+"""Processes that outlive the command that started them, and can be found again.
+
+Each is recorded by its id and its start time, so that a later process which happens to
+have the same id is never taken for it.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+STOP_TIMEOUT_S = 45.0
+
+
+@dataclass(frozen=True)
+class Child:
+    """A process, told apart from later ones with its id."""
+
+    pid: int
+    started: int  # clock ticks since boot
+
+    def alive(self) -> bool:
+        """Tell whether this very process is there, not just waiting to be reaped."""
+        found = _stat(self.pid)
+        return found is not None and found[1] == self.started and found[0] != "Z"
+
+
+@dataclass(frozen=True)
+class Site:
+    """The directory in which the children of one installation are recorded."""
+
+    root: Path
+
+    def log(self, name: str) -> Path:
+        """Return the file that has the output of the child `name`."""
+        return self.root / f"{name}.log"
+
+    def find(self, name: str) -> Child | None:
+        """Return the recorded child if it still lives."""
+        try:
+            child = Child(**json.loads(self._record(name).read_bytes()))
+        except FileNotFoundError:
+            return None
+        return child if child.alive() else None
+
+    def start(
+        self, name: str, command: list[str], cwd: Path, env: Mapping[str, str]
+    ) -> Child:
+        """Start `command` detached from this terminal, and record it."""
+        with self.log(name).open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        found = _stat(process.pid)
+        child = Child(process.pid, found[1] if found else 0)
+        self._record(name).write_text(json.dumps(asdict(child)))
+        return child
+
+    def stop(self, name: str) -> bool:
+        """Stop a child and what it started; False if it was not running."""
+        child = self.find(name)
+        if child:
+            family = [child, *_descendants(child)]
+            _end_groups(family[1:])
+            _signal(child, signal.SIGTERM)
+            _wait(family)
+            for left in family:
+                _signal(left, signal.SIGKILL)
+            _wait(family)
+        self._record(name).unlink(missing_ok=True)
+        return child is not None
+
+    def _record(self, name: str) -> Path:
+        return self.root / f"{name}.json"
+
+
+def _end_groups(children: list[Child]) -> None:
+    """End process groups first, while their parent can still report how they end.
+
+    A flow run leads one; if nobody tells the server of its end, it holds its slot.
+    """
+    leaders = [
+        one for one in children if one.alive() and os.getpgid(one.pid) == one.pid
+    ]
+    for leader in leaders:
+        os.killpg(leader.pid, signal.SIGTERM)
+    _wait(leaders)
+
+
+def _wait(family: list[Child]) -> None:
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while any(child.alive() for child in family) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _signal(child: Child, number: signal.Signals) -> None:
+    if child.alive():
+        os.kill(child.pid, number)
+
+
+def _descendants(child: Child) -> list[Child]:
+    below: dict[int, list[Child]] = {}
+    for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
+        found = _stat(pid)
+        if found:
+            below.setdefault(found[2], []).append(Child(pid, found[1]))
+    family = [child]
+    for member in family:
+        family += below.get(member.pid, [])
+    return family[1:]
+
+
+def _stat(pid: int) -> tuple[str, int, int] | None:
+    """Return state, start time in clock ticks and parent of a living process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_bytes().decode("utf-8", "replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = text.rpartition(")")[2].split()
+    return fields[0], int(fields[19]), int(fields[1])

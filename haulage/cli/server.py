@@ -1,0 +1,266 @@
+"""Start and stop a Prefect server and a worker on this machine.
+
+Both are detached processes, found again by what `<home>/prefect/` says of them: ids,
+start times, logs.
+"""
+
+import argparse
+import base64
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from haulage.catalog.engine import home
+from haulage.cli.detached import Site
+from haulage.errors import FatalError, RefusedError
+
+HOST = "127.0.0.1"
+PORT = 4200
+POOL = "haulage"
+PREFECT = (sys.executable, "-m", "prefect")
+DATABASE_VARIABLE = "HAULAGE_PREFECT_DATABASE"
+READY_TIMEOUT_S = 120.0
+
+# Task states travel through a bounded queue in the server: recorded one at a time,
+# which is the default, a burst of them is lost.
+RECORDER = {
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE": "50",
+}
+# Leases in the server's memory, the default, end with it: a restart crashes long runs.
+LEASES = "prefect.server.concurrency.lease_storage.filesystem"
+
+
+def up(args: argparse.Namespace) -> int:
+    """Start server and worker, register blocks and deployments, and say where they are.
+
+    `args` has project (the checkout), port and database, each None for the default.
+    """
+    project = _project(args.project)
+    with _only_one() as site:
+        port = _port_in_use(site)
+        if port and site.find("worker"):
+            print(f"Prefect already runs at http://{HOST}:{port}")
+            return 0
+        began = time.monotonic()
+        port = port or _start_server(site, project, args)
+        env = _client_environment(site, port)
+        _register(site, project, env)
+        _start_worker(site, project, env, port)
+        _say_what_next(site, port, time.monotonic() - began)
+    return 0
+
+
+def down(args: argparse.Namespace) -> int:  # noqa: ARG001 - the signature of a command
+    """Stop the worker, then the server; both only if `up` started them."""
+    with _only_one() as site:
+        stopped = [name for name in ("worker", "server") if site.stop(name)]
+    print(f"stopped {' and '.join(stopped)}" if stopped else "nothing was running")
+    return 0
+
+
+def _project(given: str | None) -> Path:
+    project = Path(given or ".").resolve()
+    if not (project / "prefect.yaml").is_file():
+        raise RefusedError(
+            f"{project} has no prefect.yaml: run this in a checkout of Haulage, or "
+            "name one with --project"
+        )
+    return project
+
+
+@contextmanager
+def _only_one() -> Iterator[Site]:
+    """Hold the site's lock, so that two commands do not start two servers."""
+    root = home().resolve() / "prefect"
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield Site(root)
+
+
+# ------------------------------------------------------------------ starting
+
+
+def _port_in_use(site: Site) -> int | None:
+    """Return the port of the server that runs, if one does."""
+    return int(_port_file(site).read_text()) if site.find("server") else None
+
+
+def _port_file(site: Site) -> Path:
+    return site.root / "port"
+
+
+def _start_server(site: Site, project: Path, args: argparse.Namespace) -> int:
+    port = _free_port(args.port)
+    env = {
+        **_client_environment(site, port),
+        **_server_environment(site, port),
+        **_database(args.database),
+    }
+    command = ["server", "start", "--host", HOST, "--port", str(port)]
+    _port_file(site).write_text(str(port))
+    site.start("server", [*PREFECT, *command], project, env)
+    return port
+
+
+def _start_worker(site: Site, project: Path, env: Mapping[str, str], port: int) -> None:
+    command = ["worker", "start", "--pool", POOL, "--type", "process", "--name", POOL]
+    site.start("worker", [*PREFECT, *command], project, env)
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while not _worker_online(port):
+        _must_live(site, "worker", deadline)
+        time.sleep(0.2)
+
+
+def _register(site: Site, project: Path, env: Mapping[str, str]) -> None:
+    """Prepare the server; this starts at once and waits for it, importing meanwhile."""
+    with site.log("register").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "deployments.register"],
+            cwd=project,
+            env=env,
+            stdout=log,
+            stderr=log,
+        )
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    try:
+        while process.poll() is None:
+            _must_live(site, "server", deadline)
+            time.sleep(0.1)
+    finally:
+        process.kill()
+        process.wait()
+    if process.returncode:
+        raise FatalError(_told("register", site, "deployments could not be made"))
+
+
+def _must_live(site: Site, name: str, deadline: float) -> None:
+    if not site.find(name):
+        raise FatalError(_told(name, site, f"the {name} ended right after its start"))
+    if time.monotonic() > deadline:
+        raise FatalError(_told(name, site, f"not ready after {READY_TIMEOUT_S:.0f} s"))
+
+
+def _told(name: str, site: Site, what: str) -> str:
+    """Return `what` with the end of the log in which its reason stands."""
+    lines = site.log(name).read_text("utf-8", "replace").splitlines()[-15:]
+    return "\n".join([f"{what}; {site.log(name)} ends:", *lines])
+
+
+# ------------------------------------------------------------------ settings
+
+
+def _client_environment(site: Site, port: int) -> dict[str, str]:
+    """Return what the worker and its flows need.
+
+    The person's own Prefect settings stay out: they speak of another server.
+    """
+    own = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    direct = [name for name in (own.get("NO_PROXY"), HOST, "localhost") if name]
+    return own | {
+        "HAULAGE_HOME": str(home().resolve()),
+        "NO_PROXY": ",".join(direct),
+        "DO_NOT_TRACK": "1",
+        "PYTHONUNBUFFERED": "1",
+        "PREFECT_HOME": str(site.root),
+        "PREFECT_API_URL": f"http://{HOST}:{port}/api",
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
+        "PREFECT_DEPLOYMENTS_CLEAR_SCHEDULES_ON_EMPTY": "true",
+        "PREFECT_RUNNER_AUTO_INSTALL_DEPENDENCIES": "false",
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "haulage",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    }
+
+
+def _server_environment(site: Site, port: int) -> dict[str, str]:
+    return RECORDER | {
+        "PREFECT_SERVER_ENCRYPTION_KEY": _encryption_key(site),
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES,
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": f"http://{HOST}:{port}",
+        "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
+        "PREFECT_UI_API_URL": f"http://{HOST}:{port}/api",
+    }
+
+
+def _encryption_key(site: Site) -> str:
+    """Return the key of the block documents, made once, for its owner's eyes only."""
+    path = site.root / "encryption.key"
+    try:
+        with open(
+            os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb"
+        ) as new:
+            new.write(base64.urlsafe_b64encode(os.urandom(32)))
+    except FileExistsError:
+        pass
+    return path.read_text()
+
+
+def _database(given: str | None) -> dict[str, str]:
+    """Return the setting for another database than SQLite in the site's directory."""
+    url = given or os.environ.get(DATABASE_VARIABLE)
+    if not url:
+        return {}
+    if given and urllib.parse.urlsplit(given).password:
+        raise RefusedError(
+            "--database has a password in it, which every user of this machine can "
+            f"read in the list of processes: put the URL into {DATABASE_VARIABLE}"
+        )
+    scheme, _, rest = url.partition("://")
+    driver = "postgresql+asyncpg" if scheme.startswith("postgres") else scheme
+    return {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"{driver}://{rest}"}
+
+
+def _free_port(wanted: int | None) -> int:
+    """Return the port that was asked for, else the usual one, else any free one."""
+    for port in (PORT, 0) if wanted is None else (wanted,):
+        with closing(socket.socket()) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise RefusedError(f"port {wanted} of {HOST} is taken: choose another with --port")
+
+
+# ------------------------------------------------------------------ asking, telling
+
+
+def _worker_online(port: int) -> bool:
+    """Tell whether the server has heard of a worker in the pool."""
+    url = f"http://{HOST}:{port}/api/work_pools/{POOL}"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=5) as answer:
+            return bool(json.load(answer)["status"] == "READY")
+    except (urllib.error.URLError, TimeoutError):
+        return False
+
+
+def _say_what_next(site: Site, port: int, seconds: float) -> None:
+    url = f"http://{HOST}:{port}"
+    print(f"""Prefect runs at {url} (ready after {seconds:.0f} s; logs in {site.root})
+
+  {url}/deployments          start a run, change its parameters
+  export PREFECT_API_URL={url}/api
+  prefect deployment run sync/python-library
+  haulage runs                   what became of the runs
+  haulage down                   stop server and worker""")

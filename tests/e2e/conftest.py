@@ -1,0 +1,92 @@
+"""Places to work in, and a nasty tree that is only read."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.catalogs import catalog_url
+from tests.e2e.place import AS_NOBODY, NOBODY, Place, grow_old
+from tests.postgres import postgres
+from tests.trees.build import plant
+
+__all__ = ["catalog_url", "postgres"]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """Return a place with a SQLite catalog and an empty source."""
+    return _made(tmp_path, f"sqlite:///{tmp_path / 'catalog.db'}", monkeypatch)
+
+
+@pytest.fixture
+def any_place(
+    tmp_path: Path, catalog_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Place:
+    """Return a place once with SQLite and once with Postgres."""
+    return _made(tmp_path, catalog_url, monkeypatch)
+
+
+@pytest.fixture
+def nobodys_place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """Return a place whose commands run as nobody, who owns all of it."""
+    python = _nobodys_python()
+    root = Path(tempfile.mkdtemp(prefix="haulage-nobody-"))
+    place = _made(root, f"sqlite:///{root / 'catalog.db'}", monkeypatch)
+    give_to_nobody(root)
+    yield replace(place, nobodys_python=python)
+    shutil.rmtree(root)
+
+
+def _nobodys_python() -> str:
+    """Return an interpreter like ours that nobody's processes may start, too."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become nobody")
+    name = f"python3.{sys.version_info.minor}"
+    starts = "import subprocess, sys; subprocess.check_call([sys.executable, '-V'])"
+    for python in (sys.executable, f"/usr/local/bin/{name}", f"/usr/bin/{name}"):
+        command = [*AS_NOBODY, python, "-c", starts]
+        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+            return python
+    pytest.skip(f"nobody may start no {name} here: the directory of ours is closed")
+
+
+def give_to_nobody(root: Path) -> None:
+    """Make nobody the owner of a tree."""
+    os.chown(root, NOBODY, NOBODY)
+    for directory, dirs, files in os.walk(root):
+        for name in [*dirs, *files]:
+            os.lchown(os.path.join(directory, name), NOBODY, NOBODY)
+
+
+@pytest.fixture(scope="session")
+def nasty_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a tree of all that breaks tools. Tests only read it."""
+    root = tmp_path_factory.mktemp("nasty") / "tree"
+    plant(root, seed=5, entries=1500)
+    grow_old()
+    return root
+
+
+@pytest.fixture(scope="session")
+def plain_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a tree as offices have it. Tests only read it."""
+    root = tmp_path_factory.mktemp("plain") / "tree"
+    plant(root, seed=6, entries=600, nasty=False)
+    grow_old()
+    return root
+
+
+def _made(root: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Place:
+    place = Place(root, url, root / "source")
+    place.source.mkdir()
+    place.home.mkdir()
+    for name, value in place.environment().items():
+        monkeypatch.setenv(name, value)
+    return place

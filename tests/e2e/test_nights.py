@@ -1,0 +1,61 @@
+"""A week of days that change a tree, and nights that bring the target after it."""
+
+import random
+
+import pytest
+
+from tests.e2e.place import GUARDED, Place, paths_in
+from tests.trees.build import plant
+from tests.trees.compare import assert_same, leftovers, rsync_differences
+from tests.trees.mutate import What, mutate
+
+NIGHTS = 7
+_RETYPED = {
+    What.FILE_TO_DIR,
+    What.FILE_TO_SYMLINK,
+    What.DIR_TO_FILE,
+    What.DIR_TO_SYMLINK,
+    What.SYMLINK_TO_DIR,
+}
+
+
+def one_night(place: Place, seed: int, share: float) -> None:
+    """Change the source, sync, and look at all that the night should have done."""
+    before = paths_in(place.target)
+    changes = mutate(place.source, seed, share)
+    policy = {"movers": 2, "listers": 2, "shards": {"max_entries": 100}}
+    summary = place.sync(**policy, **GUARDED)
+    assert (summary.exit_code, summary.failed) == (0, 0), place.failures()
+    assert_same(place.source, place.target)
+    assert rsync_differences(place.source, place.target) == []
+    assert leftovers(place.target) == []
+    stones = {path.rstrip(b"/") for path in place.deleted()}
+    gone = before - paths_in(place.target)
+    retyped = {change.path for change in changes if change.what in _RETYPED}
+    assert gone <= stones
+    assert stones - gone <= retyped
+    assert len(place.deleted()) == summary.deleted
+    assert {path.rstrip(b"/") for path in place.manifest()} - {b""} == paths_in(
+        place.target
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_after_each_night_of_a_week_the_target_is_equal(
+    place: Place, seed: int, request: pytest.FixtureRequest
+) -> None:
+    if seed == 2:
+        place = with_postgres(place, request)
+    dice = random.Random(seed)
+    plant(place.source, seed, 700)
+    place.sync(movers=2, listers=2)
+    assert_same(place.source, place.target)
+    for _ in range(NIGHTS):
+        one_night(place, dice.randrange(1 << 30), dice.uniform(0.05, 0.2))
+
+
+def with_postgres(place: Place, request: pytest.FixtureRequest) -> Place:
+    """Return the same place with a catalog on Postgres."""
+    url = request.getfixturevalue("postgres").fresh_database()
+    return Place(place.root, url, place.source, place.name)

@@ -1,0 +1,187 @@
+"""Build the engine's values for tests: entries, tables, actions, and work on two trees."""
+
+import os
+import pickle
+import stat
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import xxhash
+
+from haulage.model import ACTION, ENTRY, MANIFEST, Action, Entry, Kind, Verb
+from haulage.ops.work import Work
+from haulage.shardfile import Job
+from haulage.storage.descent import Descent
+from haulage.storage.posix import entry_of
+
+NOBODY = 65_534
+OLD_NS = 1_500_000_000_123_456_789  # long before any test, with every digit in use
+GIGA = 1_000_000_000
+
+
+def entry(path: bytes, **fields: Any) -> Entry:
+    """Return an entry of an ordinary file, or directory by its slash, but for `fields`."""
+    is_dir = path.endswith(b"/") or not path
+    values: dict[str, Any] = {
+        "kind": Kind.DIR if is_dir else Kind.FILE,
+        "mode": 0o755 if is_dir else 0o644,
+        "uid": 1000,
+        "gid": 1000,
+        "size": 4096 if is_dir else 10,
+        "mtime_s": 1_500_000_000,
+        "mtime_ns": 5,
+        "ctime_s": 1_500_000_001,
+        "ctime_ns": 6,
+        "dev": 7,
+        "ino": 8,
+        "nlink": 1,
+        "target": None,
+    }
+    return Entry(path=path, **(values | fields))
+
+
+def listed(*entries: Entry) -> pa.Table:
+    """Return a page of a listing."""
+    return pa.Table.from_pylist([e._asdict() for e in entries], schema=ENTRY)
+
+
+def recorded(*entries: Entry, **proof: Any) -> pa.Table:
+    """Return manifest rows, all with the same proof."""
+    known = {"checksum": bytes(16), "verified": 2, "racy": False} | proof
+    rows = [e._asdict() | known for e in entries]
+    return pa.Table.from_pylist(rows, schema=MANIFEST)
+
+
+def paths_of(table: pa.Table) -> list[bytes]:
+    """Return a table's paths."""
+    paths: list[bytes] = table["path"].to_pylist()
+    return paths
+
+
+def action_on(
+    root: Path, path: bytes, verb: Verb = Verb.COPY, **fields: Any
+) -> Action:
+    """Return an action for what stands at `path` now, as a listing would see it."""
+    full = os.path.join(os.fsencode(root), path)
+    found = os.lstat(full)
+    target = os.readlink(full) if stat.S_ISLNK(found.st_mode) else None
+    values: dict[str, Any] = entry_of(path, found, target)._asdict()
+    values |= {
+        "verb": verb,
+        "checksum": None,
+        "verified": 0,
+        "racy": False,
+        "was_mtime_s": values["mtime_s"],
+        "was_mtime_ns": values["mtime_ns"],
+        "offset": 0,
+        "length": found.st_size,
+    }
+    return Action(**(values | fields))
+
+
+def actions_table(actions: Iterable[Action]) -> pa.Table:
+    """Return actions as the table that a shard holds."""
+    return pa.Table.from_pylist([a._asdict() for a in actions], schema=ACTION)
+
+
+def job_between(source: Path, target: Path, **fields: Any) -> Job:
+    """Return what a mover must know to work from `source` to `target`."""
+    values: dict[str, Any] = {
+        "source": str(source),
+        "target": str(target),
+        "temp_token": "0123456789ab",
+        "hashing": True,
+        "fsync": False,
+        "verify_content": True,
+        "allow_empty_source": False,
+    }
+    return Job(**(values | fields))
+
+
+@contextmanager
+def working(source: Path, target: Path, **fields: Any) -> Iterator[Work]:
+    """Give a Work between two roots and close it at the end."""
+    values: dict[str, Any] = {
+        "temp_prefix": b".haulage-abcdefabcdef-",
+        "split_prefix": b".haulage-0123456789ab-",
+        "hashing": True,
+        "verifies_content": True,
+        "fsync": False,
+        "cancelled": lambda: False,
+    }
+    work = Work(Descent(str(source)), Descent(str(target)), **(values | fields))
+    try:
+        yield work
+    finally:
+        work.source.close()
+        work.target.close()
+
+
+def put(root: Path, path: bytes, content: bytes = b"", **attributes: Any) -> bytes:
+    """Write a file that is old enough not to be racy, with its directories.
+
+    `attributes` are `mode`, `mtime_ns` and `owner`. Return its full path.
+    """
+    full = os.path.join(os.fsencode(root), path)
+    os.makedirs(os.path.dirname(full), exist_ok=True)
+    with open(full, "wb") as file:
+        file.write(content)
+    if "owner" in attributes:
+        os.chown(full, *attributes["owner"])
+    os.chmod(full, attributes.get("mode", 0o644))
+    mtime_ns = attributes.get("mtime_ns", OLD_NS)
+    os.utime(full, ns=(mtime_ns, mtime_ns))
+    return full
+
+
+def read(root: Path, path: bytes) -> bytes:
+    """Return a file's content."""
+    with open(os.path.join(os.fsencode(root), path), "rb") as file:
+        return file.read()
+
+
+def checksum_of(content: bytes) -> bytes:
+    """Return the checksum under which the engine knows `content`."""
+    return xxhash.xxh3_128_digest(content)
+
+
+def in_child(function: Callable[[], Any], uid: int | None = None) -> Any:
+    """Return what `function` returns in a child process, as `uid` if that is given.
+
+    What is raised there fails the test with the child's trace.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        _run_child(function, uid, writing)
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        report = pipe.read()
+    _, status = os.waitpid(child, 0)
+    assert report, f"the child ended with status {os.waitstatus_to_exitcode(status)}"
+    failed, result = pickle.loads(report)
+    assert not failed, result
+    return result
+
+
+def _run_child(function: Callable[[], Any], uid: int | None, writing: int) -> None:
+    try:
+        if uid is not None:
+            os.setgroups([])
+            os.setgid(uid)
+            os.setuid(uid)
+        report = (False, function())
+    except BaseException:
+        report = (True, traceback.format_exc())
+    with open(writing, "wb") as pipe:
+        pipe.write(pickle.dumps(report))
+    os._exit(0)
+
+
+def as_nobody(function: Callable[[], Any]) -> Any:
+    """Return what `function` returns for a user without privileges."""
+    return in_child(function, NOBODY) if os.geteuid() == 0 else function()

@@ -1,0 +1,37 @@
+"""A Prefect server for tests of tasks and artifacts, and one by `haulage up`."""
+
+from collections.abc import Iterator
+
+import prefect.settings as known
+import pytest
+from prefect.settings import temporary_settings
+from prefect.testing.utilities import prefect_test_harness
+
+from tests.flows.up import Installation, installation
+from tests.postgres import postgres
+
+__all__ = ["Installation", "installation", "postgres"]
+
+# What a test does not wait for: schedules, triggers, late runs, blocks of others.
+FAST = {
+    known.PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE: 200,
+    known.PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE: 100,
+    known.PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL: 1,
+    known.PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED: False,
+    known.PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED: False,
+    known.PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED: False,
+    known.PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED: False,
+    known.PREFECT_SERVER_REGISTER_BLOCKS_ON_START: False,
+    known.PREFECT_SERVER_ANALYTICS_ENABLED: False,
+}
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """Run flows of this session against a server of their own."""
+    with (
+        temporary_settings(FAST),
+        prefect_test_harness(server_startup_timeout=120),
+        temporary_settings({known.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+    ):
+        yield

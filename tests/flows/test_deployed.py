@@ -1,0 +1,166 @@
+"""The whole of it: server, worker, deployments, runs, on a real Postgres."""
+
+import os
+import re
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.states import Cancelling
+
+from tests.flows.up import Installation
+from tests.trees.build import plant
+from tests.trees.compare import assert_same
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+MANY = 15_000
+# Long enough to be cancelled on any disk: one mover, 300 shards.
+SLOW = {"movers": 1, "shards": {"max_entries": 50}}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    plant(tmp_path / "source", seed=7, entries=2000)
+    return tmp_path / "source"
+
+
+def parameters(name: str, source: Path, target: Path, **policy: object) -> Any:
+    asked = {"name": name, "source": str(source), "target": str(target)}
+    return {"dataset": {**asked, "policy": policy}}
+
+
+def test_a_run_with_changed_parameters_makes_the_target_equal(
+    installation: Installation, source: Path, tmp_path: Path
+) -> None:
+    asked = parameters("other", source, tmp_path / "target", listers=1)
+    run = installation.finished(installation.start("python-library", asked))
+    assert run.state
+    assert run.state.is_completed(), run.state
+    assert_same(source, tmp_path / "target")
+    assert re.fullmatch(r"other-sync-\d{8}T\d{6}", run.name)
+    assert "dataset:other" in run.tags
+    result = installation.result(run.id)
+    assert result["dataset"] == "other"
+    assert result["failed"] == 0
+    mine = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
+    with installation.client() as client:
+        keys = {one.key for one in client.read_artifacts(flow_run_filter=mine)}
+    assert {"other-progress", "other-waves", "other-summary"} <= keys
+
+
+def test_a_dry_run_says_what_it_would_do_and_touches_nothing(
+    installation: Installation, source: Path, tmp_path: Path
+) -> None:
+    asked = parameters("dry", source, tmp_path / "target") | {"dry_run": True}
+    run = installation.finished(installation.start("python-library", asked))
+    assert run.state
+    assert run.state.is_completed(), run.state
+    assert run.name.startswith("dry-plan-")
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_run_that_is_refused_fails_in_plain_words(
+    installation: Installation, tmp_path: Path
+) -> None:
+    asked = parameters("nowhere", tmp_path / "absent", tmp_path / "target")
+    run = installation.finished(installation.start("python-library", asked))
+    assert run.state
+    assert run.state.is_failed()
+    assert str(tmp_path / "absent") in str(run.state.message)
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_run_that_could_not_do_everything_fails_with_the_count(
+    installation: Installation, tmp_path: Path
+) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "name").write_text("a file")
+    (tmp_path / "target" / "name" / "below").mkdir(parents=True)
+    asked = parameters("blocked", tmp_path / "source", tmp_path / "target")
+    run = installation.finished(installation.start("python-library", asked))
+    assert run.state
+    assert run.state.is_failed()
+    assert re.search(r"^1 of \d+ entries failed", str(run.state.message))
+
+
+@pytest.mark.parametrize("goes_on", ["the same run, tried again", "another run"])
+def test_a_cancelled_run_leaves_no_process_and_its_work_can_go_on(
+    installation: Installation, tmp_path: Path, goes_on: str
+) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    many_files(source)
+    asked = parameters(goes_on.split(maxsplit=1)[0], source, target, fsync="file")
+    first = installation.start("python-library", asked)
+    installation.wait(first, lambda _: bool(installation.processes(b"haulage.mover")))
+    with installation.client() as client:
+        client.set_flow_run_state(first, Cancelling())
+    cancelled = installation.finished(first)
+    assert cancelled.state
+    assert cancelled.state.is_cancelled(), cancelled.state
+    assert installation.processes(b"haulage.mover") == []
+    assert installation.processes(b"haulage.lister") == []
+
+    if goes_on == "another run":
+        asked = parameters("another", source, target)
+        second = installation.start("python-library", asked)
+    else:
+        second = installation.again(first)
+    later = installation.finished(second)
+    assert later.state
+    assert later.state.is_completed(), later.state
+    assert_same(source, target)
+
+
+def test_a_second_up_changes_nothing_and_says_so(installation: Installation) -> None:
+    records = [
+        installation.home / "prefect" / f"{n}.json" for n in ("server", "worker")
+    ]
+    before = [record.read_bytes() for record in records]
+    assert f"already runs at {installation.url()}" in installation.haulage("up")
+    assert [record.read_bytes() for record in records] == before
+
+
+def test_nothing_listens_but_on_loopback(installation: Installation) -> None:
+    for pid in installation.processes(b"prefect"):
+        for table in ("tcp", "tcp6"):
+            for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+                local, state, inode = (line.split()[at] for at in (1, 3, 9))
+                if state == "0A" and f"socket:[{inode}]" in sockets_of(pid):
+                    assert local.startswith("0100007F:"), line
+
+
+def test_secrets_stay_out_of_command_lines_and_unreadable_for_others(
+    installation: Installation,
+) -> None:
+    key = installation.home / "prefect" / "encryption.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    for pid in installation.processes(b"prefect"):
+        assert key.read_bytes() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_the_server_shows_its_pages(installation: Installation) -> None:
+    asked = urllib.request.Request(
+        f"{installation.url()}/deployments", headers={"Accept": "text/html"}
+    )
+    with urllib.request.urlopen(asked, timeout=60) as page:
+        assert b"<html" in page.read().lower()
+
+
+def many_files(root: Path) -> None:
+    for number in range(MANY):
+        if number % 1000 == 0:
+            (root / f"{number:06}").mkdir(parents=True)
+        (root / f"{number // 1000 * 1000:06}" / f"{number:06}").write_bytes(b"x" * 99)
+
+
+def sockets_of(pid: int) -> set[str]:
+    found = set()
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+        except FileNotFoundError:
+            continue
+    return found

@@ -1,0 +1,141 @@
+"""A Prefect server, a worker and deployments on a real Postgres, by `haulage up`."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import AwaitingRetry
+
+from tests.postgres import PostgresServer
+
+CHECKOUT = Path(__file__).parents[2]
+PATIENCE_S = 240
+READ_RESULT = """
+import json, sys
+from prefect.client.orchestration import get_client
+import blocks.results
+with get_client(sync_client=True) as client:
+    print(json.dumps(client.read_flow_run(sys.argv[1]).state.result()))
+"""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """One `haulage up`, and what a person does with it."""
+
+    home: Path
+    env: dict[str, str]
+
+    def haulage(self, *args: str) -> str:
+        """Run a command of Haulage in the checkout and return what it prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", "haulage.cli.main", *args],
+            cwd=CHECKOUT,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def result(self, run_id: UUID) -> dict[str, Any]:
+        """Return what a run returned, read by another process through its block."""
+        done = subprocess.run(
+            [sys.executable, "-c", READ_RESULT, str(run_id)],
+            cwd=CHECKOUT,
+            env=self.env | {"PREFECT_API_URL": f"{self.url()}/api"},
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        return dict(json.loads(done.stdout))
+
+    def url(self) -> str:
+        """Return the server's address."""
+        return f"http://127.0.0.1:{self.port()}"
+
+    def port(self) -> int:
+        """Return the server's port."""
+        return int((self.home / "prefect" / "port").read_text())
+
+    def client(self) -> SyncPrefectClient:
+        """Return a client of the server."""
+        return get_client(sync_client=True)
+
+    def start(self, deployment: str, parameters: dict[str, Any]) -> UUID:
+        """Start a run of a deployment with other parameters than its own."""
+        with self.client() as client:
+            found = client.read_deployment_by_name(f"sync/{deployment}")
+            run = client.create_flow_run_from_deployment(
+                found.id, parameters=parameters
+            )
+        return run.id
+
+    def again(self, run_id: UUID) -> UUID:
+        """Have a run that ended carried out once more, as Retry in the UI does."""
+        with self.client() as client:
+            client.set_flow_run_state(run_id, AwaitingRetry(), force=True)
+        return run_id
+
+    def wait(self, run_id: UUID, until: Callable[[FlowRun], bool]) -> FlowRun:
+        """Wait until a run is as it should be; a test fails that waits for ever."""
+        deadline = time.monotonic() + PATIENCE_S
+        with self.client() as client:
+            while not until(run := client.read_flow_run(run_id)):
+                assert time.monotonic() < deadline, f"{run.name}: still {run.state!r}"
+                time.sleep(0.3)
+        return run
+
+    def finished(self, run_id: UUID) -> FlowRun:
+        """Wait for the end of a run."""
+        return self.wait(run_id, lambda run: bool(run.state and run.state.is_final()))
+
+    def processes(self, word: bytes) -> list[int]:
+        """Return the processes of this installation with `word` in their command."""
+        mark = f"HAULAGE_HOME={self.home}".encode()
+        return [
+            int(proc.name)
+            for proc in Path("/proc").iterdir()
+            if proc.name.isdigit()
+            and word in _read(proc / "cmdline")
+            and mark in _read(proc / "environ").split(b"\0")
+        ]
+
+
+@pytest.fixture(scope="module")
+def installation(
+    postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """Run `haulage up` on Postgres, and `haulage down` at the end."""
+    root = tmp_path_factory.mktemp("installation")
+    env = dict(os.environ) | {
+        "HOME": str(root),
+        "HAULAGE_HOME": str(root / "haulage"),
+        "HAULAGE_CATALOG": postgres.fresh_database(),
+        "HAULAGE_PREFECT_DATABASE": postgres.fresh_database(),
+    }
+    made = Installation(root / "haulage", env)
+    try:
+        made.haulage("up")
+        with temporary_settings({PREFECT_API_URL: f"{made.url()}/api"}):
+            yield made
+    finally:
+        made.haulage("down")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return b""

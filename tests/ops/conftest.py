@@ -1,0 +1,39 @@
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from haulage.ops.work import Work
+from tests.engine_builders import working
+from tests.trees.compare import leftovers
+
+
+@dataclass
+class Ends:
+    """Two trees and the work between them."""
+
+    source: Path
+    target: Path
+    work: Work
+
+
+@pytest.fixture
+def ends(tmp_path):
+    """Give an empty source and target; no test may leave a temporary in the target."""
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    target.mkdir()
+    with working(source, target) as work:
+        yield Ends(source, target, work)
+    assert leftovers(target) == []
+
+
+@pytest.fixture
+def commons():
+    """Give an empty directory that every user may enter and change."""
+    where = Path(tempfile.mkdtemp(prefix="haulage-test-"))
+    where.chmod(0o777)
+    yield where
+    subprocess.run(["rm", "-rf", str(where)], check=True)

@@ -1,0 +1,170 @@
+import os
+import stat
+
+import pytest
+
+from haulage.errors import CancelledError, MismatchError, UnstableError, VanishedError
+from haulage.model import Status, Verb, Verified
+from haulage.ops.split import discard, part, split_temp
+from haulage.ops.split import publish as publish_parts
+from tests.engine_builders import OLD_NS, action_on, checksum_of, put, read, working
+from tests.trees.compare import leftovers
+
+CONTENT = os.urandom(3_000_001)
+BORDERS = [0, 1_000_000, 2_000_000, len(CONTENT)]
+
+
+@pytest.fixture
+def large(ends):
+    """Give ends of which the source has one file to split."""
+    put(ends.source, b"d/big", CONTENT, mode=0o4750, mtime_ns=OLD_NS)
+    return ends
+
+
+def publish(work, parts):
+    return publish_parts(work, parts[-1], len(parts) - 1, parts)
+
+
+def parts_of(ends) -> list:
+    ranges = zip(BORDERS, BORDERS[1:], strict=False)
+    return [
+        action_on(ends.source, b"d/big", Verb.PART, offset=start, length=end - start)
+        for start, end in ranges
+    ]
+
+
+def arrived(ends, works) -> list:
+    """Copy each part, in no order, by one of `works`; return what publishes them."""
+    done = []
+    for number in (2, 0, 1):
+        action = parts_of(ends)[number]
+        outcome = part(works[number % len(works)], action, number)
+        assert outcome.status == Status.PART
+        assert outcome.moved == action.length
+        done.append(action._replace(verb=Verb.PUBLISH, checksum=outcome.checksum))
+    return sorted(done, key=lambda action: action.offset)
+
+
+@pytest.mark.parametrize("hashing", [True, False])
+def test_parts_by_two_movers_make_one_file(large, hashing):
+    options = {"temp_prefix": b".haulage-bbbbbbbbbbbb-", "hashing": hashing}
+    large.work.hashing = hashing
+    with working(large.source, large.target, **options) as other:
+        ready = arrived(large, [large.work, other])
+    assert not (large.target / "d" / "big").exists()
+    outcome = publish(large.work, ready)
+    assert read(large.target, b"d/big") == CONTENT
+    found = os.stat(large.target / "d" / "big")
+    assert stat.S_IMODE(found.st_mode) == 0o4750
+    assert found.st_mtime_ns == OLD_NS
+    assert outcome.status == Status.COPIED
+    proof = (checksum_of(CONTENT), Verified.CHECKSUM) if hashing else (None, 0)
+    assert (outcome.checksum, outcome.verified) == proof
+
+
+def test_each_part_has_the_checksum_of_its_own_bytes(large):
+    for ready in arrived(large, [large.work]):
+        piece = CONTENT[ready.offset : ready.offset + ready.length]
+        assert ready.checksum == checksum_of(piece)
+    discard(large.work, parts_of(large)[0], 0)
+
+
+def test_a_byte_that_flips_in_the_temporary_is_found_and_the_temporary_removed(large):
+    ready = arrived(large, [large.work])
+    temp = os.fsencode(large.target / "d") + b"/" + split_temp(large.work, b"d/big")
+    with open(temp, "r+b") as file:
+        file.seek(1_500_000)
+        byte = file.read(1)
+        file.seek(1_500_000)
+        file.write(bytes([byte[0] ^ 1]))
+    with pytest.raises(MismatchError, match="bytes 1000000 to 2000000"):
+        publish(large.work, ready)
+    assert os.listdir(large.target / "d") == []
+
+
+def test_a_wrong_checksum_of_a_part_is_found(large):
+    ready = arrived(large, [large.work])
+    ready[2] = ready[2]._replace(checksum=bytes(16))
+    with pytest.raises(MismatchError, match="bytes 2000000 to 3000001"):
+        publish(large.work, ready)
+    assert os.listdir(large.target / "d") == []
+
+
+def test_a_source_that_changed_between_its_parts_is_unstable(large):
+    first, second, third = parts_of(large)
+    part(large.work, first, 0)
+    with open(large.source / "d" / "big", "r+b") as file:
+        file.write(b"edited")
+    os.utime(large.source / "d" / "big", ns=(OLD_NS, OLD_NS))
+    entry = part(large.work, second, 1).entry
+    assert entry, "the part tells that its source is another than was listed"
+    part(large.work, third, 2)
+    with pytest.raises(UnstableError, match="changed while its parts were copied"):
+        publish(large.work, [first, second._replace(ctime_ns=entry.ctime_ns), third])
+    assert os.listdir(large.target / "d") == []
+
+
+def test_a_source_that_changed_size_is_unstable_before_a_byte_is_copied(large):
+    first = parts_of(large)[0]
+    os.truncate(large.source / "d" / "big", 5)
+    with pytest.raises(UnstableError):
+        part(large.work, first, 0)
+    assert os.listdir(large.target) == []
+
+
+def test_a_source_that_is_gone_has_vanished_or_is_unstable(large):
+    ready = arrived(large, [large.work])
+    os.unlink(large.source / "d" / "big")
+    with pytest.raises(VanishedError):
+        part(large.work, ready[0], 0)
+    with pytest.raises(UnstableError):
+        publish(large.work, ready)
+    assert os.listdir(large.target / "d") == []
+
+
+def test_a_part_that_is_cancelled_leaves_the_parts_of_others(large):
+    first, second, _ = parts_of(large)
+    part(large.work, first, 0)
+    large.work.cancelled = lambda: True
+    with pytest.raises(CancelledError):
+        part(large.work, second, 1)
+    (temp,) = leftovers(large.target)
+    assert read(large.target, temp)[: first.length] == CONTENT[: first.length]
+    assert discard(large.work, first, 0).status == Status.ABSENT
+
+
+def test_a_longer_leftover_of_the_temporary_is_cut(large):
+    (large.target / "d").mkdir()
+    put(large.target / "d", split_temp(large.work, b"d/big"), bytes(5_000_000))
+    publish(large.work, arrived(large, [large.work]))
+    assert read(large.target, b"d/big") == CONTENT
+
+
+def test_a_publication_that_is_done_again_ends_in_the_same_outcome(large):
+    ready = arrived(large, [large.work])
+    first = publish(large.work, ready)
+    again = publish(large.work, ready)
+    assert again.status == first.status
+    assert read(large.target, b"d/big") == CONTENT
+
+
+def test_parts_that_are_copied_twice_are_the_same(large):
+    arrived(large, [large.work])
+    publish(large.work, arrived(large, [large.work]))
+    assert read(large.target, b"d/big") == CONTENT
+
+
+def test_files_of_one_name_in_one_directory_are_told_apart_by_their_paths(large):
+    assert split_temp(large.work, b"d/big") != split_temp(large.work, b"e/big")
+    assert len(split_temp(large.work, b"d/" * 3000)) <= 255
+
+
+def test_discarding_removes_the_temporary_and_is_done_when_there_is_none(large):
+    arrived(large, [large.work])
+    action = parts_of(large)[0]
+    discard(large.work, action, 0)
+    discard(large.work, action, 0)
+    assert os.listdir(large.target / "d") == []
+    os.rmdir(large.target / "d")
+    large.work.target.forget()
+    assert discard(large.work, action, 0).status == Status.ABSENT

@@ -1,0 +1,436 @@
+import os
+import stat
+import time
+
+import pytest
+
+from haulage.errors import (
+    BlockedError,
+    CancelledError,
+    UnstableError,
+    VanishedError,
+)
+from haulage.model import Kind, Status, Verb, Verified
+from haulage.ops.transfer import check, copy, link, meta, mkdir
+from tests.engine_builders import (
+    GIGA,
+    OLD_NS,
+    action_on,
+    as_nobody,
+    checksum_of,
+    put,
+    read,
+    working,
+)
+from tests.trees.attributes import EDGE_TIMES_NS
+from tests.trees.compare import assert_same
+
+SIZES = [0, 1, 4095, 4096, 128 << 10, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3_333_333]
+LARGE = 5 << 20
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives away files")
+
+
+@pytest.fixture(params=[True, False], ids=["hashing", "by the kernel"])
+def either(request, ends):
+    """Copy with bytes through the mover, and by the kernel."""
+    ends.work.hashing = request.param
+    return ends
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_copy_has_every_byte_and_every_attribute(either, size):
+    content = os.urandom(size)
+    put(either.source, b"d/f", content, mode=0o751, mtime_ns=OLD_NS)
+    os.utime(either.source / "d", ns=(OLD_NS, OLD_NS))
+    action = action_on(either.source, b"d/f")
+    outcome = copy(either.work, action, 0)
+    assert read(either.target, b"d/f") == content
+    assert outcome.status == Status.COPIED
+    assert outcome.moved == size
+    assert outcome.checksum in (None, checksum_of(content))
+    assert outcome.entry is None
+    found = os.lstat(either.target / "d" / "f")
+    assert stat.S_IMODE(found.st_mode) == 0o751
+    assert found.st_mtime_ns == OLD_NS
+    assert found.st_atime_ns == OLD_NS
+
+
+def test_a_checksum_is_of_the_bytes_that_passed_through_us(ends):
+    for size in SIZES:
+        put(ends.source, b"f", content := os.urandom(size))
+        ends.work.can_clone = False
+        assert copy(ends.work, action_on(ends.source, b"f"), 0).checksum == checksum_of(
+            content
+        )
+
+
+@pytest.mark.parametrize("mtime_ns", EDGE_TIMES_NS)
+def test_any_time_is_kept_to_the_nanosecond(ends, mtime_ns):
+    put(ends.source, b"f", mtime_ns=mtime_ns)
+    copy(ends.work, action_on(ends.source, b"f"), 0)
+    wanted = os.stat(ends.source / "f").st_mtime_ns
+    assert os.stat(ends.target / "f").st_mtime_ns == wanted
+
+
+@needs_root
+def test_owner_and_set_id_bits_are_kept_by_root(ends):
+    put(ends.source, b"f", b"x", owner=(1234, 4321), mode=0o6751)
+    outcome = copy(ends.work, action_on(ends.source, b"f"), 0)
+    assert outcome.reason is None
+    os.utime(ends.source, ns=(0, 0))
+    os.utime(ends.target, ns=(0, 0))
+    assert_same(ends.source, ends.target)
+
+
+@needs_root
+def test_a_user_who_may_not_give_files_away_says_so_and_drops_set_id_bits(commons):
+    (commons / "s").mkdir()
+    put(commons, b"s/f", b"x", owner=(0, 0), mode=0o6755)
+
+    def copied():
+        (commons / "t").mkdir()
+        with working(commons / "s", commons / "t") as work:
+            return copy(work, action_on(commons / "s", b"f"), 0).reason
+
+    assert "owner 0:0 not kept" in as_nobody(copied)
+    assert stat.S_IMODE(os.stat(commons / "t" / "f").st_mode) == 0o755
+
+
+def test_a_copy_never_writes_into_the_file_that_is_there(ends):
+    put(ends.source, b"f", b"new")
+    old = put(ends.target, b"f", b"old")
+    os.link(old, ends.target / "hard")
+    copy(ends.work, action_on(ends.source, b"f"), 0)
+    assert read(ends.target, b"f") == b"new"
+    assert read(ends.target, b"hard") == b"old"
+
+
+def test_a_link_in_the_target_is_replaced_and_its_victim_untouched(ends, tmp_path):
+    put(ends.source, b"f", b"new")
+    put(tmp_path, b"victim", b"precious")
+    (ends.target / "f").symlink_to(tmp_path / "victim")
+    copy(ends.work, action_on(ends.source, b"f"), 0)
+    assert read(tmp_path, b"victim") == b"precious"
+    assert stat.S_ISREG(os.lstat(ends.target / "f").st_mode)
+
+
+def test_a_linked_directory_in_the_target_is_replaced_and_not_entered(ends, tmp_path):
+    put(ends.source, b"d/f", b"new")
+    put(tmp_path, b"victim/f", b"precious")
+    (ends.target / "d").symlink_to(tmp_path / "victim")
+    copy(ends.work, action_on(ends.source, b"d/f"), 0)
+    assert read(tmp_path, b"victim/f") == b"precious"
+    assert not (ends.target / "d").is_symlink()
+    assert read(ends.target, b"d/f") == b"new"
+
+
+def test_a_linked_directory_in_the_source_is_not_entered(ends, tmp_path):
+    put(ends.source, b"d/f", b"listed")
+    action = action_on(ends.source, b"d/f")
+    (ends.source / "d").rename(tmp_path / "elsewhere")
+    (ends.source / "d").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(VanishedError):
+        copy(ends.work, action, 0)
+
+
+def test_a_directory_with_content_in_the_way_is_told_and_kept(ends):
+    put(ends.source, b"f", b"new")
+    put(ends.target, b"f/inside", b"content")
+    with pytest.raises(BlockedError):
+        copy(ends.work, action_on(ends.source, b"f"), 0)
+    assert read(ends.target, b"f/inside") == b"content"
+
+
+def test_a_file_that_is_gone_has_vanished(ends):
+    action = action_on(ends.source, put(ends.source, b"f")[-1:])
+    os.unlink(ends.source / "f")
+    with pytest.raises(VanishedError):
+        copy(ends.work, action, 0)
+    assert os.listdir(ends.target) == []
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("what", ["fifo", "directory", "link"])
+def test_what_is_no_file_any_more_is_unstable_and_never_waited_for(ends, what):
+    put(ends.source, b"f", b"x")
+    action = action_on(ends.source, b"f")
+    os.unlink(ends.source / "f")
+    if what == "fifo":
+        os.mkfifo(ends.source / "f")
+    elif what == "directory":
+        (ends.source / "f").mkdir()
+    else:
+        (ends.source / "f").symlink_to("/etc/hostname")
+    for verb in (copy, check):
+        with pytest.raises((UnstableError, VanishedError)):
+            verb(ends.work, action, 0)
+    assert os.listdir(ends.target) == []
+
+
+def grow(path) -> None:
+    with open(path, "ab") as file:
+        file.write(b"more")
+
+
+def shrink(path) -> None:
+    os.truncate(path, 100)
+
+
+def overwrite(path) -> None:
+    with open(path, "r+b") as file:
+        file.write(b"other")
+
+
+def overwrite_and_restore_the_time(path) -> None:
+    found = os.stat(path)
+    overwrite(path)
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    "change", [grow, shrink, overwrite, overwrite_and_restore_the_time]
+)
+def test_a_file_that_changes_while_it_is_copied_is_unstable(either, change):
+    put(either.source, b"f", os.urandom(LARGE))
+    action, asked = action_on(either.source, b"f"), []
+    either.work.can_clone = False
+
+    def cancelled() -> bool:  # asked in the middle of a large file
+        asked.append(None)
+        if len(asked) == 1:
+            change(either.source / "f")
+        return False
+
+    either.work.cancelled = cancelled
+    with pytest.raises(UnstableError, match="changed while it was copied"):
+        copy(either.work, action, 0)
+    assert asked
+    assert os.listdir(either.target) == []
+
+
+def test_a_cancel_in_the_middle_of_a_file_leaves_nothing_behind(either):
+    put(either.source, b"f", os.urandom(LARGE))
+    put(either.target, b"f", b"old")
+    either.work.can_clone = False
+    either.work.cancelled = lambda: either.work.moved > 0 or not either.work.hashing
+    with pytest.raises(CancelledError):
+        copy(either.work, action_on(either.source, b"f"), 0)
+    assert os.listdir(either.target) == ["f"]
+    assert read(either.target, b"f") == b"old"
+
+
+def test_what_changed_between_listing_and_copy_is_recorded_as_it_was_copied(ends):
+    put(ends.source, b"f", b"as listed")
+    action = action_on(ends.source, b"f")
+    put(ends.source, b"f", b"changed since", mtime_ns=OLD_NS + 1)
+    outcome = copy(ends.work, action, 0)
+    now = os.stat(ends.source / "f")
+    assert outcome.entry
+    assert outcome.entry.size == now.st_size == 13
+    assert outcome.entry.mtime_s * GIGA + outcome.entry.mtime_ns == now.st_mtime_ns
+    assert outcome.entry.ctime_s * GIGA + outcome.entry.ctime_ns == now.st_ctime_ns
+    assert outcome.entry.ino == now.st_ino
+
+
+def test_a_file_that_was_touched_just_now_is_racy(ends):
+    put(ends.source, b"young", mtime_ns=time.time_ns())
+    assert copy(ends.work, action_on(ends.source, b"young"), 0).racy is True
+
+
+def test_a_file_whose_attributes_changed_just_now_is_racy_though_its_mtime_is_old(ends):
+    put(ends.source, b"old", mtime_ns=OLD_NS)
+    assert copy(ends.work, action_on(ends.source, b"old"), 0).racy is True
+
+
+def test_a_young_file_is_racy_however_long_its_copy_takes(ends):
+    put(ends.source, b"f", os.urandom(LARGE))
+    action, asked = action_on(ends.source, b"f"), []
+    ends.work.can_clone = False
+
+    def cancelled() -> bool:
+        if not asked:
+            time.sleep(2.1)  # longer than the clock of any file system ticks
+        asked.append(None)
+        return False
+
+    ends.work.cancelled = cancelled
+    assert copy(ends.work, action, 0).racy is True
+
+
+# ------------------------------------------------------------------ check
+
+
+def both(ends, content: bytes = b"same", **in_source) -> None:
+    put(ends.source, b"f", content, **in_source)
+    put(ends.target, b"f", content)
+
+
+def checked(ends, **fields):
+    was = {"was_mtime_s": OLD_NS // GIGA, "was_mtime_ns": OLD_NS % GIGA}
+    return check(ends.work, action_on(ends.source, b"f", Verb.CHECK, **was | fields), 0)
+
+
+def test_a_check_of_equal_content_moves_nothing_and_sets_the_attributes(ends):
+    both(ends, mtime_ns=OLD_NS + 5 * GIGA + 1, mode=0o600)
+    inode = os.stat(ends.target / "f").st_ino
+    outcome = checked(ends, checksum=checksum_of(b"same"), verified=2)
+    assert outcome.status == Status.UPDATED
+    assert (outcome.moved, outcome.verified) == (0, Verified.CHECKSUM)
+    assert outcome.checksum == checksum_of(b"same")
+    found = os.stat(ends.target / "f")
+    assert found.st_ino == inode
+    assert found.st_mtime_ns == OLD_NS + 5 * GIGA + 1
+    assert stat.S_IMODE(found.st_mode) == 0o600
+
+
+def test_a_check_of_what_differs_in_nothing_changes_nothing(ends):
+    both(ends)
+    before = os.stat(ends.target / "f")
+    outcome = checked(ends, checksum=checksum_of(b"same"), verified=1)
+    assert outcome.status == Status.UNCHANGED
+    assert outcome.verified == Verified.METADATA
+    assert os.stat(ends.target / "f").st_ctime_ns == before.st_ctime_ns
+
+
+def test_a_check_of_other_content_copies(ends):
+    both(ends)
+    put(ends.source, b"f", b"else")
+    outcome = checked(ends, checksum=checksum_of(b"same"), verified=2)
+    assert outcome.status == Status.COPIED
+    assert outcome.verified == Verified.NONE
+    assert read(ends.target, b"f") == b"else"
+
+
+def test_a_check_without_a_known_checksum_reads_the_target(ends):
+    both(ends)
+    outcome = checked(ends)
+    assert outcome.status == Status.UNCHANGED
+    assert outcome.verified == Verified.CHECKSUM
+    put(ends.target, b"f", b"edit")
+    assert checked(ends).status == Status.COPIED
+    assert read(ends.target, b"f") == b"same"
+
+
+@pytest.mark.parametrize("known", [checksum_of(b"same"), None])
+def test_a_check_copies_what_is_missing_or_edited_in_the_target(ends, known):
+    both(ends)
+    os.unlink(ends.target / "f")
+    assert checked(ends, checksum=known).status == Status.COPIED
+    put(ends.target, b"f", b"edit", mtime_ns=OLD_NS + 1)
+    assert checked(ends, checksum=known).status == Status.COPIED
+    assert read(ends.target, b"f") == b"same"
+
+
+def test_a_check_of_a_file_that_has_another_size_now_copies_it(ends):
+    both(ends)
+    assert checked(ends, size=3).status == Status.COPIED
+
+
+# ------------------------------------------------------------------ meta
+
+
+def test_attributes_alone_leave_the_content_and_keep_the_proof(ends):
+    both(ends, mode=0o600, mtime_ns=OLD_NS + 1)
+    inode = os.stat(ends.target / "f").st_ino
+    action = action_on(
+        ends.source, b"f", Verb.META,
+        was_mtime_s=OLD_NS // GIGA, was_mtime_ns=OLD_NS % GIGA,
+        checksum=bytes(16), verified=2,
+    )  # fmt: skip
+    outcome = meta(ends.work, action, 0)
+    assert outcome.status == Status.UPDATED
+    assert (outcome.checksum, outcome.verified) == (bytes(16), Verified.CHECKSUM)
+    found = os.stat(ends.target / "f")
+    assert found.st_ino == inode
+    assert stat.S_IMODE(found.st_mode) == 0o600
+    assert found.st_mtime_ns == OLD_NS + 1
+
+
+@pytest.mark.parametrize("edit", ["content", "time", "link", "missing", "hard link"])
+def test_attributes_are_never_set_on_what_we_did_not_make(ends, tmp_path, edit):
+    both(ends, mode=0o600)
+    victim = put(tmp_path, b"victim", b"precious", mode=0o755)
+    os.unlink(ends.target / "f")
+    if edit == "content":
+        put(ends.target, b"f", b"longer now")
+    elif edit == "time":
+        put(ends.target, b"f", b"same", mtime_ns=OLD_NS + 9)
+    elif edit == "link":
+        os.symlink(victim, ends.target / "f")
+    elif edit == "hard link":
+        os.link(victim, ends.target / "f")
+    outcome = meta(ends.work, action_on(ends.source, b"f", Verb.META), 0)
+    assert outcome.status == Status.COPIED
+    assert read(ends.target, b"f") == b"same"
+    assert stat.S_IMODE(os.stat(ends.target / "f").st_mode) == 0o600
+    assert read(tmp_path, b"victim") == b"precious"
+    assert stat.S_IMODE(os.stat(victim).st_mode) == 0o755
+
+
+def test_attributes_of_a_file_that_its_owner_may_not_read_are_set(commons):
+    def changed():
+        source, target = commons / "s", commons / "t"
+        put(source, b"f", b"x", mode=0o640)
+        put(target, b"f", b"x", mode=0)
+        with working(source, target) as work:
+            status = meta(work, action_on(source, b"f", Verb.META), 0).status
+        return int(status), stat.S_IMODE(os.stat(target / "f").st_mode)
+
+    assert as_nobody(changed) == (Status.UPDATED, 0o640)
+
+
+# ------------------------------------------------------------------ link, mkdir
+
+
+@pytest.mark.parametrize(
+    "to", [b"/etc", b"..", b"x" * 4000, b"\xff\n", b"nowhere", b"dir/"]
+)
+def test_a_link_has_its_target_its_time_and_its_owner(ends, to):
+    os.symlink(to, ends.source / "l")
+    if os.geteuid() == 0:
+        os.lchown(ends.source / "l", 1234, 4321)
+    os.utime(ends.source / "l", ns=(OLD_NS, OLD_NS), follow_symlinks=False)
+    outcome = link(ends.work, action_on(ends.source, b"l", Verb.LINK), 0)
+    assert outcome.status == Status.MADE
+    assert os.readlink(os.fsencode(ends.target / "l")) == to
+    for end in (ends.source, ends.target):
+        os.utime(end, ns=(0, 0))
+    assert_same(ends.source, ends.target)
+
+
+def test_a_link_replaces_a_file_and_a_link_and_not_their_content(ends, tmp_path):
+    (ends.source / "d").mkdir()
+    (ends.source / "d" / "l").symlink_to("new")
+    victim = put(tmp_path, b"victim", b"precious")
+    action = action_on(ends.source, b"d/l", Verb.LINK)
+    for number in range(2):
+        os.makedirs(ends.target / "d", exist_ok=True)
+        (ends.target / "d" / "l").unlink(missing_ok=True)
+        (os.symlink, os.link)[number](victim, ends.target / "d" / "l")
+        link(ends.work, action, 0)
+        assert os.readlink(ends.target / "d" / "l") == "new"
+    assert read(tmp_path, b"victim") == b"precious"
+
+
+def test_a_link_that_a_directory_blocks_is_told_and_leaves_no_temporary(ends):
+    (ends.source / "l").symlink_to("new")
+    put(ends.target, b"l/x", b"content")
+    with pytest.raises(BlockedError):
+        link(ends.work, action_on(ends.source, b"l", Verb.LINK), 0)
+    assert read(ends.target, b"l/x") == b"content"
+
+
+def test_a_link_that_could_not_be_read_has_vanished(ends):
+    (ends.source / "l").symlink_to("x")
+    with pytest.raises(VanishedError):
+        link(ends.work, action_on(ends.source, b"l", Verb.LINK, target=None), 0)
+
+
+def test_a_directory_is_made_once(ends):
+    (ends.source / "a" / "b").mkdir(parents=True)
+    action = action_on(ends.source, b"a/b/", Verb.MKDIR)
+    assert action.kind == Kind.DIR
+    assert mkdir(ends.work, action, 0).status == Status.MADE
+    assert mkdir(ends.work, action, 0).status == Status.UNCHANGED
+    root = action._replace(path=b"")
+    assert mkdir(ends.work, root, 0).status == Status.UNCHANGED
