@@ -37,6 +37,11 @@ Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 # Every drawing is two requests; a person does not read faster.
 DRAW_EVERY_S = 3.0
 REQUEST_TIMEOUT_S = 5.0
+_MEANING = {
+    "progress": "How far the run is that syncs",
+    "waves": "The waves of shards of the run that syncs",
+    "summary": "What became of the run that synced",
+}
 ENDED = frozenset({"done", "failed", "cancelled"})
 
 
@@ -104,7 +109,11 @@ class Board:
     ) -> UUID | None:
         """Create an artifact; a server that is away for a moment must not end a run."""
         try:
-            made = make(content, key=artifact_key(self._dataset.name, what))
+            made = make(
+                content,
+                key=artifact_key(self._dataset.name, what),
+                description=f"{_MEANING[what]} {plain(self._dataset.name)}",
+            )
         except (httpx.HTTPError, PrefectException) as err:
             self._log.warning("no %s artifact for this run: %s", what, err)
             return None

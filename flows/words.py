@@ -9,18 +9,21 @@ import re
 from collections.abc import Iterable
 
 from haulage.catalog.failures import Failure
-from haulage.model import shown
+from haulage.model import shown, shown_bytes
 from haulage.policy import Dataset
 from haulage.stages.crew import Progress, Summary, WaveProgress
 
-_MARKUP = re.compile(r"[\\`*_{}\[\]()#+!|~<>&:@-]")
+_TICKS = re.compile(r"`+")
 _NOT_KEY = re.compile(r"[^a-z0-9]+")
 
 
 def harmless(text: str) -> str:
-    """Return `text` as Markdown that shows exactly its characters."""
+    """Return `text` as a Markdown code span, in which nothing else has a meaning."""
     visible = shown(text.encode("utf-8", "surrogateescape")).replace("\\\\", "\\")
-    return _MARKUP.sub(lambda match: f"&#{ord(match[0])};", visible)
+    longest = max((len(ticks) for ticks in _TICKS.findall(visible)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if longest else ""
+    return f"{fence}{pad}{visible}{pad}{fence}"
 
 
 def plain(text: str) -> str:
@@ -31,15 +34,6 @@ def plain(text: str) -> str:
 def artifact_key(dataset: str, what: str) -> str:
     """Return the key under which a dataset's artifacts of one kind are versions."""
     return f"{_NOT_KEY.sub('-', dataset.lower()).strip('-')}-{what}"
-
-
-def size(count: float) -> str:
-    """Return a number of bytes as a person writes it: `12.3 MiB`."""
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} PiB"
 
 
 def share_done(progress: Progress) -> float:
@@ -62,7 +56,7 @@ def state_of(progress: Progress) -> str:
     return (
         f"{progress.stage}: {progress.listed:,} {listed}, "
         f"{progress.done:,} of {progress.planned:,} entries done, "
-        f"{size(progress.done_bytes)} of {size(progress.planned_bytes)}, "
+        f"{shown_bytes(progress.done_bytes)} of {shown_bytes(progress.planned_bytes)}, "
         f"{progress.failed:,} failed"
     )
 
@@ -71,7 +65,7 @@ def wave_line(wave: WaveProgress) -> str:
     """Return one line about a wave that ended."""
     return (
         f"{wave.name} {wave.state}: {wave.done:,} of {wave.entries:,} entries, "
-        f"{size(wave.done_bytes)} in {wave.seconds:.1f} s "
+        f"{shown_bytes(wave.done_bytes)} in {wave.seconds:.1f} s "
         f"({_rate(wave)}), {wave.shards_done} of {wave.shards} shards"
     )
 
@@ -85,7 +79,7 @@ def wave_rows(waves: Iterable[WaveProgress]) -> list[dict[str, str]]:
             "state": plain(wave.state),
             "shards": f"{wave.shards_done}/{wave.shards}",
             "entries": f"{wave.done:,}/{wave.entries:,}",
-            "bytes": f"{size(wave.done_bytes)} of {size(wave.bytes)}",
+            "bytes": f"{shown_bytes(wave.done_bytes)} of {shown_bytes(wave.bytes)}",
             "seconds": f"{wave.seconds:.1f}",
             "rate": _rate(wave),
         }
@@ -103,7 +97,7 @@ def summary_line(summary: Summary) -> str:
     return (
         f"{summary.dataset}: {summary.state} in {summary.seconds:.1f} s: "
         f"{summary.listed:,} listed, {summary.unchanged:,} unchanged, "
-        f"{summary.copied:,} copied ({size(summary.copied_bytes)}), "
+        f"{summary.copied:,} copied ({shown_bytes(summary.copied_bytes)}), "
         f"{summary.updated:,} updated, {summary.verified:,} verified, "
         f"{summary.deleted:,} deleted, {summary.failed:,} failed"
     )
@@ -128,7 +122,7 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
         ("listed", f"{summary.listed:,}"),
         ("unchanged", f"{summary.unchanged:,}"),
         ("copied", f"{summary.copied:,}"),
-        ("bytes copied", size(summary.copied_bytes)),
+        ("bytes copied", shown_bytes(summary.copied_bytes)),
         ("attributes updated", f"{summary.updated:,}"),
         ("directories and links made", f"{summary.made:,}"),
         ("verified", f"{summary.verified:,}"),
@@ -142,4 +136,5 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
 
 def _rate(wave: WaveProgress) -> str:
     seconds = max(wave.seconds, 0.001)
-    return f"{wave.done / seconds:,.0f} entries/s, {size(wave.done_bytes / seconds)}/s"
+    speed = shown_bytes(wave.done_bytes / seconds)
+    return f"{wave.done / seconds:,.0f} entries/s, {speed}/s"

@@ -18,8 +18,7 @@ from haulage.catalog import datasets, events, failures, runs, shards, tombstones
 from haulage.catalog.engine import Catalog, open_catalog
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.runs import Run, RunState
-from haulage.cli.progress import shown_bytes
-from haulage.model import Kind, Verified, shown
+from haulage.model import Kind, Verified, shown, shown_bytes
 
 _WATCH_S = 1.0
 

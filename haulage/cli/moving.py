@@ -12,9 +12,9 @@ import pyarrow as pa
 from haulage.catalog import datasets
 from haulage.catalog.engine import open_catalog
 from haulage.cli.arguments import dataset_of, policy_of
-from haulage.cli.progress import crew_with_progress, shown_bytes
+from haulage.cli.progress import crew_with_progress
 from haulage.errors import RefusedError
-from haulage.model import Verb, shown
+from haulage.model import Verb, shown, shown_bytes
 from haulage.policy import Dataset, Delete
 from haulage.shardfile import Order
 from haulage.stages import run

@@ -5,19 +5,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from haulage.model import shown_bytes
 from haulage.stages.crew import Progress, Threads
 
 _PLAIN_EVERY_S = 10.0
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-
-
-def shown_bytes(count: float) -> str:
-    """Return a count of bytes with the unit that leaves it readable."""
-    for unit in _UNITS[:-1]:
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} {_UNITS[-1]}"
 
 
 @contextmanager

@@ -132,6 +132,7 @@ def feed(
         for digest in digests:
             digest.update(work.buffer[:got])
         at += got
+        work.moved += got
 
 
 def forget_cached(fd: int) -> None:

@@ -115,8 +115,10 @@ def _actions(
     nothing = pa.array(np.zeros(rows, np.int64))
     was_s = nothing if was is None else was["mtime_s"]
     was_ns = pa.array(np.zeros(rows, np.uint32)) if was is None else was["mtime_ns"]
+    is_file = _kinds(entries) == Kind.FILE
+    length = pa.array(np.where(is_file, entries["size"].to_numpy(), 0))
     return pa.table(
-        [pa.array(verbs), *entries.columns, was_s, was_ns, nothing, entries["size"]],
+        [pa.array(verbs), *entries.columns, was_s, was_ns, nothing, length],
         schema=ACTION,
     )
 

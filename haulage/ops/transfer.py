@@ -188,7 +188,7 @@ def _set_link_attributes(dir_fd: int, temp: bytes, wanted: Attributes) -> str | 
 
 def mkdir(work: Work, action: Action, row: int) -> Outcome:
     """Make sure that a directory is there; its attributes come with the dirs pass."""
-    if not action.path:
-        return Outcome(Status.UNCHANGED)
-    made = make_dir(work.target, action.path, work.temp_prefix + b"%d" % row)
-    return Outcome(Status.MADE if made else Status.UNCHANGED)
+    if action.path:
+        make_dir(work.target, action.path, work.temp_prefix + b"%d" % row)
+    was_there = action.was_mtime_s or action.was_mtime_ns
+    return Outcome(Status.UPDATED if was_there else Status.MADE)

@@ -18,7 +18,9 @@ def verify(work: Work, action: Action, _row: int) -> Outcome:
     found = _digest_of_target(work, action)
     if found != (action.checksum or _digest_of_source(work, action)):
         raise MismatchError("the target's content is not what the source's was")
-    return Outcome(Status.VERIFIED, found, Verified.CHECKSUM, action.racy)
+    return Outcome(
+        Status.VERIFIED, found, Verified.CHECKSUM, action.racy, moved=action.size
+    )
 
 
 def _digest_of_target(work: Work, action: Action) -> bytes:

@@ -84,6 +84,8 @@ def tally_of(site: Site) -> Counter[str]:
         if shard.pass_ is Pass.DIRS:  # what the dirs pass sets was made or found before
             continue
         total.update(shard.tally)
+        if shard.pass_ is Pass.VERIFY:  # its bytes were read again, not moved
+            total["bytes"] -= shard.tally.get("bytes", 0)
     return total
 
 

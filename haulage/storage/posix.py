@@ -178,17 +178,17 @@ def _set_owner(handle: int | bytes, uid: int, gid: int) -> str | None:
     return None
 
 
-def make_dir(descent: Descent, path: bytes, temp: bytes) -> bool:
-    """Make sure that directory `path` is there; tell whether it was made.
+def make_dir(descent: Descent, path: bytes, temp: bytes) -> None:
+    """Make sure that directory `path` is there.
 
     Anything else at its name is replaced; directories above are made where they miss.
     They stay open for their owner alone until the dirs pass.
     """
     reach(descent, parent_of(path), temp)
-    return _make_below(descent, path, temp)
+    _make_below(descent, path, temp)
 
 
-def _make_below(descent: Descent, path: bytes, temp: bytes) -> bool:
+def _make_below(descent: Descent, path: bytes, temp: bytes) -> None:
     """Make a directory whose parent is there."""
     above = parent_of(path)
     name = path[len(above) : -1]
@@ -199,9 +199,8 @@ def _make_below(descent: Descent, path: bytes, temp: bytes) -> bool:
         found = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
         if stat.S_ISDIR(found.st_mode):
             _open_for_owner(descent, path, found)
-            return False
-        _replace_by_dir(dir_fd, name, temp_dir_name(temp))
-    return True
+        else:
+            _replace_by_dir(dir_fd, name, temp_dir_name(temp))
 
 
 def _replace_by_dir(dir_fd: int, name: bytes, temp: bytes) -> None:
