@@ -15,14 +15,13 @@ from haulage.cli.arguments import dataset_of, policy_of
 from haulage.cli.progress import crew_with_progress
 from haulage.errors import RefusedError
 from haulage.model import Verb, shown, shown_bytes
+from haulage.ops.plan import Plan
 from haulage.policy import Dataset, Delete
 from haulage.shardfile import Order
 from haulage.stages import run
 from haulage.stages.crew import Summary
-from haulage.stages.discover import check_not_emptied
-from haulage.stages.planning import planned
 from haulage.stages.preflight import check_ends
-from haulage.stages.report import dry_summary, ends_of
+from haulage.stages.report import dry_summary
 
 
 def sync(args: argparse.Namespace) -> int:
@@ -38,18 +37,16 @@ def sync(args: argparse.Namespace) -> int:
 
 
 def plan(args: argparse.Namespace) -> int:
-    """Print what a sync would do: one line an action, then the sums."""
+    """Carry out `plan` and `sync --dry-run`: one line an action, then the sums."""
     dataset = check_ends(_dataset(args))
-    catalog = open_catalog(args.catalog)
-    ends = ends_of(catalog, dataset)
-    check_not_emptied(ends)
-    for page in planned(ends):
-        for verb, path in _actions(page.actions):
-            _tell_action(verb, path, as_json=args.json)
+
+    def tell(page: Plan) -> None:
+        _tell_actions(page.actions, as_json=args.json)
         if dataset.policy.delete is not Delete.OFF:
-            for verb, path in _actions(page.deletes):
-                _tell_action(verb, path, as_json=args.json)
-    return _tell(dry_summary(catalog, dataset), as_json=args.json)
+            _tell_actions(page.deletes, as_json=args.json)
+
+    summary = dry_summary(open_catalog(args.catalog), dataset, tell)
+    return _tell(summary, as_json=args.json)
 
 
 def resume(args: argparse.Namespace) -> int:
@@ -97,18 +94,15 @@ def _dataset(args: argparse.Namespace) -> Dataset:
     return dataset_of(args, absolute.source, absolute.target)
 
 
-def _actions(table: pa.Table) -> Iterator[tuple[str, bytes]]:
-    for verb, path in zip(
-        table["verb"].to_pylist(), table["path"].to_pylist(), strict=True
+def _tell_actions(actions: pa.Table, *, as_json: bool) -> None:
+    for number, path in zip(
+        actions["verb"].to_pylist(), actions["path"].to_pylist(), strict=True
     ):
-        yield Verb(verb).name.lower(), path
-
-
-def _tell_action(verb: str, path: bytes, *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps({"verb": verb, "path": shown(path)}))
-    else:
-        print(f"{verb:<7} {shown(path)}")
+        verb = Verb(number).name.lower()
+        if as_json:
+            print(json.dumps({"verb": verb, "path": shown(path)}))
+        else:
+            print(f"{verb:<7} {shown(path)}")
 
 
 def _tell(summary: Summary, *, as_json: bool) -> int:

@@ -1,6 +1,7 @@
 """What a run says of itself when it has ended."""
 
 from collections import Counter
+from collections.abc import Callable
 
 from haulage.catalog import datasets
 from haulage.catalog import shards as ledger
@@ -9,6 +10,7 @@ from haulage.catalog.manifests import Manifest
 from haulage.catalog.shards import ShardState
 from haulage.errors import FatalError, RefusedError
 from haulage.model import Pass
+from haulage.ops.plan import Plan
 from haulage.policy import Dataset, Delete
 from haulage.stages.commit import Ledger
 from haulage.stages.crew import Summary
@@ -89,12 +91,15 @@ def tally_of(site: Site) -> Counter[str]:
     return total
 
 
-def dry_summary(catalog: Catalog, dataset: Dataset) -> Summary:
-    """Return what a run would do, having touched nothing."""
-    ends = ends_of(catalog, dataset)
+def dry_summary(
+    catalog: Catalog, dataset: Dataset, tell: Callable[[Plan], None] = lambda _: None
+) -> Summary:
+    """Return what a run would do, having touched nothing; `tell` it page by page."""
+    ends = _ends_of(catalog, dataset)
     check_not_emptied(ends)
     counts: Counter[str] = Counter()
     for plan in planned(ends):
+        tell(plan)
         counts["listed"] += plan.listed
         counts["unchanged"] += plan.unchanged
         counts["planned"] += plan.actions.num_rows
@@ -139,7 +144,7 @@ def _intentions(dataset: Dataset, ends: Ends, counts: Counter[str]) -> list[str]
     return notes
 
 
-def ends_of(catalog: Catalog, dataset: Dataset) -> Ends:
+def _ends_of(catalog: Catalog, dataset: Dataset) -> Ends:
     """Return what a plan without a run compares."""
     try:
         manifest_id = datasets.find(catalog, dataset.name).manifest_id
