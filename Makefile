@@ -24,6 +24,7 @@ newer: make install PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --no-deps -e .
+	@$(BIN)/python -m compileall -q haulage blocks flows
 	@touch $@
 
 .venv/.dev: .venv/.installed requirements-dev.lock

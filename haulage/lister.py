@@ -60,7 +60,10 @@ def main() -> int:
 
 def _serve() -> None:
     orders = sys.stdin.buffer
-    desk = _desk(json.loads(orders.readline()))
+    setup = orders.readline()
+    if not setup:  # whoever started this is gone already
+        return
+    desk = _desk(json.loads(setup))
     for line in orders:
         order = json.loads(line)
         _list(desk, order.pop("span"), span_from_fields(order))

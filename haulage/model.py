@@ -114,6 +114,8 @@ ENTRY = pa.schema(
     ]
 )
 
+SELECTED = "selected"  # a bool column beside ENTRY, where filters are at work
+
 _PROOF = [
     pa.field("checksum", pa.binary(16)),  # xxh3-128 of the content
     pa.field("verified", pa.uint8(), nullable=False),

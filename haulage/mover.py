@@ -89,6 +89,7 @@ def _work(job: Job, token: str, cancelled: Callable[[], bool]) -> Work:
         hashing=job.hashing,
         verifies_content=job.verify_content,
         fsync=job.fsync,
+        began_ns=job.began_ns,
         cancelled=cancelled,
     )
 
@@ -109,7 +110,7 @@ def _outcomes(work: Work, rows: list[Action], progress: Path) -> Iterator[Outcom
             if work.cancelled():
                 raise CancelledError("stopped on request")
             if action.verb != Verb.PUBLISH:
-                yield _perform(_BY_VERB[action.verb], work, action, row)
+                yield _perform(_doing(action.verb), work, action, row)
             elif row < last and rows[row + 1].path == action.path:
                 yield Outcome(Status.PART)
                 continue
@@ -141,6 +142,16 @@ _BY_VERB: dict[int, _Do] = {
 }
 
 
+def _doing(verb: int) -> _Do:
+    do = _BY_VERB.get(verb)
+    if do is None:
+        raise FatalError(
+            f"verb {verb} is not known to this mover; install the same version of "
+            f"Haulage everywhere"
+        )
+    return do
+
+
 def _perform(do: _Do, work: Work, action: Action, row: int) -> Outcome:
     """Do one action; what only this entry suffers from becomes its outcome."""
     try:
@@ -166,11 +177,16 @@ def _failure(err: HaulageError, number: int) -> Outcome:
 def main() -> int:
     """Serve orders until standard input ends or a signal says stop."""
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher decides, then tells us
     orders: SimpleQueue[bytes] = SimpleQueue()
-    threading.Thread(target=_receive, args=(orders, stop), daemon=True).start()
-    while line := orders.get():
+
+    def end(*_signal: object) -> None:
+        stop.set()
+        orders.put(b"")
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher decides, then tells us
+    threading.Thread(target=_receive, args=(orders, end), daemon=True).start()
+    while (line := orders.get()) and not stop.is_set():
         answer = _serve(Order.from_line(line), stop.is_set)
         try:
             os.write(1, json.dumps(answer).encode() + b"\n")
@@ -179,12 +195,18 @@ def main() -> int:
     return 0
 
 
-def _receive(orders: "SimpleQueue[bytes]", stop: threading.Event) -> None:
-    """Queue orders; the end of the input stops the work under way as well."""
-    for line in sys.stdin.buffer:
-        orders.put(line)
-    stop.set()
-    orders.put(b"")
+def _receive(orders: "SimpleQueue[bytes]", end: Callable[[], None]) -> None:
+    """Queue orders; the end of the input stops the work under way as well.
+
+    Standard input is read without Python's buffer, whose lock this thread would hold
+    when the interpreter ends.
+    """
+    rest = b""
+    while chunk := os.read(0, 1 << 16):
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            orders.put(line)
+    end()
 
 
 def _serve(order: Order, cancelled: Callable[[], bool]) -> dict[str, object]:

@@ -5,6 +5,7 @@ the JSON in the catalog, so that a field is described here and nowhere else.
 """
 
 import re
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
@@ -35,7 +36,7 @@ def parse_size(text: object) -> object:
             f"{text!r} is not a size; write for example 512, 64K, 1.5G or 2 TiB"
         )
     number, prefix, _ = match.groups()
-    return int(float(number) * 1024 ** " kmgtpe".index(prefix.lower() or " "))
+    return int(Decimal(number) * 1024 ** " kmgtpe".index(prefix.lower() or " "))
 
 
 def parse_age(text: object) -> object:
@@ -52,6 +53,7 @@ def parse_age(text: object) -> object:
 
 
 Size = Annotated[int, Field(ge=0), BeforeValidator(parse_size)]
+ShardSize = Annotated[int, Field(ge=1 << 16), BeforeValidator(parse_size)]
 Age = Annotated[float, Field(ge=0), BeforeValidator(parse_age)]
 
 
@@ -161,9 +163,8 @@ class Shards(_Form):
         title="Entries a shard",
         description="Close a shard at this many entries.",
     )
-    max_bytes: Size = Field(
+    max_bytes: ShardSize = Field(
         1 << 30,
-        ge=1 << 16,
         title="Bytes a shard",
         description="Close a shard at this many bytes; a larger file is split into "
         "parts of this size that several movers fill.",
@@ -230,6 +231,12 @@ class Policy(_Form):
         False,
         title="Allow an empty source",
         description="Go on even when the source is empty although the manifest is not.",
+    )
+    allow_empty_target: bool = Field(
+        False,
+        title="Allow an empty target",
+        description="Fill an empty target anew although the manifest says that it "
+        "holds what was copied before.",
     )
     shards: Shards = Field(Shards(), title="Shards", description="How the work is cut.")
     movers: int = Field(

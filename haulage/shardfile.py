@@ -32,6 +32,7 @@ class Job:
     fsync: bool
     verify_content: bool
     allow_empty_source: bool
+    began_ns: int  # when the run began
     format: int = _FORMAT
 
 
@@ -74,12 +75,13 @@ class Order:
 
 def write_shard(file: Path, actions: pa.Table, job: Job) -> None:
     """Write a shard; it has its name only when it is complete."""
-    _write(file, actions, ACTION, asdict(job))
+    metadata = {_KEY: json.dumps(asdict(job)).encode()}
+    _write(file, actions.cast(ACTION).replace_schema_metadata(metadata))
 
 
 def read_shard(file: Path) -> tuple[pa.Table, Job]:
     """Read a shard; FatalError for one of another version."""
-    table = pq.read_table(file, memory_map=True)
+    table = _read(file)
     fields = _metadata(table)
     if fields["format"] != _FORMAT:
         raise FatalError(
@@ -93,22 +95,13 @@ def write_outcomes(
     file: Path, actions: pa.Table, outcomes: Sequence[Outcome]
 ) -> dict[str, int]:
     """Write what became of each action, in order; return the tally of it."""
-    table = _outcome_table(actions, outcomes)
-    tally = _tally(outcomes)
-    _write(file, table, OUTCOME, tally)
-    return tally
+    _write(file, _outcome_table(actions, outcomes))
+    return _tally(outcomes)
 
 
 def read_outcomes(file: Path) -> pa.Table:
     """Read a mover's outcomes."""
-    return pq.read_table(file, memory_map=True).cast(OUTCOME)
-
-
-def read_tally(file: Path) -> dict[str, int]:
-    """Read only the numbers of an outcome file."""
-    metadata = pq.read_metadata(file).metadata
-    tally: dict[str, int] = json.loads(metadata[_KEY])
-    return tally
+    return _read(file).cast(OUTCOME)
 
 
 def _tally(outcomes: Sequence[Outcome]) -> dict[str, int]:
@@ -156,22 +149,27 @@ def _seen_entries(actions: pa.Table, outcomes: Sequence[Outcome]) -> pa.Table:
     return actions
 
 
-def _write(
-    file: Path,
-    table: pa.Table,
-    schema: pa.Schema,
-    extra: dict[str, object] | dict[str, int],
-) -> None:
-    metadata = {_KEY: json.dumps(extra).encode()}
+def _write(file: Path, table: pa.Table) -> None:
     unfinished = file.with_name(file.name + ".unfinished")
     pq.write_table(
-        table.cast(schema).replace_schema_metadata(metadata),
+        table,
         unfinished,
-        compression="zstd",
+        compression="lz4",  # written and read once, so speed counts more than size
+        use_dictionary=False,
+        write_statistics=False,
     )
     os.replace(unfinished, file)
 
 
+def _read(file: Path) -> pa.Table:
+    try:
+        with pq.ParquetFile(file, memory_map=True) as parquet:
+            return parquet.read(use_threads=False)  # too small a file to share out
+    except pa.ArrowInvalid as err:
+        raise FatalError(f"{file}: not a shard or outcome file: {err}") from err
+
+
 def _metadata(table: pa.Table) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((table.schema.metadata or {})[_KEY])
+    metadata = table.schema.metadata or {}
+    found: dict[str, Any] = json.loads(metadata.get(_KEY, b'{"format": 0}'))
     return found

@@ -1,8 +1,9 @@
-"""Build the engine's values for tests: entries, tables, actions, and work on two trees."""
+"""Build what tests of the engine need: entries, tables, actions, work on two trees."""
 
 import os
 import pickle
 import stat
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import xxhash
 
 from haulage.model import ACTION, ENTRY, MANIFEST, Action, Entry, Kind, Verb
 from haulage.ops.work import Work
-from haulage.shardfile import Job
+from haulage.shardfile import Job, Order, write_shard
 from haulage.storage.descent import Descent
 from haulage.storage.posix import entry_of
 
@@ -24,7 +25,7 @@ GIGA = 1_000_000_000
 
 
 def entry(path: bytes, **fields: Any) -> Entry:
-    """Return an entry of an ordinary file, or directory by its slash, but for `fields`."""
+    """Return an ordinary file, or directory by its slash, but for `fields`."""
     is_dir = path.endswith(b"/") or not path
     values: dict[str, Any] = {
         "kind": Kind.DIR if is_dir else Kind.FILE,
@@ -62,9 +63,7 @@ def paths_of(table: pa.Table) -> list[bytes]:
     return paths
 
 
-def action_on(
-    root: Path, path: bytes, verb: Verb = Verb.COPY, **fields: Any
-) -> Action:
+def action_on(root: Path, path: bytes, verb: Verb = Verb.COPY, **fields: Any) -> Action:
     """Return an action for what stands at `path` now, as a listing would see it."""
     full = os.path.join(os.fsencode(root), path)
     found = os.lstat(full)
@@ -98,6 +97,7 @@ def job_between(source: Path, target: Path, **fields: Any) -> Job:
         "fsync": False,
         "verify_content": True,
         "allow_empty_source": False,
+        "began_ns": time.time_ns(),
     }
     return Job(**(values | fields))
 
@@ -111,6 +111,7 @@ def working(source: Path, target: Path, **fields: Any) -> Iterator[Work]:
         "hashing": True,
         "verifies_content": True,
         "fsync": False,
+        "began_ns": time.time_ns(),
         "cancelled": lambda: False,
     }
     work = Work(Descent(str(source)), Descent(str(target)), **(values | fields))
@@ -175,7 +176,7 @@ def _run_child(function: Callable[[], Any], uid: int | None, writing: int) -> No
             os.setgid(uid)
             os.setuid(uid)
         report = (False, function())
-    except BaseException:
+    except BaseException:  # noqa: BLE001  told to the parent
         report = (True, traceback.format_exc())
     with open(writing, "wb") as pipe:
         pipe.write(pickle.dumps(report))
@@ -185,3 +186,24 @@ def _run_child(function: Callable[[], Any], uid: int | None, writing: int) -> No
 def as_nobody(function: Callable[[], Any]) -> Any:
     """Return what `function` returns for a user without privileges."""
     return in_child(function, NOBODY) if os.geteuid() == 0 else function()
+
+
+def order_for(
+    workspace: Path, actions: Iterable[Action], job: Job, token: str
+) -> Order:
+    """Write a shard and return the order to do it."""
+    workspace.mkdir(exist_ok=True)
+    shard = workspace / f"{token}.shard"
+    write_shard(shard, actions_table(actions), job)
+    return Order(
+        shard, workspace / f"{token}.outcome", workspace / f"{token}.progress", token
+    )
+
+
+def until(condition: Callable[[], Any], limit_s: float = 30) -> Any:
+    """Return what `condition` gives as soon as it is true; fail when it never is."""
+    deadline = time.monotonic() + limit_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "what was waited for did not happen"
+        time.sleep(0.005)
+    return found

@@ -12,12 +12,11 @@ from haulage.shardfile import (
     Order,
     read_outcomes,
     read_shard,
-    read_tally,
     write_outcomes,
     write_shard,
 )
-from tests.engine_builders import actions_table, entry, job_between, put
 from tests.engine_builders import action_on as on
+from tests.engine_builders import actions_table, entry, job_between, put
 from tests.trees.names import GROUPS
 
 NASTY = [b"", b"a/", *(name for group in GROUPS for name in group), b"d/" * 3000]
@@ -81,7 +80,9 @@ def test_a_shard_has_its_name_only_when_it_is_complete(tmp_path, some):
 
 def test_outcomes_read_back_in_the_order_of_their_actions(tmp_path, some):
     outcomes = [
-        Outcome(Status.COPIED, bytes([row % 256]) * 16, Verified.NONE, racy=bool(row % 2))
+        Outcome(
+            Status.COPIED, bytes([row % 256]) * 16, Verified.NONE, racy=bool(row % 2)
+        )
         for row in range(some.num_rows)
     ]
     outcomes[3] = Outcome(Status.FAILED, errno=13, reason="é: not \\ allowed")
@@ -119,7 +120,6 @@ def test_the_tally_counts_statuses_and_bytes_and_lost_owners(tmp_path, some):
     ]
     outcomes = [kinds[row % 4] for row in range(some.num_rows)]
     tally = write_outcomes(tmp_path / "out", some, outcomes)
-    assert read_tally(tmp_path / "out") == tally
     count = [sum(outcome is kind for outcome in outcomes) for kind in kinds]
     assert tally == {
         "copied": count[0] + count[1],

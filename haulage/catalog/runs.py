@@ -44,9 +44,14 @@ LEASE_S = 60
 
 
 def begin(
-    catalog: Catalog, row: DatasetRow, *, trigger: str, flow_run_id: str | None = None
+    catalog: Catalog,
+    row: DatasetRow,
+    *,
+    trigger: str,
+    flow_run_id: str | None = None,
+    afresh: bool = False,
 ) -> Run:
-    """Start a run of the dataset, on top of its current manifest."""
+    """Start a run of the dataset, on top of its current manifest, or of none."""
     current = select(DatasetTable.manifest_id).where(DatasetTable.id == row.id)
     try:
         with catalog.begin() as connection:
@@ -56,7 +61,7 @@ def begin(
                 temp_token=secrets.token_hex(6),
                 trigger=trigger,
                 flow_run_id=flow_run_id,
-                base_manifest_id=current.scalar_subquery(),
+                base_manifest_id=None if afresh else current.scalar_subquery(),
                 policy=row.dataset.policy.model_dump(mode="json"),
                 **_driven_from_here(),
             )

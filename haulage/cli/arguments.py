@@ -17,6 +17,7 @@ _FIELDS = {
     "verify": ("verify",),
     "delete": ("delete",),
     "allow_empty_source": ("allow_empty_source",),
+    "allow_empty_target": ("allow_empty_target",),
     "steps": ("steps",),
     "fsync": ("fsync",),
     "movers": ("movers",),
@@ -102,7 +103,8 @@ def _add_guards(parser: argparse.ArgumentParser) -> None:
         "--max-delete-share", metavar="SHARE", help="0 to 1, default 0.5"
     )
     group.add_argument("--max-delete-bytes", metavar="SIZE", help="most bytes")
-    group.add_argument("--allow-empty-source", action="store_const", const=True)
+    for name in ("--allow-empty-source", "--allow-empty-target"):
+        group.add_argument(name, action="store_const", const=True)
 
 
 def _add_work(parser: argparse.ArgumentParser) -> None:

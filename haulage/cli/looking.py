@@ -18,7 +18,7 @@ from haulage.catalog import datasets, events, failures, runs, shards, tombstones
 from haulage.catalog.engine import Catalog, open_catalog
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.runs import Run, RunState
-from haulage.model import Kind, Verified, shown, shown_bytes
+from haulage.model import MANIFEST, Kind, Verified, shown, shown_bytes
 
 _WATCH_S = 1.0
 
@@ -206,15 +206,14 @@ def _entry_line(entry: Mapping[str, Any]) -> str:
 
 def _write_pages(pages: Iterator[pa.Table], kind: str, sink: IO[bytes]) -> None:
     """Write pages one after the other; a path in CSV is shown as text that names it."""
-    writer: Any = None  # made with the first page, whose columns it must know
-    for page in pages:
-        table = page if kind == "parquet" else _as_text(page)
-        if writer is None:
-            make = pa.parquet.ParquetWriter if kind == "parquet" else pa.csv.CSVWriter
-            writer = make(sink, table.schema)
-        writer.write_table(table)
-    if writer is not None:
-        writer.close()
+    empty = MANIFEST.empty_table()
+    if kind == "parquet":
+        writer: Any = pa.parquet.ParquetWriter(sink, empty.schema)
+    else:
+        writer = pa.csv.CSVWriter(sink, _as_text(empty).schema)
+    with writer:
+        for page in pages:
+            writer.write_table(page if kind == "parquet" else _as_text(page))
 
 
 def _as_text(page: pa.Table) -> pa.Table:

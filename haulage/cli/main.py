@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return DONE
     except (CancelledError, KeyboardInterrupt) as err:
-        print(f"haulage: {err or 'stopped'}", file=sys.stderr)
+        print(f"haulage: {str(err) or 'stopped'}", file=sys.stderr)
         return NOTHING_DONE
     except HaulageError as err:
         print(f"haulage: {err}", file=sys.stderr)

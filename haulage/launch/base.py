@@ -30,7 +30,7 @@ class Launcher(Protocol):
         ...
 
     def start_or_attach(self, name: str, orders: Sequence[Order]) -> None:
-        """Have `orders` done as the job `name`; if there is such a job, it goes on."""
+        """Have `orders` done as the job `name`; those it has already go on."""
         ...
 
     def poll(self, name: str, timeout_s: float) -> list[Answer]:

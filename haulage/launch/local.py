@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +27,7 @@ class LocalPool:
         self._changed = threading.Condition()
         self._waiting: deque[tuple[str, Order]] = deque()
         self._answers: dict[str, deque[Answer]] = {}
+        self._tokens: set[str] = set()
         self._closed = False
         logs.mkdir(parents=True, exist_ok=True)
         self._feeders = [
@@ -42,7 +44,9 @@ class LocalPool:
         """See Launcher."""
         with self._changed:
             self._answers.setdefault(name, deque())
-            self._waiting.extend((name, order) for order in orders)
+            new = [order for order in orders if order.token not in self._tokens]
+            self._tokens.update(order.token for order in new)
+            self._waiting.extend((name, order) for order in new)
             self._changed.notify_all()
 
     def poll(self, name: str, timeout_s: float) -> list[Answer]:
@@ -61,6 +65,8 @@ class LocalPool:
             for order in dropped:
                 self._answers[name].append(Answer(order.token, cancelled=True))
             self._changed.notify_all()
+        for feeder in self._feeders:
+            feeder.stop(name)
 
     def close(self) -> None:
         """See Launcher."""
@@ -99,6 +105,7 @@ class _Feeder:
         self._take = take
         self._answer = answer
         self._process: subprocess.Popen[bytes] | None = None
+        self._job: str | None = None
         self._thread = threading.Thread(target=self._feed, daemon=True)
         self._thread.start()
 
@@ -114,13 +121,20 @@ class _Feeder:
 
     def _feed(self) -> None:
         while pair := self._take():
-            name, order = pair
-            self._answer(name, self._carry_out(order))
+            self._job, order = pair
+            try:
+                answer = self._carry_out(order)
+            except (OSError, ValueError) as err:  # no process, or no JSON
+                answer = Answer(order.token, lost=f"no mover for it: {err}")
+            job, self._job = self._job, None
+            if answer.cancelled:
+                self._replace()
+            self._answer(job, answer)
 
     def _carry_out(self, order: Order) -> Answer:
         process = self._process
         if process is None or process.poll() is not None:
-            process = self._process = self._start()
+            process = self._replace()
         sent, got = _pipes(process)
         try:
             sent.write(order.to_line())
@@ -129,6 +143,18 @@ class _Feeder:
             return self._lost(process, order)
         line = got.readline()
         return _parse(order, line) if line else self._lost(process, order)
+
+    def _replace(self) -> subprocess.Popen[bytes]:
+        """Put a new mover in the place of one that has ended or was told to."""
+        if self._process:
+            _see_off(self._process)
+        self._process = self._start()
+        return self._process
+
+    def stop(self, job: str) -> None:
+        """Tell the mover to stop if it is at an order of `job`."""
+        if self._job == job and self._process:
+            self._process.terminate()
 
     def _lost(self, process: subprocess.Popen[bytes], order: Order) -> Answer:
         code = process.wait()
@@ -142,13 +168,23 @@ class _Feeder:
         """Tell the mover to stop, then see to it; its order under way is answered."""
         if process := self._process:
             process.terminate()
-            _pipes(process)[0].close()
-            try:
-                process.wait(_STOP_WAIT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        self._thread.join(_STOP_WAIT_S)
+        if process := self._process:
+            _see_off(process)
         self._thread.join()
+
+
+def _see_off(process: subprocess.Popen[bytes]) -> None:
+    """Wait a little for a mover that was told to stop, end it, and clear up."""
+    process.terminate()
+    try:
+        process.wait(_STOP_WAIT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for pipe in _pipes(process):
+        with suppress(BrokenPipeError):
+            pipe.close()
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from haulage.model import ENTRY, MANIFEST, Kind
+from haulage.model import ENTRY, MANIFEST, SELECTED, Kind
 from haulage.storage.walk import Unreadable
 
 
@@ -27,7 +27,7 @@ class Aspect(IntFlag):
     RACY = 128  # was too young when it was recorded
     UNPROVEN = 256  # is verified less than the policy wants
     ADOPTED = 512  # was found in the target, not recorded by a run
-    ASKED = 1024  # the policy wants every file looked at
+    ASKED = 1024  # the policy wants each of its kind looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Against:
     covers: Callable[[pa.Table], np.ndarray]
     proof: int = 0
     adopted: bool = False
-    always: bool = False
+    asked: tuple[Kind, ...] = ()
 
 
 class _Known:
@@ -99,47 +99,64 @@ def compare(
 ) -> Iterator[Difference]:
     """Yield the difference page by page, then what is known behind the listing."""
     known = _Known(against.known)
-    unreadable: list[Unreadable] = []
-    told = 0
+    lost = _Lost()
+    last = b""
     for piece in pieces:
         if isinstance(piece, Unreadable):
-            unreadable.append(piece)
+            lost.add(piece)
         elif piece.num_rows:
-            window = known.take_until(piece["path"][-1].as_py())
-            yield _page(piece, window, against, unreadable, told)
-            told = len(unreadable)
+            last = piece["path"][-1].as_py()
+            yield _page(piece, known.take_until(last), against, lost, last)
     for window in known.rest():
-        yield _page(ENTRY.empty_table(), window, against, unreadable, told)
-        told = len(unreadable)
+        last = window["path"][-1].as_py() if window.num_rows else last
+        yield _page(ENTRY.empty_table(), window, against, lost, last)
+
+
+class _Lost:
+    """What could not be listed, all of it, and what of it was not told yet."""
+
+    def __init__(self) -> None:
+        self.all: list[Unreadable] = []
+        self._told = 0
+
+    def add(self, piece: Unreadable) -> None:
+        self.all.append(piece)
+
+    def take_untold(self) -> tuple[Unreadable, ...]:
+        untold = tuple(self.all[self._told :])
+        self._told = len(self.all)
+        return untold
 
 
 def _page(
-    listed: pa.Table,
-    window: pa.Table,
-    against: Against,
-    unreadable: list[Unreadable],
-    told: int,
+    listed: pa.Table, window: pa.Table, against: Against, lost: _Lost, last: bytes
 ) -> Difference:
     was_row, gone = _match(listed["path"], window["path"])
+    listed, selected = _selected(listed)
     known = np.flatnonzero(was_row >= 0)
     now = listed if len(known) == listed.num_rows else listed.take(known)
     was = window
     if len(known) != window.num_rows or (was_row[known] != np.arange(len(known))).any():
         was = window.take(was_row[known])
     aspects = _aspects(now, was, against)
-    changed = np.flatnonzero(aspects)
+    changed = np.flatnonzero((aspects != 0) & selected[known])
     return Difference(
-        last=(listed if listed.num_rows else window)["path"][-1].as_py()
-        if listed.num_rows or window.num_rows
-        else b"",
-        listed=listed.num_rows,
-        new=listed.take(np.flatnonzero(was_row < 0)),
+        last=last,
+        listed=int(selected.sum()),
+        new=listed.take(np.flatnonzero((was_row < 0) & selected)),
         changed=now.take(changed),
         was=was.take(changed),
         aspects=aspects[changed],
-        gone=_really_gone(window.take(gone), against, unreadable),
-        unreadable=tuple(unreadable[told:]),
+        gone=_really_gone(window.take(gone), against, lost.all),
+        unreadable=lost.take_untold(),
     )
+
+
+def _selected(listed: pa.Table) -> tuple[pa.Table, np.ndarray]:
+    """Take off the column that tells which entries take part; all do without it."""
+    if SELECTED not in listed.schema.names:
+        return listed, np.ones(listed.num_rows, np.bool_)
+    return listed.drop_columns(SELECTED), listed[SELECTED].to_numpy()
 
 
 def _match(
@@ -179,8 +196,8 @@ def _aspects(now: pa.Table, was: pa.Table, against: Against) -> np.ndarray:
     ]
     if is_link.any():
         found.append((Aspect.TARGET, _targets_differ(now["target"], was["target"])))
-    if against.always:
-        found.append((Aspect.ASKED, is_file))
+    if against.asked:
+        found.append((Aspect.ASKED, np.isin(kind, against.asked)))
     if against.adopted:
         found.append((Aspect.ADOPTED, np.ones(len(kind), np.bool_)))
     else:
@@ -206,7 +223,8 @@ def _really_gone(
         return missing.slice(0, 0)
     gone = against.covers(missing)
     for lost in unreadable:
-        below = lost.path if lost.path.endswith(b"/") else lost.path + b"/"
+        is_dir = lost.path.endswith(b"/") or not lost.path
+        below = lost.path if is_dir else lost.path + b"/"
         gone &= ~pc.starts_with(missing["path"], below).to_numpy()
         gone &= pc.not_equal(missing["path"], lost.path).to_numpy()
     return missing.filter(pa.array(gone))

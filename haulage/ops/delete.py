@@ -7,7 +7,7 @@ import stat
 from haulage.errors import FatalError
 from haulage.model import Action, Kind, Outcome, Status, parent_of
 from haulage.ops.work import Work
-from haulage.storage.posix import kind_of, stat_in
+from haulage.storage.posix import kind_of, open_to_write, stat_in
 
 _HAS_CONTENT = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 
@@ -60,7 +60,7 @@ def _what_changed(action: Action, found: os.stat_result) -> str | None:
 def _remove(work: Work, action: Action) -> Outcome:
     above = parent_of(action.path)
     name = action.path[len(above) :].rstrip(b"/")
-    dir_fd = work.target.open(above)
+    dir_fd = open_to_write(work.target, above)
     if action.kind != Kind.DIR:
         os.unlink(name, dir_fd=dir_fd)
         return Outcome(Status.DELETED)

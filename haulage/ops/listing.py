@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from haulage.model import Kind
+from haulage.model import SELECTED, Kind
 from haulage.patterns import Rules
 from haulage.storage.descent import Descent
 from haulage.storage.walk import Page, Piece, Span, Walk
@@ -37,21 +37,23 @@ class Selection:
         """Return the decision on one path, or None when every path is kept."""
         return self.compiled.keep if self.compiled else None
 
-    def select(self, entries: pa.Table, atime_s: np.ndarray | None = None) -> pa.Table:
-        """Return the rows that sizes and times keep; `atime_s` may be unknown."""
-        mask = self._wanted(entries, atime_s)
-        return entries if mask is None else entries.filter(pa.array(mask))
+    def mark(self, page: Page) -> pa.Table:
+        """Return a page's entries, with a column that tells which of them take part.
 
-    def _wanted(
-        self, entries: pa.Table, atime_s: np.ndarray | None
-    ) -> np.ndarray | None:
+        Those that do not are listed all the same: what is there is not gone.
+        """
+        mask = self._wanted(page.entries, page.atime_s)
+        if mask is None:
+            return page.entries
+        return page.entries.append_column(SELECTED, pa.array(mask))
+
+    def _wanted(self, entries: pa.Table, atime_s: np.ndarray) -> np.ndarray | None:
         size, mtime = entries["size"].to_numpy(), entries["mtime_s"].to_numpy()
         wanted = [
             *_within(size, self.min_size, self.max_size),
             *_within(mtime, self.oldest_mtime_s, self.newest_mtime_s),
+            *_within(atime_s, self.oldest_atime_s, self.newest_atime_s),
         ]
-        if atime_s is not None:
-            wanted += _within(atime_s, self.oldest_atime_s, self.newest_atime_s)
         if not wanted:
             return None
         kept: np.ndarray = np.logical_and.reduce(wanted)
@@ -59,15 +61,11 @@ class Selection:
         return kept
 
     def still_covers(self, gone: pa.Table) -> np.ndarray:
-        """Tell of manifest rows whether these filters would list them."""
-        mask = self._wanted(gone, None)
-        covered = np.ones(gone.num_rows, np.bool_) if mask is None else mask
-        if self.compiled:
-            keep = self.compiled.keep_below
-            covered &= np.fromiter(
-                map(keep, gone["path"].to_pylist()), np.bool_, gone.num_rows
-            )
-        return covered
+        """Tell of manifest rows whether a listing by these rules would show them."""
+        if not self.compiled:
+            return np.ones(gone.num_rows, np.bool_)
+        covered = map(self.compiled.keep_below, gone["path"].to_pylist())
+        return np.fromiter(covered, np.bool_, gone.num_rows)
 
 
 def _within(values: np.ndarray, low: int | None, high: int | None) -> list[np.ndarray]:
@@ -97,6 +95,6 @@ def listing(
     )
     for piece in walk.pieces():
         if isinstance(piece, Page):
-            yield Page(selection.select(piece.entries, piece.atime_s), piece.atime_s)
+            yield Page(selection.mark(piece), piece.atime_s)
         else:
             yield piece

@@ -129,8 +129,10 @@ def _is_last(paths: pa.ChunkedArray) -> pa.Array:
 
 
 def _last_outcomes(overlays: Sequence[pa.Table]) -> pa.Table:
+    """Return the last word on each path; that a part of a file arrived is none."""
     every = pa.concat_tables(
         table.append_column("rank", pa.array(np.full(table.num_rows, rank)))
         for rank, table in enumerate(overlays)
     )
+    every = every.filter(pa.array(every["status"].to_numpy() != Status.PART))
     return _last_of_each_path(every).drop_columns("rank")

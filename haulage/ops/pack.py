@@ -29,7 +29,7 @@ class Bounds:
         With the default bounds about 100 kB: what a local mover copies in the time that
         it needs to open, name and close a file.
         """
-        return self.max_bytes // (2 * self.max_entries)
+        return max(1, self.max_bytes // (2 * self.max_entries))
 
 
 def costs(actions: pa.Table, bounds: Bounds) -> np.ndarray:
@@ -65,8 +65,8 @@ def _balanced(actions: pa.Table, bounds: Bounds) -> Iterator[pa.Table]:
     borders = running[-1] * np.arange(1, shards) / shards
     cuts = [0, *np.searchsorted(running, borders), rows]
     for start, end in pairwise(cuts):
-        if end > start:
-            yield actions.slice(start, end - start)
+        for at in range(start, end, bounds.max_entries):
+            yield actions.slice(at, min(bounds.max_entries, end - at))
 
 
 def _parts(action: pa.Table, max_bytes: int) -> Iterator[pa.Table]:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import time
 from collections.abc import Sequence
 
 import xxhash
@@ -32,6 +33,7 @@ def part(work: Work, action: Action, row: int) -> Outcome:
     """Copy one byte range of a split file into the file's shared temporary."""
     source = open_source(work.source, action.path)
     try:
+        seen_ns = time.time_ns()
         before = os.fstat(source)
         if not stat.S_ISREG(before.st_mode) or before.st_size != action.size:
             raise UnstableError("changed since it was listed")
@@ -52,7 +54,8 @@ def part(work: Work, action: Action, row: int) -> Outcome:
     finally:
         os.close(source)
     entry = None if is_as_listed(action, before) else entry_of(action.path, before)
-    return Outcome(Status.PART, checksum=checksum, moved=moved, entry=entry)
+    racy = is_racy(before.st_mtime_ns, before.st_ctime_ns, seen_ns)
+    return Outcome(Status.PART, checksum=checksum, racy=racy, moved=moved, entry=entry)
 
 
 def publish(work: Work, whole: Action, row: int, parts: Sequence[Action]) -> Outcome:
@@ -61,23 +64,44 @@ def publish(work: Work, whole: Action, row: int, parts: Sequence[Action]) -> Out
     Where its bytes passed through us, what arrived is read again first: each part
     against its own checksum, and all of it for the checksum of the whole.
     """
-    temp = split_temp(work, whole.path)
-    dir_fd = reach(work.target, parent_of(whole.path), work.temp_prefix + b"%d" % row)
+    above = parent_of(whole.path)
+    name, temp = whole.path[len(above) :], split_temp(work, whole.path)
+    dir_fd = reach(work.target, above, work.temp_prefix + b"%d" % row)
+    if _was_published(dir_fd, name, temp, whole):
+        return _complete(work, dir_fd, name, parts)
     try:
         outcome = _complete(work, dir_fd, temp, parts)
-        rename_over(dir_fd, temp, whole.path[len(parent_of(whole.path)) :])
+        rename_over(dir_fd, temp, name)
     except BaseException:
         remove_if_there(dir_fd, temp)
         raise
     return outcome
 
 
-def _complete(work: Work, dir_fd: int, temp: bytes, parts: Sequence[Action]) -> Outcome:
+def _was_published(dir_fd: int, name: bytes, temp: bytes, whole: Action) -> bool:
+    """Tell whether an attempt renamed the file and died before it could say so."""
+    try:
+        os.stat(temp, dir_fd=dir_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        mtime_ns = whole.mtime_s * 1_000_000_000 + whole.mtime_ns
+        try:
+            found = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return (found.st_size, found.st_mtime_ns) == (whole.size, mtime_ns)
+    return False
+
+
+def _complete(work: Work, dir_fd: int, name: bytes, parts: Sequence[Action]) -> Outcome:
+    """Prove what arrived under `name` and give it its attributes."""
     whole = parts[0]
     now = stat_in(work.source, whole.path)
     if now is None or not all(is_as_listed(piece, now) for piece in parts):
         raise UnstableError("changed while its parts were copied")
-    target = os.open(temp, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
+    try:
+        target = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
+    except FileNotFoundError as err:
+        raise UnstableError("its parts are gone; it is copied again") from err
     try:
         checksum = _prove_parts(work, target, parts)
         os.ftruncate(target, whole.size)
@@ -87,13 +111,8 @@ def _complete(work: Work, dir_fd: int, temp: bytes, parts: Sequence[Action]) -> 
     finally:
         os.close(target)
     proof = Verified.NONE if checksum is None else Verified.CHECKSUM
-    return Outcome(
-        Status.COPIED,
-        checksum,
-        proof,
-        is_racy(now.st_mtime_ns, now.st_ctime_ns),
-        reason=lost,
-    )
+    racy = any(piece.racy for piece in parts)
+    return Outcome(Status.COPIED, checksum, proof, racy, reason=lost)
 
 
 def _prove_parts(work: Work, target: int, parts: Sequence[Action]) -> bytes | None:

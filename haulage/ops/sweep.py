@@ -9,15 +9,33 @@ from haulage.storage.posix import remove_if_there, temp_dir_name, temp_name
 
 
 def sweep(work: Work, actions: Sequence[Action], token: str) -> None:
-    """Remove what the attempt with `token` may have left for `actions`."""
+    """Remove what the attempt with `token` may have left for `actions`.
+
+    Where it may not look any more it could not have left anything it may remove.
+    """
     for row, action in enumerate(actions):
-        try:
-            dir_fd = work.target.open(parent_of(action.path))
-        except (FileNotFoundError, NotADirectoryError):
-            continue
         temp = temp_name(token, row)
-        remove_if_there(dir_fd, temp)
-        _remove_dir_if_there(dir_fd, temp_dir_name(temp))
+        above = parent_of(action.path)
+        if (dir_fd := _open(work, above)) is not None:
+            remove_if_there(dir_fd, temp)
+        _sweep_dirs(work, above, temp_dir_name(temp))
+
+
+def _sweep_dirs(work: Work, above: bytes, temp: bytes) -> None:
+    """Remove a directory that was to replace something above the entry."""
+    while True:
+        if (dir_fd := _open(work, above)) is not None:
+            _remove_dir_if_there(dir_fd, temp)
+        if not above:
+            return
+        above = parent_of(above)
+
+
+def _open(work: Work, path: bytes) -> int | None:
+    try:
+        return work.target.open(path)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None
 
 
 def _remove_dir_if_there(dir_fd: int, name: bytes) -> None:

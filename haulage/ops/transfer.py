@@ -2,6 +2,7 @@
 
 import os
 import stat
+import time
 
 from haulage.errors import UnstableError, VanishedError
 from haulage.model import Action, Outcome, Status, Verified, parent_of
@@ -26,6 +27,7 @@ def copy(work: Work, action: Action, row: int) -> Outcome:
     """Copy one file through a temporary name."""
     source = open_source(work.source, action.path)
     try:
+        seen_ns = time.time_ns()
         before = os.fstat(source)
         if not stat.S_ISREG(before.st_mode):
             raise UnstableError("is no longer a file")
@@ -38,7 +40,8 @@ def copy(work: Work, action: Action, row: int) -> Outcome:
         except BaseException:
             remove_if_there(dir_fd, temp)
             raise
-        return outcome
+        racy = is_racy(before.st_mtime_ns, before.st_ctime_ns, seen_ns)
+        return outcome._replace(racy=racy) if racy else outcome
     finally:
         os.close(source)
 
@@ -59,7 +62,6 @@ def _fill(
     return Outcome(
         Status.COPIED,
         checksum=checksum,
-        racy=is_racy(before.st_mtime_ns, before.st_ctime_ns),
         moved=moved,
         reason=lost,
         entry=None if is_as_listed(action, before) else entry_of(action.path, before),
@@ -70,6 +72,7 @@ def check(work: Work, action: Action, row: int) -> Outcome:
     """Copy a file only if its content is not what the target has."""
     source = open_source(work.source, action.path)
     try:
+        seen_ns = time.time_ns()
         before = os.fstat(source)
         if not stat.S_ISREG(before.st_mode) or before.st_size != action.size:
             return copy(work, action, row)
@@ -87,7 +90,7 @@ def check(work: Work, action: Action, row: int) -> Outcome:
     return outcome._replace(
         checksum=checksum,
         verified=proven,
-        racy=is_racy(before.st_mtime_ns, before.st_ctime_ns),
+        racy=is_racy(before.st_mtime_ns, before.st_ctime_ns, seen_ns),
         entry=entry,
     )
 
@@ -114,7 +117,7 @@ def meta(work: Work, action: Action, row: int) -> Outcome:
     if outcome is None:
         return copy(work, action, row)
     ctime_ns = action.ctime_s * 1_000_000_000 + action.ctime_ns
-    racy = is_racy(wanted.mtime_ns, ctime_ns)
+    racy = is_racy(wanted.mtime_ns, ctime_ns, work.began_ns)
     return outcome._replace(
         checksum=action.checksum, verified=Verified(action.verified), racy=racy
     )

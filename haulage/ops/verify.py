@@ -1,5 +1,6 @@
 """Reads the target again and holds it against what was sent."""
 
+import errno
 import os
 
 from haulage.errors import MismatchError
@@ -28,6 +29,10 @@ def _digest_of_target(work: Work, action: Action) -> bytes:
         fd = open_file(work.target, action.path)
     except (FileNotFoundError, NotADirectoryError) as err:
         raise MismatchError("is missing in the target") from err
+    except OSError as err:
+        if err.errno in (errno.ELOOP, errno.ENXIO):
+            raise MismatchError("is no longer a file") from err
+        raise
     try:
         _hold_against(action, os.fstat(fd), None)
         forget_cached(fd)

@@ -1,7 +1,6 @@
 """What a mover works with while it goes through a shard."""
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -28,6 +27,7 @@ class Work:
     hashing: bool
     verifies_content: bool
     fsync: bool
+    began_ns: int  # when the run began, before which nothing was listed
     cancelled: Callable[[], bool]
     moved: int = 0
     can_clone: bool = True
@@ -41,9 +41,13 @@ class Work:
             raise CancelledError("stopped on request")
 
 
-def is_racy(mtime_ns: int, ctime_ns: int) -> bool:
-    """Tell whether a file is so young that a later change could look the same."""
-    return max(mtime_ns, ctime_ns) > time.time_ns() - _RACY_NS
+def is_racy(mtime_ns: int, ctime_ns: int, seen_ns: int) -> bool:
+    """Tell whether a later change could look the same, so young was the file.
+
+    `seen_ns` is the wall clock's time before the file was looked at.
+    """
+    is_now = abs(mtime_ns - seen_ns) < _RACY_NS  # what lies far ahead stays there
+    return is_now or ctime_ns > seen_ns - _RACY_NS
 
 
 def stood_still(before: os.stat_result, after: os.stat_result) -> bool:

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,13 +14,13 @@ from haulage.catalog import failures, tombstones
 from haulage.catalog import shards as ledger
 from haulage.catalog.failures import Failure
 from haulage.catalog.manifests import Manifest, ManifestWriter, PageRef, prune
-from haulage.catalog.shards import ShardState
+from haulage.catalog.shards import Shard, ShardState
 from haulage.catalog.tombstones import Tombstone
 from haulage.model import MANIFEST, OUTCOME, Pass, Status, Verb
 from haulage.ops.merge import Merged, Stream, merge
 from haulage.policy import Fsync
 from haulage.stages.rounds import done, outcomes_of
-from haulage.stages.sealing import UNREADABLE_FILE
+from haulage.stages.sealing import UNREADABLE_FILE, is_part
 from haulage.stages.site import Site
 from haulage.storage.sync import sync_file_system
 
@@ -32,9 +31,7 @@ _FAILED = (Status.FAILED, Status.UNSTABLE, Status.MISMATCH, Status.BLOCKED)
 class Ledger:
     """What the outcomes add up to, path by path."""
 
-    statuses: Counter[Status] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
-    lost_owner: int = 0
 
     @property
     def failed(self) -> int:
@@ -111,25 +108,26 @@ def _overlays(site: Site) -> Iterator[Iterator[pa.Table]]:
     """Yield the outcomes of each pass and round, in the order they happened in."""
     rounds = range(site.policy.attempts + 1)
     for round_ in rounds:
-        for pass_ in (Pass.COPY, Pass.PUBLISH, Pass.VERIFY):
-            yield _sorted_tables(site, pass_, round_)
+        copied = done(site, Pass.COPY, round_)
+        yield _sorted_tables(site, [shard for shard in copied if not is_part(shard)])
+        yield _sorted_tables(site, [shard for shard in copied if is_part(shard)])
+        for pass_ in (Pass.PUBLISH, Pass.VERIFY):
+            yield _sorted_tables(site, done(site, pass_, round_))
         if round_ == site.policy.attempts - 1:
             for part in (0, 1):
-                yield _sorted_tables(site, Pass.DELETE, part)
-    yield _sorted_tables(site, Pass.DIRS, 0)
+                yield _sorted_tables(site, done(site, Pass.DELETE, part))
+    yield _sorted_tables(site, done(site, Pass.DIRS, 0))
 
 
-def _sorted_tables(site: Site, pass_: Pass, round_: int) -> Iterator[pa.Table]:
-    shards = done(site, pass_, round_)
+def _sorted_tables(site: Site, shards: list[Shard]) -> Iterator[pa.Table]:
+    """Yield outcomes in canonical order; the parts of a file lie between others."""
     for shard in sorted(shards, key=lambda shard: shard.first):
         yield outcomes_of(site, shard).sort_by("path")
 
 
 def _account(site: Site, seen: Ledger, merged: Merged) -> None:
-    """Add up a stretch's outcomes, and record what failed and what was deleted."""
+    """Record what failed in a stretch, and what was deleted."""
     outcomes = merged.last_outcomes
-    for status in outcomes["status"].to_pylist():
-        seen.statuses[Status(status)] += 1
     wanted = pa.array([*_FAILED, Status.KEPT], pa.uint8())
     for row in outcomes.filter(pc.is_in(outcomes["status"], wanted)).to_pylist():
         seen.failures.append(_failure(row))

@@ -16,7 +16,7 @@ from haulage.catalog.manifests import Manifest
 from haulage.catalog.shards import ShardState
 from haulage.errors import FatalError, RefusedError
 from haulage.launch.listers import Listers
-from haulage.model import MANIFEST, Pass, Verified
+from haulage.model import MANIFEST, Kind, Pass, Verified
 from haulage.ops.compare import Against, Difference, compare
 from haulage.ops.listing import Selection
 from haulage.ops.plan import Intent, plan
@@ -26,6 +26,10 @@ from haulage.stages.site import Site
 from haulage.stages.wave import Wave
 from haulage.storage.walk import Unreadable
 
+_ASKED = {
+    Compare.CHECKSUM: (Kind.FILE,),
+    Compare.ALWAYS: (Kind.FILE, Kind.DIR, Kind.SYMLINK),
+}
 _PROOF = {Verify.METADATA: Verified.METADATA, Verify.CHECKSUM: Verified.CHECKSUM}
 
 
@@ -132,7 +136,7 @@ def differences(ends: Ends, spool: Path) -> Iterator[Difference]:
             selection.still_covers,
             proof=_PROOF.get(policy.verify, Verified.NONE),
             adopted=first,
-            always=policy.compare in (Compare.CHECKSUM, Compare.ALWAYS),
+            asked=_ASKED.get(policy.compare, ()),
         )
         yield from compare(_readable(ends, source.pieces(ends.after)), against)
 
@@ -195,14 +199,26 @@ def _behind(manifest: Manifest, after: bytes | None) -> Iterator[pa.Table]:
 
 
 def check_not_emptied(ends: Ends) -> None:
-    """Refuse an empty source if the manifest is not: so looks a missing mount."""
-    if ends.policy.allow_empty_source or _has_entries(ends.source):
+    """Refuse an empty end where the manifest is not: it looks like a missing mount."""
+    if ends.manifest.entries <= 1:
         return
-    if ends.manifest.entries > 1:
+    holds = (
+        f"is empty, but the manifest has {ends.manifest.entries} entries; "
+        f"is it mounted?"
+    )
+    if not ends.policy.allow_empty_source and not _has_entries(ends.source):
         raise RefusedError(
-            f"{ends.source} is empty, but the manifest has {ends.manifest.entries} "
-            f"entries; is it mounted? To go on all the same: --allow-empty-source"
+            f"source {ends.source} {holds} To go on all the same: --allow-empty-source"
         )
+    if not ends.policy.allow_empty_target and not _has_entries(ends.target):
+        raise RefusedError(
+            f"target {ends.target} {holds} To fill it anew: --allow-empty-target"
+        )
+
+
+def starts_afresh(ends: Ends) -> bool:
+    """Tell whether the manifest no longer says anything of the target."""
+    return ends.manifest.entries > 1 and not _has_entries(ends.target)
 
 
 def now_s() -> float:

@@ -102,6 +102,10 @@ def _dir_shards(site: Site) -> Iterator[pa.Table]:
     for pass_ in (Pass.COPY, Pass.PUBLISH, Pass.DELETE):
         for shard in done(site, pass_):
             touched.update(_touched(outcomes_of(site, shard)))
+    for shard in done(site, Pass.DELETE):
+        touched.difference_update(outcomes_of(site, shard)["path"].to_pylist())
+    if touched and os.geteuid() != 0:
+        touched.add(b"")  # movers open a read-only root for its owner
     deepest_first = sorted(touched, reverse=True)
     step = site.bounds.max_entries
     for start in range(0, len(deepest_first), step):

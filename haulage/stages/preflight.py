@@ -68,12 +68,16 @@ def _check_target(target: str) -> None:
     standing = Path(target)
     while not standing.exists():
         standing = standing.parent
-    if not os.access(standing, os.W_OK | os.X_OK) or _is_read_only(standing):
+    if not _is_writable(standing):
         raise RefusedError(
             f"target {shown} can not be written: {shown_path(str(standing))} is not "
             f"writable for this user (uid {os.geteuid()}); change its mode or mount"
         )
 
 
-def _is_read_only(directory: Path) -> bool:
-    return bool(os.statvfs(directory).f_flag & os.ST_RDONLY)
+def _is_writable(directory: Path) -> bool:
+    """Tell whether we may write there; a directory of our own we may open for that."""
+    if os.statvfs(directory).f_flag & os.ST_RDONLY:
+        return False
+    is_ours = directory.stat().st_uid == os.geteuid()
+    return is_ours or os.access(directory, os.W_OK | os.X_OK)

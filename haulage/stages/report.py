@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 from haulage.catalog import datasets
 from haulage.catalog import shards as ledger
@@ -14,7 +15,12 @@ from haulage.ops.plan import Plan
 from haulage.policy import Dataset, Delete
 from haulage.stages.commit import Ledger
 from haulage.stages.crew import Summary
-from haulage.stages.discover import Ends, check_not_emptied, now_s
+from haulage.stages.discover import (
+    Ends,
+    check_not_emptied,
+    now_s,
+    starts_afresh,
+)
 from haulage.stages.guards import Gone, refusal
 from haulage.stages.planning import planned
 from haulage.stages.site import Site
@@ -97,6 +103,8 @@ def dry_summary(
     """Return what a run would do, having touched nothing; `tell` it page by page."""
     ends = _ends_of(catalog, dataset)
     check_not_emptied(ends)
+    if starts_afresh(ends):
+        ends = replace(ends, manifest=Manifest(catalog, None))
     counts: Counter[str] = Counter()
     for plan in planned(ends):
         tell(plan)
@@ -105,7 +113,7 @@ def dry_summary(
         counts["planned"] += plan.actions.num_rows
         counts["bytes"] += int(plan.actions["length"].to_numpy().sum())
         counts["deletes"] += plan.deletes.num_rows
-        counts["delete_bytes"] += int(plan.deletes["size"].to_numpy().sum())
+        counts["delete_bytes"] += int(plan.deletes["length"].to_numpy().sum())
     return Summary(
         run_id="-",
         dataset=dataset.name,

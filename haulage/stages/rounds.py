@@ -37,9 +37,7 @@ def prove_manifest(site: Site, crew: Crew) -> None:
     """Verify everything that the manifest says the target holds."""
     manifest = Manifest(site.catalog, site.run.base_manifest_id)
     shards = (
-        shard
-        for page in manifest.tables()
-        for shard in pack(prove(_proven_kinds(page)), site.bounds)
+        shard for page in manifest.tables() for shard in pack(prove(page), site.bounds)
     )
     seal(site, Pass.VERIFY, 0, list(shards))
     _run(site, crew, Pass.VERIFY, 0, "verify")
@@ -171,15 +169,10 @@ def _provable(site: Site, round_: int) -> Iterator[pa.Table]:
 def _to_prove(site: Site, outcomes: pa.Table) -> pa.Table:
     made = np.isin(outcomes["status"].to_numpy(), (Status.COPIED, Status.MADE))
     made &= outcomes["verified"].to_numpy() < Verified.CHECKSUM
-    wanted = _proven_kinds(outcomes.filter(pa.array(made)))
+    made &= np.isin(outcomes["kind"].to_numpy(), (Kind.FILE, Kind.SYMLINK))
+    wanted = outcomes.filter(pa.array(made))
     if site.policy.verify is not Verify.SAMPLE:
         return wanted
     limit = int(site.policy.sample_share * 2**32)
     drawn = [zlib.crc32(path) < limit for path in wanted["path"].to_pylist()]
     return wanted.filter(pa.array(drawn, pa.bool_()))
-
-
-def _proven_kinds(entries: pa.Table) -> pa.Table:
-    """Return the rows of what verification reads: files and links."""
-    kinds = entries["kind"].to_numpy()
-    return entries.filter(pa.array(np.isin(kinds, (Kind.FILE, Kind.SYMLINK))))

@@ -19,7 +19,12 @@ from haulage.policy import Dataset, Verify
 from haulage.stages import passes
 from haulage.stages.commit import commit
 from haulage.stages.crew import Crew, Summary
-from haulage.stages.discover import Ends, check_not_emptied, discover
+from haulage.stages.discover import (
+    Ends,
+    check_not_emptied,
+    discover,
+    starts_afresh,
+)
 from haulage.stages.meter import Meter
 from haulage.stages.preflight import check_ends
 from haulage.stages.report import dry_summary, stopped_summary, summary_of
@@ -131,7 +136,13 @@ def _begin(
     if latest and latest.state in _RESUMABLE:
         _check_not_driven(catalog, latest)
         _supersede(catalog, row, latest)
-    return runs.begin(catalog, row, trigger=trigger, flow_run_id=flow_run_id)
+    return runs.begin(
+        catalog,
+        row,
+        trigger=trigger,
+        flow_run_id=flow_run_id,
+        afresh=starts_afresh(ends),
+    )
 
 
 def _supersede(catalog: Catalog, row: DatasetRow, run: Run) -> None:
@@ -181,6 +192,11 @@ def _site(
     watch = site.watch(crew.note if crew else lambda _: None)
     try:
         yield site
+    except KeyboardInterrupt as err:
+        _record_end(site, err)
+        raise CancelledError(
+            f"run {run.id} was stopped; 'haulage resume {run.id}' goes on"
+        ) from err
     except BaseException as err:
         _record_end(site, err)
         raise

@@ -16,7 +16,7 @@ from haulage.shardfile import Order, write_shard
 from haulage.stages.commit import commit
 from haulage.stages.report import summary_of
 from haulage.stages.rounds import done, outcomes_of
-from haulage.stages.sealing import PART_PREFIX
+from haulage.stages.sealing import is_part
 from haulage.stages.site import Site
 
 _POLL_S = 0.5
@@ -70,7 +70,7 @@ def _unpublished(site: Site) -> list[bytes]:
     split = {
         shard.first
         for shard in ledger.listed(site.catalog, site.run.id, pass_=Pass.COPY)
-        if shard.file.startswith(f"shards/{PART_PREFIX}")
+        if is_part(shard)
     }
     for shard in done(site, Pass.PUBLISH) if split else []:
         outcomes = outcomes_of(site, shard).select(["path", "status"]).to_pylist()

@@ -31,8 +31,8 @@ def write(
     site: Site, pass_: Pass, round_: int, seq: int, actions: pa.Table, wave: int = 0
 ) -> NewShard:
     """Write a shard's file and return what the catalog will say of it."""
-    is_part = actions["verb"][0].as_py() == Verb.PART
-    name = f"shards/{PART_PREFIX if is_part else ''}{pass_}-{round_}-{seq:06}.parquet"
+    prefix = PART_PREFIX if actions["verb"][0].as_py() == Verb.PART else ""
+    name = f"shards/{prefix}{pass_}-{round_}-{seq:06}.parquet"
     write_shard(site.workspace / name, actions, site.job)
     paths = actions["path"]
     first, last = paths[0].as_py(), paths[-1].as_py()
@@ -41,6 +41,11 @@ def write(
         pass_, round_, seq, wave, name, actions.num_rows, size,
         min(first, last), max(first, last),
     )  # fmt: skip
+
+
+def is_part(shard: Shard) -> bool:
+    """Tell whether a shard is one part of a split file."""
+    return shard.file.startswith(f"shards/{PART_PREFIX}")
 
 
 def seal(
@@ -87,15 +92,24 @@ class Sealer:
         counts["planned"] += plan.actions.num_rows
         counts["planned_bytes"] += int(plan.actions["length"].to_numpy().sum())
         counts["deletes"] += plan.deletes.num_rows
-        counts["delete_bytes"] += int(plan.deletes["size"].to_numpy().sum())
+        counts["delete_bytes"] += int(plan.deletes["length"].to_numpy().sum())
         counts["unreadable"] += len(unreadable)
-        if plan.actions.num_rows and Step.COPY in self._site.policy.steps:
-            self._actions.append(plan.actions)
-            self._entries += plan.actions.num_rows
-            self._cost += int(costs(plan.actions, self._site.bounds).sum())
+        actions = self._wanted(plan.actions)
+        if actions.num_rows:
+            self._actions.append(actions)
+            self._entries += actions.num_rows
+            self._cost += int(costs(actions, self._site.bounds).sum())
         if plan.deletes.num_rows and self._site.policy.delete is not Delete.OFF:
             self._deletes.append(plan.deletes)
         self._note_unreadable(unreadable)
+
+    def _wanted(self, actions: pa.Table) -> pa.Table:
+        """Return what the policy's steps leave of the actions."""
+        steps = self._site.policy.steps
+        if Step.COPY in steps:
+            return actions
+        is_dir = actions["verb"].to_numpy() == Verb.MKDIR
+        return actions.filter(pa.array(is_dir & (Step.DIRS in steps)))
 
     def _note_unreadable(self, unreadable: Sequence[Unreadable]) -> None:
         if not unreadable:

@@ -75,6 +75,7 @@ class Site:
             fsync=self.policy.fsync is Fsync.FILE,
             verify_content=self.policy.verify in (Verify.CHECKSUM, Verify.SAMPLE),
             allow_empty_source=self.policy.allow_empty_source,
+            began_ns=int(self.run.started_at.timestamp() * 1_000_000_000),
         )
 
     def check(self) -> None:

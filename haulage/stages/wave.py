@@ -1,7 +1,8 @@
 """Has a wave of shards done: attempts, their answers, and another try for lost ones."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from haulage.catalog import shards as ledger
 from haulage.catalog.shards import Attempt, Shard, ShardState
@@ -51,8 +52,16 @@ def run_wave(site: Site, wave: Wave) -> dict[str, int]:
     return tally
 
 
+@dataclass(slots=True)
+class _Count:
+    """What a wave adds up to so far; deaths of movers by the shard they were at."""
+
+    tally: Counter[str] = field(default_factory=Counter)
+    deaths: Counter[int] = field(default_factory=Counter)
+
+
 def _until_done(site: Site, wave: Wave) -> dict[str, int]:
-    total: dict[str, int] = {}
+    count = _Count()
     todo: Sequence[Shard] = wave.shards
     while todo:
         attempts = ledger.start(site.catalog, site.run, todo, site.launcher.where)
@@ -68,9 +77,9 @@ def _until_done(site: Site, wave: Wave) -> dict[str, int]:
             site.check()
             for answer in site.launcher.poll(wave.name, _POLL_S):
                 attempt = by_token.pop(answer.token)
-                lost += _take(site, wave.name, attempt, answer, total)
+                lost += _take(site, wave.name, attempt, answer, count)
         todo = _ready_again(site, lost)
-    return total
+    return dict(count.tally)
 
 
 def _order(site: Site, attempt: Attempt) -> Order:
@@ -86,7 +95,7 @@ def _order(site: Site, attempt: Attempt) -> Order:
 
 
 def _take(
-    site: Site, wave: str, attempt: Attempt, answer: Answer, total: dict[str, int]
+    site: Site, wave: str, attempt: Attempt, answer: Answer, count: _Count
 ) -> list[Shard]:
     """Record one answer; return the shard if it has to be tried again."""
     shard = attempt.shard
@@ -94,11 +103,12 @@ def _take(
     if answer.tally is not None:
         name = f"outcomes/{_order(site, attempt).outcome.name}"
         if ledger.finish(site.catalog, attempt, name, answer.tally):
-            for key, count in answer.tally.items():
-                total[key] = total.get(key, 0) + count
+            count.tally.update(answer.tally)
         return []
     reason = answer.fatal or answer.lost or "cancelled"
-    give_up = answer.lost is not None and attempt.number >= site.policy.attempts
+    # An attempt that was only queued when its driver died says nothing of the shard.
+    count.deaths[shard.id] += answer.lost is not None
+    give_up = count.deaths[shard.id] >= site.policy.attempts
     ledger.lose(site.catalog, attempt, reason, give_up=give_up)
     if answer.fatal:
         raise FatalError(answer.fatal)

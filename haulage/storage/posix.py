@@ -231,10 +231,23 @@ def _open_for_owner(descent: Descent, path: bytes, found: os.stat_result) -> Non
             os.close(pinned)
 
 
+def open_to_write(descent: Descent, path: bytes) -> int:
+    """Open a directory of the target, for its owner even if it is read-only.
+
+    The dirs pass gives it its mode again, because something below it changes.
+    """
+    fd = descent.open(path)
+    if os.geteuid() != 0:
+        found = os.fstat(fd)
+        if found.st_mode & 0o700 != 0o700 and found.st_uid == os.geteuid():
+            os.fchmod(fd, stat.S_IMODE(found.st_mode) | 0o700)
+    return fd
+
+
 def reach(descent: Descent, path: bytes, temp: bytes) -> int:
     """Open directory `path` of the target, making what is missing on the way."""
     try:
-        return descent.open(path)
+        return open_to_write(descent, path)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         if not path:
             raise

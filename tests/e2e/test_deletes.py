@@ -1,4 +1,4 @@
-"""Nothing is deleted but what we made, is gone at the source, and is still as we left it."""
+"""Only what we made, as we left it, and gone at the source is deleted."""
 
 import errno
 import os
@@ -253,8 +253,14 @@ def test_what_is_excluded_later_is_not_gone(synced: Place) -> None:
 
 @pytest.mark.parametrize(
     "filters",
-    [{"max_size": 50}, {"min_age": "1h"}, {"min_atime_age": "1h"}, {"min_size": 500}],
-    ids=["size", "mtime", "atime", "minimum"],
+    [
+        {"max_size": 50},
+        {"min_size": 500},
+        {"max_size": 500},
+        {"min_age": "1h"},
+        {"min_atime_age": "1h"},
+    ],
+    ids=["were too large", "were too small", "grew too large", "mtime", "atime"],
 )
 def test_what_sizes_and_ages_leave_out_later_is_not_gone(
     synced: Place, filters: dict[str, Any]

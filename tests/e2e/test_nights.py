@@ -1,6 +1,7 @@
 """A week of days that change a tree, and nights that bring the target after it."""
 
 import random
+from typing import Any
 
 import pytest
 
@@ -23,8 +24,8 @@ def one_night(place: Place, seed: int, share: float) -> None:
     """Change the source, sync, and look at all that the night should have done."""
     before = paths_in(place.target)
     changes = mutate(place.source, seed, share)
-    policy = {"movers": 2, "listers": 2, "shards": {"max_entries": 100}}
-    summary = place.sync(**policy, **GUARDED)
+    policy: dict[str, Any] = {"movers": 2, "listers": 2, **GUARDED}
+    summary = place.sync(shards={"max_entries": 100}, **policy)
     assert (summary.exit_code, summary.failed) == (0, 0), place.failures()
     assert_same(place.source, place.target)
     assert rsync_differences(place.source, place.target) == []
@@ -48,7 +49,7 @@ def test_after_each_night_of_a_week_the_target_is_equal(
     if seed == 2:
         place = with_postgres(place, request)
     dice = random.Random(seed)
-    plant(place.source, seed, 700)
+    plant(place.source, seed, 600)
     place.sync(movers=2, listers=2)
     assert_same(place.source, place.target)
     for _ in range(NIGHTS):

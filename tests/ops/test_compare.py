@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from haulage.model import ENTRY, MANIFEST, Kind
+from haulage.model import ENTRY, MANIFEST, SELECTED, Kind
 from haulage.ops.compare import Against, Aspect, compare
 from haulage.ops.listing import Selection
 from haulage.storage.walk import Unreadable
@@ -101,8 +101,8 @@ def test_a_file_that_is_proven_less_than_wanted_is_told():
 
 
 def test_asking_for_every_file_tells_files_alone():
-    assert aspects_of(FILE, FILE, always=True) == Aspect.ASKED
-    assert aspects_of(DIR, DIR, always=True) == Aspect.NOTHING
+    assert aspects_of(FILE, FILE, asked=(Kind.FILE,)) == Aspect.ASKED
+    assert aspects_of(DIR, DIR, asked=(Kind.FILE,)) == Aspect.NOTHING
 
 
 def test_what_was_found_in_the_target_is_adopted_whatever_its_inode():
@@ -156,12 +156,20 @@ def test_unreadable_paths_are_told_once():
     assert [told for page in pages for told in page.unreadable] == lost
 
 
-def test_what_the_filters_hide_now_is_not_gone():
-    selection = Selection(rules=("- /a/",), max_size=10)
-    known = recorded(
-        entry(b"a/"), entry(b"a/x"), entry(b"big", size=11), entry(b"small")
-    )
+def test_what_the_rules_hide_now_is_not_gone():
+    selection = Selection(rules=("- /a/",))
+    known = recorded(entry(b"a/"), entry(b"a/x"), entry(b"small"))
     assert gone_of([], known, covers=selection.still_covers) == [b"small"]
+
+
+def test_what_takes_no_part_is_neither_gone_nor_changed_nor_new():
+    now = [entry(b"big", size=11), entry(b"new"), entry(b"small", size=2)]
+    page = listed(*now).append_column(SELECTED, pa.array([False, False, True]))
+    known = recorded(entry(b"big", size=10), entry(b"small", size=1))
+    found, rest = compare([page], against(known))
+    assert paths_of(found.changed) == [b"small"]
+    assert found.listed == 1
+    assert found.new.num_rows == found.gone.num_rows == rest.gone.num_rows == 0
 
 
 # ------------------------------------------------------- against a naive model
@@ -181,7 +189,7 @@ def random_entry(rng: random.Random, path: bytes):
 
 
 def random_tables(rng: random.Random, schema: pa.Schema) -> tuple[dict, list[pa.Table]]:
-    """Return entries by path, and tables of them cut anywhere, empty ones among them."""
+    """Return entries by path, and tables of them cut anywhere, some of them empty."""
     pool = [b"%c%c" % (x, y) for x in b"ab\xff" for y in b"-./0z"]
     chosen = sorted(rng.sample(pool, rng.randint(0, len(pool))))
     entries = {path: random_entry(rng, path) for path in chosen}

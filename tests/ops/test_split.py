@@ -1,5 +1,6 @@
 import os
 import stat
+from itertools import pairwise
 
 import pytest
 
@@ -26,7 +27,7 @@ def publish(work, parts):
 
 
 def parts_of(ends) -> list:
-    ranges = zip(BORDERS, BORDERS[1:], strict=False)
+    ranges = pairwise(BORDERS)
     return [
         action_on(ends.source, b"d/big", Verb.PART, offset=start, length=end - start)
         for start, end in ranges

@@ -50,7 +50,7 @@ def file_system(request, tmp_path_factory):
 
 @pytest.fixture
 def place(file_system):
-    """Give an empty directory of one test's own, which may become deeper than a path."""
+    """Give one test an empty directory, which may become deeper than a path."""
     where = Path(tempfile.mkdtemp(dir=file_system))
     yield where
     subprocess.run(["rm", "-rf", str(where)], check=True)

@@ -45,7 +45,7 @@ def test_no_component_is_reached_through_a_link(place, descent, path):
     (place / "real" / "below").mkdir(parents=True)
     (place / "way").symlink_to("real")
     (place / "real" / "way").symlink_to(".")
-    with pytest.raises(OSError) as refused:
+    with pytest.raises(OSError, match=r"Not a directory|symbolic links") as refused:
         descent.open(path)
     assert refused.value.errno in (errno.ENOTDIR, errno.ELOOP)
 

@@ -58,7 +58,7 @@ def test_a_temporary_is_never_one_that_is_there_already(place, descent):
 def test_a_temporary_is_not_written_through_a_link(place, descent, shared):
     victim = put(place, b"victim", b"precious")
     os.symlink(victim, os.path.join(os.fsencode(place), TEMP))
-    with pytest.raises(OSError, match="File exists|symbolic links"):
+    with pytest.raises(OSError, match=r"File exists|symbolic links"):
         os.close(create(descent.root_fd, TEMP, shared=shared))
     assert read(place, b"victim") == b"precious"
 
@@ -134,16 +134,16 @@ def test_removing_what_is_gone_is_no_error(place, descent):
 
 def test_a_directory_is_made_open_for_its_owner_alone(place, descent):
     old = os.umask(0)
-    assert make_dir(descent, b"d/", TEMP) is True
+    make_dir(descent, b"d/", TEMP)
     os.umask(old)
     assert stat.S_IMODE(os.stat(place / "d").st_mode) == 0o700
-    assert make_dir(descent, b"d/", TEMP) is False
+    make_dir(descent, b"d/", TEMP)
 
 
 @pytest.mark.parametrize("what", ["file", "link", "dangling link", "fifo"])
 def test_a_directory_takes_the_place_of_what_is_none(place, descent, what):
     occupy(place, what)
-    assert make_dir(descent, b"x/", TEMP) is True
+    make_dir(descent, b"x/", TEMP)
     assert stat.S_ISDIR(os.lstat(place / "x").st_mode)
     assert set(os.listdir(place)) <= {"x", "victim"}
     if what == "link":
@@ -153,7 +153,7 @@ def test_a_directory_takes_the_place_of_what_is_none(place, descent, what):
 def test_a_link_to_a_directory_is_replaced_and_not_followed(place, descent):
     put(place, b"victim/y", b"precious")
     (place / "x").symlink_to("victim")
-    assert make_dir(descent, b"x/", TEMP) is True
+    make_dir(descent, b"x/", TEMP)
     assert not (place / "x").is_symlink()
     assert os.listdir(place / "x") == []
     assert os.listdir(place / "victim") == ["y"]
@@ -161,7 +161,7 @@ def test_a_link_to_a_directory_is_replaced_and_not_followed(place, descent):
 
 def test_a_directory_that_is_there_keeps_its_content(place, descent):
     put(place, b"x/y", b"content")
-    assert make_dir(descent, b"x/", TEMP) is False
+    make_dir(descent, b"x/", TEMP)
     assert (place / "x" / "y").read_bytes() == b"content"
 
 
@@ -333,7 +333,7 @@ def test_what_may_not_be_looked_at_is_no_proof_of_absence(commons):
 
 
 def test_a_name_that_is_too_long_is_no_proof_of_absence(descent):
-    with pytest.raises(OSError) as refused:
+    with pytest.raises(OSError, match="too long") as refused:
         stat_in(descent, b"n" * 300)
     assert refused.value.errno == errno.ENAMETOOLONG
 
