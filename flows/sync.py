@@ -95,8 +95,5 @@ def first_failures_of(summary: Summary) -> list[Failure]:
     """Return enough of what failed to see what is wrong."""
     if not summary.failed:
         return []
-    catalog = open_catalog()
-    try:
+    with open_catalog() as catalog:
         return failures.of_run(catalog, summary.run_id, limit=FAILURES_TOLD)
-    finally:
-        catalog.engine.dispose()

@@ -124,5 +124,6 @@ def _touched(outcomes: pa.Table) -> set[bytes]:
     verbs, statuses = outcomes["verb"].to_numpy(), outcomes["status"].to_numpy()
     paths = outcomes["path"].to_pylist()
     made = {paths[row] for row in np.flatnonzero(verbs == Verb.MKDIR)}
-    moved = np.flatnonzero(~np.isin(statuses, _LEFT_ALONE))
+    # A mover opens what it makes directories in, for an owner who is not root.
+    moved = np.flatnonzero(~np.isin(statuses, _LEFT_ALONE) | (verbs == Verb.MKDIR))
     return made | {parent_of(paths[row]) for row in moved}

@@ -79,5 +79,5 @@ def _is_writable(directory: Path) -> bool:
     """Tell whether we may write there; a directory of our own we may open for that."""
     if os.statvfs(directory).f_flag & os.ST_RDONLY:
         return False
-    is_ours = directory.stat().st_uid == os.geteuid()
+    is_ours = os.geteuid() != 0 and directory.stat().st_uid == os.geteuid()
     return is_ours or os.access(directory, os.W_OK | os.X_OK)

@@ -54,37 +54,37 @@ def sync(  # noqa: PLR0913  everything a trigger may say of a run
     that nothing was touched; after CancelledError and FatalError the run can be
     resumed.
     """
-    catalog = open_catalog(catalog_url)
     dataset = check_ends(dataset)
-    if dry_run:
-        return dry_summary(catalog, dataset)
-    if keep_policy:
-        row = replace(datasets.find(catalog, dataset.name), dataset=dataset)
-    else:
-        row = datasets.ensure(catalog, dataset)
-    run = _begin(catalog, row, trigger, flow_run_id, resume)
-    with _site(catalog, row, run, crew) as site:
-        return _carry_out(site, crew)
+    with open_catalog(catalog_url) as catalog:
+        if dry_run:
+            return dry_summary(catalog, dataset)
+        if keep_policy:
+            row = replace(datasets.find(catalog, dataset.name), dataset=dataset)
+        else:
+            row = datasets.ensure(catalog, dataset)
+        run = _begin(catalog, row, trigger, flow_run_id, resume)
+        with _site(catalog, row, run, crew) as site:
+            return _carry_out(site, crew)
 
 
 def resume(run_id: str, crew: Crew, *, catalog_url: str | None = None) -> Summary:
     """Go on with a run that stopped, by the policy that it began with."""
-    catalog = open_catalog(catalog_url)
-    dataset = datasets.get(catalog, runs.find(catalog, run_id).dataset_id).dataset
+    with open_catalog(catalog_url) as catalog:
+        dataset = datasets.get(catalog, runs.find(catalog, run_id).dataset_id).dataset
     return sync(dataset, crew, catalog_url=catalog_url, resume=run_id, keep_policy=True)
 
 
 def verify(name: str, crew: Crew, *, catalog_url: str | None = None) -> Summary:
     """Read all of a dataset's target again; what differs leaves the manifest."""
-    catalog = open_catalog(catalog_url)
-    row = datasets.find(catalog, name)
-    check_ends(row.dataset)
-    policy = row.dataset.policy.model_copy(update={"verify": Verify.CHECKSUM})
-    row = replace(row, dataset=row.dataset.model_copy(update={"policy": policy}))
-    run = _begin(catalog, row, "verify", None, None)
-    with _site(catalog, row, run, crew) as site:
-        prove_manifest(site, crew)
-        return _finish(site, crew)
+    with open_catalog(catalog_url) as catalog:
+        row = datasets.find(catalog, name)
+        check_ends(row.dataset)
+        policy = row.dataset.policy.model_copy(update={"verify": Verify.CHECKSUM})
+        row = replace(row, dataset=row.dataset.model_copy(update={"policy": policy}))
+        run = _begin(catalog, row, "verify", None, None)
+        with _site(catalog, row, run, crew) as site:
+            prove_manifest(site, crew)
+            return _finish(site, crew)
 
 
 def _carry_out(site: Site, crew: Crew) -> Summary:

@@ -12,11 +12,17 @@ from pathlib import Path
 import pytest
 
 from tests.catalogs import catalog_url
-from tests.e2e.place import AS_NOBODY, NOBODY, Place, grow_old
+from tests.e2e.place import AS_NOBODY, NOBODY, Place, close_catalogs, grow_old
 from tests.postgres import postgres
 from tests.trees.build import plant
 
 __all__ = ["catalog_url", "postgres"]
+
+
+@pytest.fixture(autouse=True)
+def _catalogs_closed() -> Iterator[None]:
+    yield
+    close_catalogs()
 
 
 @pytest.fixture

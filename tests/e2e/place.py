@@ -30,6 +30,14 @@ GUARDED_OPTIONS = ("--delete", "guarded", "--max-delete-share", "1")
 FEW = {"movers": 1, "listers": 1}
 _YOUNG_S = 2.1  # what is younger is looked at twice, so that no late edit is missed
 
+_opened: list[Catalog] = []
+
+
+def close_catalogs() -> None:
+    """Close every catalog that a place has opened."""
+    while _opened:
+        _opened.pop().engine.dispose()
+
 
 @dataclass(frozen=True)
 class Place:
@@ -103,8 +111,9 @@ class Place:
         )
 
     def catalog(self) -> Catalog:
-        """Open the catalog."""
-        return open_catalog(self.catalog_url)
+        """Open the catalog; it is closed with the test."""
+        _opened.append(open_catalog(self.catalog_url))
+        return _opened[-1]
 
     def last_run(self) -> Run:
         """Return the newest run."""
