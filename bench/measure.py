@@ -1,6 +1,7 @@
 """Run a command and tell what it and all its descendants took."""
 
 import ctypes
+import json
 import os
 import resource
 import subprocess
@@ -23,6 +24,12 @@ class Usage:
     system_s: float
     together_kib: int  # highest sum of resident memory; 0 if it ended too soon to tell
     largest_kib: int  # highest resident memory of any one process
+    engine_s: float | None = None  # what a tool says that it took without its start
+
+    @property
+    def work_s(self) -> float:
+        """Return the time without the start of an interpreter, where it is told."""
+        return self.wall_s if self.engine_s is None else self.engine_s
 
     @property
     def cpu_s(self) -> float:
@@ -47,11 +54,11 @@ def run(command: Sequence[str], env: Mapping[str, str]) -> Usage:
             command,
             env={**os.environ, **env},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        _, said = child.communicate()
+        told, said = child.communicate()
         _reap_orphans()
     wall_s = time.perf_counter() - began
     if child.returncode:
@@ -64,7 +71,17 @@ def run(command: Sequence[str], env: Mapping[str, str]) -> Usage:
         after.ru_stime - before.ru_stime,
         watch.together_kib,
         watch.largest_kib,
+        _engine_s(told),
     )
+
+
+def _engine_s(told: bytes) -> float | None:
+    """Return the seconds in the JSON object that a tool printed last, if it did."""
+    line = told.strip().rpartition(b"\n")[2]
+    if not line.startswith(b"{"):
+        return None
+    seconds: float | None = json.loads(line).get("seconds")
+    return seconds
 
 
 def _reap_orphans() -> None:

@@ -145,6 +145,7 @@ def haulage(name: str, *flags: str) -> Tool:
             "sync",
             str(at.source),
             str(at.target),
+            "--json",
             *flags,
         ],
         _home_of,

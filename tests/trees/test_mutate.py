@@ -1,10 +1,9 @@
 """The mutator: every kind of change, each one seen, and the tree keeps its size."""
 
-import multiprocessing
 import os
 import re
 import subprocess
-from collections.abc import Callable
+import sys
 from pathlib import Path
 
 import pytest
@@ -132,13 +131,14 @@ def work_as_owner() -> None:
         assert_shown(change, lines)
 
 
-def become_nobody(where: Path, work: Callable[[], None]) -> None:
+def become_nobody(where: str) -> None:
+    """Enter `where`, give up being root, and do all of it there."""
     os.chdir(where)  # before, because directories above may be closed to others
     if AS_ROOT:
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
-    work()
+    work_as_owner()
 
 
 def test_all_of_it_works_without_being_root(tmp_path: Path) -> None:
@@ -146,8 +146,13 @@ def test_all_of_it_works_without_being_root(tmp_path: Path) -> None:
     where.mkdir()
     if AS_ROOT:
         os.chown(where, NOBODY, NOBODY)
-    fork = multiprocessing.get_context("fork")
-    child = fork.Process(target=become_nobody, args=(where, work_as_owner))
-    child.start()
-    child.join()
-    assert child.exitcode == 0
+    # A process of its own: a fork of this one would inherit its threads' locks.
+    work = "import sys; from tests.trees.test_mutate import become_nobody as work; "
+    child = subprocess.run(
+        [sys.executable, "-c", work + "work(sys.argv[1])", str(where)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert child.returncode == 0, child.stderr
