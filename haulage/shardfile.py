@@ -99,9 +99,10 @@ def write_outcomes(
     return _tally(outcomes)
 
 
-def read_outcomes(file: Path) -> pa.Table:
-    """Read a mover's outcomes."""
-    return _read(file).cast(OUTCOME)
+def read_outcomes(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a mover's outcomes, or some of their columns."""
+    table = _read(file, columns)
+    return table.cast(pa.schema([OUTCOME.field(name) for name in table.schema.names]))
 
 
 def _tally(outcomes: Sequence[Outcome]) -> dict[str, int]:
@@ -161,10 +162,10 @@ def _write(file: Path, table: pa.Table) -> None:
     os.replace(unfinished, file)
 
 
-def _read(file: Path) -> pa.Table:
+def _read(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
     try:
         with pq.ParquetFile(file, memory_map=True) as parquet:
-            return parquet.read(use_threads=False)  # too small a file to share out
+            return parquet.read(columns, use_threads=False)  # too small to share out
     except pa.ArrowInvalid as err:
         raise FatalError(f"{file}: not a shard or outcome file: {err}") from err
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from haulage.model import MANIFEST, Status, Verb
+from haulage.model import MANIFEST, OUTCOME, Status, Verb
 
 _HOLDS = (
     Status.COPIED,
@@ -132,7 +132,7 @@ def _last_outcomes(overlays: Sequence[pa.Table]) -> pa.Table:
     """Return the last word on each path; that a part of a file arrived is none."""
     every = pa.concat_tables(
         table.append_column("rank", pa.array(np.full(table.num_rows, rank)))
-        for rank, table in enumerate(overlays)
+        for rank, table in enumerate(overlays or [OUTCOME.empty_table()])
     )
     every = every.filter(pa.array(every["status"].to_numpy() != Status.PART))
     return _last_of_each_path(every).drop_columns("rank")

@@ -16,7 +16,7 @@ from haulage.catalog.failures import Failure
 from haulage.catalog.manifests import Manifest, ManifestWriter, PageRef, prune
 from haulage.catalog.shards import Shard, ShardState
 from haulage.catalog.tombstones import Tombstone
-from haulage.model import MANIFEST, OUTCOME, Pass, Status, Verb
+from haulage.model import MANIFEST, Pass, Status, Verb
 from haulage.ops.merge import Merged, Stream, merge
 from haulage.policy import Fsync
 from haulage.stages.rounds import done, outcomes_of
@@ -48,8 +48,9 @@ def commit(site: Site) -> Ledger:
     streams = [Stream(tables) for tables in _overlays(site)]
     base = _Base(Manifest(site.catalog, site.run.base_manifest_id))
     while (upto := _window(base, streams)) is not None:
-        overlays = [_concat(stream.take(upto), OUTCOME) for stream in streams]
-        if not any(table.num_rows for table in overlays) and base.is_whole_page(upto):
+        taken = [list(stream.take(upto)) for stream in streams]
+        overlays = [pa.concat_tables(tables) for tables in taken if tables]
+        if not overlays and base.is_whole_page(upto):
             writer.keep(base.take_page())
             continue
         merged = merge(base.take(upto), overlays)
@@ -59,10 +60,6 @@ def commit(site: Site) -> Ledger:
     writer.commit()
     prune(site.catalog, site.row.id)
     return seen
-
-
-def _concat(tables: Iterator[pa.Table], schema: pa.Schema) -> pa.Table:
-    return pa.concat_tables([schema.empty_table(), *tables])
 
 
 class _Base:
@@ -93,7 +90,7 @@ class _Base:
         if not self._part.num_rows and self._refs and self._refs[-1].first <= upto:
             self._part = self._manifest.read(self._refs.pop())
         rest = Stream([self._part])
-        taken = _concat(rest.take(upto), MANIFEST)
+        taken = pa.concat_tables([self._part.slice(0, 0), *rest.take(upto)])
         self._part = self._part.slice(taken.num_rows)
         return taken
 

@@ -6,12 +6,13 @@ from functools import partial
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from haulage.catalog import events
 from haulage.catalog import shards as ledger
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.shards import Shard, ShardState
-from haulage.model import Kind, Pass, Status, Verb, parent_of
+from haulage.model import Kind, Pass, Status, Verb
 from haulage.ops.plan import on_paths
 from haulage.policy import Delete, Step
 from haulage.stages.crew import Crew
@@ -21,6 +22,8 @@ from haulage.stages.sealing import DIRS_ROUND, FILES_ROUND, seal
 from haulage.stages.site import Site
 from haulage.stages.wave import Wave, run_wave
 
+_LOOKED_AT = ("verb", "status", "path")
+_LAST_NAME = "[^/]*/?$"  # without it, a path is that of the directory it is in
 _LEFT_ALONE = (
     Status.UPDATED,
     Status.UNCHANGED,
@@ -101,9 +104,10 @@ def _dir_shards(site: Site) -> Iterator[pa.Table]:
         touched.update(_every_dir(site))
     for pass_ in (Pass.COPY, Pass.PUBLISH, Pass.DELETE):
         for shard in done(site, pass_):
-            touched.update(_touched(outcomes_of(site, shard)))
+            touched.update(_touched(outcomes_of(site, shard, _LOOKED_AT)))
     for shard in done(site, Pass.DELETE):
-        touched.difference_update(outcomes_of(site, shard)["path"].to_pylist())
+        removed = outcomes_of(site, shard, ["path"])["path"]
+        touched.difference_update(removed.to_pylist())
     if touched and os.geteuid() != 0:
         touched.add(b"")  # movers open a read-only root for its owner
     deepest_first = sorted(touched, reverse=True)
@@ -119,11 +123,17 @@ def _every_dir(site: Site) -> Iterator[bytes]:
         yield from table["path"].filter(pa.array(is_dir)).to_pylist()
 
 
-def _touched(outcomes: pa.Table) -> set[bytes]:
+def _touched(outcomes: pa.Table) -> list[bytes]:
     """Return the directories whose times the shard's actions moved, or that it made."""
     verbs, statuses = outcomes["verb"].to_numpy(), outcomes["status"].to_numpy()
-    paths = outcomes["path"].to_pylist()
-    made = {paths[row] for row in np.flatnonzero(verbs == Verb.MKDIR)}
+    is_made = verbs == Verb.MKDIR
     # A mover opens what it makes directories in, for an owner who is not root.
-    moved = np.flatnonzero(~np.isin(statuses, _LEFT_ALONE) | (verbs == Verb.MKDIR))
-    return made | {parent_of(paths[row]) for row in moved}
+    moved = ~np.isin(statuses, _LEFT_ALONE) | is_made
+    made = outcomes["path"].filter(pa.array(is_made))
+    above = pc.replace_substring_regex(
+        outcomes["path"].filter(pa.array(moved)), pattern=_LAST_NAME, replacement=""
+    )
+    touched: list[bytes] = pc.unique(
+        pa.chunked_array([*made.chunks, *above.chunks], pa.binary())
+    ).to_pylist()
+    return touched

@@ -1,7 +1,7 @@
 """What follows a round of copying: publish split files, verify, and try some again."""
 
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -102,10 +102,12 @@ def done(site: Site, pass_: Pass, round_: int | None = None) -> list[Shard]:
     )
 
 
-def outcomes_of(site: Site, shard: Shard) -> pa.Table:
+def outcomes_of(
+    site: Site, shard: Shard, columns: Sequence[str] | None = None
+) -> pa.Table:
     """Read what became of a finished shard's actions."""
     assert shard.outcome is not None
-    return read_outcomes(site.workspace / shard.outcome)
+    return read_outcomes(site.workspace / shard.outcome, columns)
 
 
 def _rows(

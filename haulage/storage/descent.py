@@ -20,6 +20,7 @@ class Descent:
     def __init__(self, root: str) -> None:
         """Open `root`, which itself may be reached through links."""
         self.root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.is_root = os.geteuid() == 0  # asked once: it is a call for every file
         self._kept: OrderedDict[bytes, int] = OrderedDict()
 
     def close(self) -> None:

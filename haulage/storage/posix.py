@@ -237,7 +237,7 @@ def open_to_write(descent: Descent, path: bytes) -> int:
     The dirs pass gives it its mode again, because something below it changes.
     """
     fd = descent.open(path)
-    if os.geteuid() != 0:
+    if not descent.is_root:
         found = os.fstat(fd)
         if found.st_mode & 0o700 != 0o700 and found.st_uid == os.geteuid():
             os.fchmod(fd, stat.S_IMODE(found.st_mode) | 0o700)
