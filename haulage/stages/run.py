@@ -33,6 +33,7 @@ from haulage.stages.salvage import supersede, sweep
 from haulage.stages.site import Site, workspace_of
 from haulage.stages.wave import run_wave
 
+_VERIFY = "verify"  # the trigger of a run that only verifies
 _RESUMABLE = (RunState.ACTIVE, RunState.FAILED, RunState.CANCELLED)
 
 
@@ -68,9 +69,15 @@ def sync(  # noqa: PLR0913  everything a trigger may say of a run
 
 
 def resume(run_id: str, crew: Crew, *, catalog_url: str | None = None) -> Summary:
-    """Go on with a run that stopped, by the policy that it began with."""
+    """Go on with a run that stopped, by the policy that it began with.
+
+    A verification is begun anew: what it found before is kept all the same.
+    """
     with open_catalog(catalog_url) as catalog:
-        dataset = datasets.get(catalog, runs.find(catalog, run_id).dataset_id).dataset
+        run = runs.find(catalog, run_id)
+        dataset = datasets.get(catalog, run.dataset_id).dataset
+    if run.trigger == _VERIFY and run.state in _RESUMABLE:
+        return verify(dataset.name, crew, catalog_url=catalog_url)
     return sync(dataset, crew, catalog_url=catalog_url, resume=run_id, keep_policy=True)
 
 
@@ -81,7 +88,7 @@ def verify(name: str, crew: Crew, *, catalog_url: str | None = None) -> Summary:
         check_ends(row.dataset)
         policy = row.dataset.policy.model_copy(update={"verify": Verify.CHECKSUM})
         row = replace(row, dataset=row.dataset.model_copy(update={"policy": policy}))
-        run = _begin(catalog, row, "verify", None, None)
+        run = _begin(catalog, row, _VERIFY, None, None)
         with _site(catalog, row, run, crew) as site:
             prove_manifest(site, crew)
             return _finish(site, crew)

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from haulage.catalog import datasets, runs
+from haulage.catalog.runs import RunState
 from haulage.model import Verb
 from haulage.shardfile import read_outcomes, read_shard
 from tests.e2e.conftest import give_to_nobody
@@ -397,6 +398,17 @@ def test_verify_finds_a_directory_that_is_missing_or_changed(place: Place) -> No
     assert set(place.failures()) - {b""} == {b"empty/", b"changed/"}
     assert place.sync_by_command().code == 0
     assert_same(place.source, place.target)
+
+
+def test_a_verification_that_stopped_is_begun_anew_by_resume(place: Place) -> None:
+    write(place.source / "a")
+    grow_old()
+    place.sync()
+    catalog = place.catalog()
+    run = runs.begin(catalog, datasets.find(catalog, place.name), trigger="verify")
+    runs.end(catalog, run, RunState.CANCELLED, {})
+    summary = place.haulage("resume", run.id, "--json").summary()
+    assert (summary["verified"], summary["listed"]) == (2, 0)
 
 
 def test_one_shard_of_a_kept_workspace_can_be_run_by_hand(place: Place) -> None:
