@@ -1,5 +1,6 @@
 """The one sequence of a run, and how a run begins, goes on and ends."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -130,7 +131,7 @@ def _begin(
     """Begin a run or go on with one; what an earlier one left undone is not lost."""
     earlier = _to_resume(catalog, flow_run_id, resume)
     if earlier:
-        return runs.take_over(catalog, earlier)
+        return _noted(catalog, runs.take_over(catalog, earlier), "resumed", trigger)
     ends = Ends(
         row.dataset.source,
         row.dataset.target,
@@ -143,13 +144,21 @@ def _begin(
     if latest and latest.state in _RESUMABLE:
         _check_not_driven(catalog, latest)
         _supersede(catalog, row, latest)
-    return runs.begin(
+    run = runs.begin(
         catalog,
         row,
         trigger=trigger,
         flow_run_id=flow_run_id,
         afresh=starts_afresh(ends),
     )
+    return _noted(catalog, run, "began", trigger)
+
+
+def _noted(catalog: Catalog, run: Run, what: str, trigger: str) -> Run:
+    """Record who began a run or went on with it."""
+    detail = {"trigger": trigger, "process": run.driver.pid}
+    events.note(catalog, run.id, what, detail, who=f"uid {os.getuid()}")
+    return run
 
 
 def _supersede(catalog: Catalog, row: DatasetRow, run: Run) -> None:
