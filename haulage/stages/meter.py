@@ -119,7 +119,7 @@ class Meter:
 
     def _note_first_byte(self) -> None:
         if self.first_byte_s is None:
-            self.first_byte_s = self.seconds()
+            self.first_byte_s = round(self.seconds(), 3)
 
 
 def _read(progress: Path) -> tuple[int, int]:
