@@ -198,11 +198,6 @@ def parent_of(path: bytes) -> bytes:
     return path[: path.rfind(b"/", 0, len(path) - 1) + 1]
 
 
-def name_of(path: bytes) -> bytes:
-    """Return the last component of `path`, without a directory's trailing slash."""
-    return path.rstrip(b"/").rpartition(b"/")[2]
-
-
 def shown(path: bytes) -> str:
     r"""Return `path` as printable text that names it exactly.
 

@@ -16,7 +16,7 @@ from haulage.cli.arguments import add_policy
 from haulage.errors import CancelledError, HaulageError
 from haulage.launch.base import STOP
 
-DONE, WITH_FAILURES, NOTHING_DONE = 0, 1, 2
+DONE, NOTHING_DONE = 0, 2
 
 
 @dataclass(frozen=True, slots=True)

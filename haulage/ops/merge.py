@@ -53,14 +53,6 @@ class Stream:
         last: bytes = self._head["path"][-1].as_py()
         return last
 
-    @property
-    def next_first(self) -> bytes | None:
-        """Return the first path that is still to come; None at the end."""
-        if self._head is None:
-            return None
-        first: bytes = self._head["path"][0].as_py()
-        return first
-
     def take(self, upto: bytes) -> Iterator[pa.Table]:
         """Yield the rows up to and with `upto`."""
         while self._head is not None:
