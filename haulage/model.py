@@ -179,6 +179,16 @@ class Action(NamedTuple):
     offset: int
     length: int
 
+    @property
+    def mtime_since_epoch_ns(self) -> int:
+        """Return the mtime as system calls take it, in one number."""
+        return self.mtime_s * 1_000_000_000 + self.mtime_ns
+
+    @property
+    def ctime_since_epoch_ns(self) -> int:
+        """Return the ctime in one number."""
+        return self.ctime_s * 1_000_000_000 + self.ctime_ns
+
 
 class Outcome(NamedTuple):
     """What became of one action; `entry` is set if the source was not as listed."""

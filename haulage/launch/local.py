@@ -127,14 +127,15 @@ class _Feeder:
             except (OSError, ValueError) as err:  # no process, or no JSON
                 answer = Answer(order.token, lost=f"no mover for it: {err}")
             job, self._job = self._job, None
-            if answer.cancelled:
-                self._replace()
+            if answer.cancelled:  # it was told to end, and takes no other order
+                self._drop()
             self._answer(job, answer)
 
     def _carry_out(self, order: Order) -> Answer:
         process = self._process
         if process is None or process.poll() is not None:
-            process = self._replace()
+            self._drop()
+            process = self._process = self._start()
         sent, got = _pipes(process)
         try:
             sent.write(order.to_line())
@@ -144,12 +145,11 @@ class _Feeder:
         line = got.readline()
         return _parse(order, line) if line else self._lost(process, order)
 
-    def _replace(self) -> subprocess.Popen[bytes]:
-        """Put a new mover in the place of one that has ended or was told to."""
-        if self._process:
-            _see_off(self._process)
-        self._process = self._start()
-        return self._process
+    def _drop(self) -> None:
+        """See off a mover that has ended or was told to; the next order starts one."""
+        if process := self._process:
+            self._process = None
+            _see_off(process)
 
     def stop(self, job: str) -> None:
         """Tell the mover to stop if it is at an order of `job`."""
@@ -169,8 +169,7 @@ class _Feeder:
         if process := self._process:
             process.terminate()
         self._thread.join(_STOP_WAIT_S)
-        if process := self._process:
-            _see_off(process)
+        self._drop()
         self._thread.join()
 
 

@@ -9,9 +9,8 @@ import xxhash
 from haulage.ops.work import SMALL_BYTES, Work
 
 _FICLONE = 0x40049409
-_CLONE_FROM_BYTES = (
-    128 << 10
-)  # below, a plain copy is as fast and leaves no shared extent
+# Below this, a plain copy is as fast and leaves no shared extent.
+_CLONE_FROM_BYTES = 128 << 10
 _KERNEL_COPY_BYTES = 64 << 20  # a call's length, so that a cancel is noticed
 _NOT_HERE = frozenset(
     {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.ENOTTY}

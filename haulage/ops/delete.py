@@ -49,8 +49,7 @@ def _what_changed(action: Action, found: os.stat_result) -> str | None:
         return "its type changed"
     if stat.S_ISDIR(found.st_mode):
         return None
-    mtime_ns = action.mtime_s * 1_000_000_000 + action.mtime_ns
-    if found.st_mtime_ns != mtime_ns:
+    if found.st_mtime_ns != action.mtime_since_epoch_ns:
         return "its mtime changed"
     if action.kind == Kind.FILE and found.st_size != action.size:
         return "its size changed"

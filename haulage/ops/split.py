@@ -83,12 +83,14 @@ def _was_published(dir_fd: int, name: bytes, temp: bytes, whole: Action) -> bool
     try:
         os.stat(temp, dir_fd=dir_fd, follow_symlinks=False)
     except FileNotFoundError:
-        mtime_ns = whole.mtime_s * 1_000_000_000 + whole.mtime_ns
         try:
             found = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
         except FileNotFoundError:
             return False
-        return (found.st_size, found.st_mtime_ns) == (whole.size, mtime_ns)
+        return (found.st_size, found.st_mtime_ns) == (
+            whole.size,
+            whole.mtime_since_epoch_ns,
+        )
     return False
 
 

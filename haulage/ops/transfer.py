@@ -116,15 +116,14 @@ def meta(work: Work, action: Action, row: int) -> Outcome:
     outcome = _set_on_target(work, action, wanted)
     if outcome is None:
         return copy(work, action, row)
-    ctime_ns = action.ctime_s * 1_000_000_000 + action.ctime_ns
-    racy = is_racy(wanted.mtime_ns, ctime_ns, work.began_ns)
+    racy = is_racy(wanted.mtime_ns, action.ctime_since_epoch_ns, work.began_ns)
     return outcome._replace(
         checksum=action.checksum, verified=Verified(action.verified), racy=racy
     )
 
 
 def _listed_attributes(action: Action) -> Attributes:
-    mtime_ns = action.mtime_s * 1_000_000_000 + action.mtime_ns
+    mtime_ns = action.mtime_since_epoch_ns
     return Attributes(action.mode, action.uid, action.gid, mtime_ns, mtime_ns)
 
 

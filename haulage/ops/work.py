@@ -64,6 +64,6 @@ def is_as_listed(action: Action, found: os.stat_result) -> bool:
     return (
         found.st_ino == action.ino
         and found.st_size == action.size
-        and found.st_mtime_ns == action.mtime_s * 1_000_000_000 + action.mtime_ns
-        and found.st_ctime_ns == action.ctime_s * 1_000_000_000 + action.ctime_ns
+        and found.st_mtime_ns == action.mtime_since_epoch_ns
+        and found.st_ctime_ns == action.ctime_since_epoch_ns
     )
