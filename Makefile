@@ -31,10 +31,19 @@ newer: make install PYTHON=python3.12")'
 	@$(BIN)/python -m pip install --quiet -r requirements-dev.lock
 	@touch $@
 
+# An S3 server whose packages would move those of Haulage has an environment of its own.
+build/localstack/.installed: tests/servers/localstack.lock | .venv/.installed
+	@$(BIN)/python -m venv build/localstack
+	@build/localstack/bin/python -m pip install --quiet -r $<
+	@rm -rf build/localstack/root; mkdir -p build/localstack/root/usr/lib/localstack
+	@FILESYSTEM_ROOT=build/localstack/root OVERRIDE_IN_DOCKER=0 \
+		build/localstack/bin/python -m localstack.aws.spec
+	@touch $@
+
 demo: install ## two nights of a real tree, synced by a flow
 	@$(BIN)/python -m deployments.demo
 
-test: .venv/.dev ## run the tests, against real Postgres, rsync and strace
+test: .venv/.dev build/localstack/.installed ## run the tests, against real servers
 	@scripts/system-packages pg_ctl:postgresql rsync:rsync strace:strace \
 		setfacl:acl setfattr:attr
 	@$(BIN)/pytest
@@ -64,10 +73,11 @@ bench: .venv/.bench ## compare with rsync, cp, rclone and fpsync
 lock: .venv/.installed ## resolve the packages anew within what pyproject.toml allows
 	@$(BIN)/python -m venv build/lock
 	@build/lock/bin/python -m pip install --quiet uv
-	@for out in requirements.lock 'requirements-dev.lock --extra dev -c requirements.lock'; \
+	@for made in 'requirements.lock pyproject.toml' \
+		'requirements-dev.lock pyproject.toml --extra dev -c requirements.lock' \
+		'tests/servers/localstack.lock tests/servers/localstack.in'; \
 	do build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
-		--no-annotate --custom-compile-command 'make lock' $(LOCK) \
-		pyproject.toml -o $$out; done
+		--no-annotate --custom-compile-command 'make lock' $(LOCK) -o $$made; done
 
 clean: ## remove what make made
 	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache \

@@ -24,6 +24,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 
 from blocks.results import SAVED_AS, CatalogResults
+from blocks.stores import HaulageStore
 from deployments import lint
 
 READY_TIMEOUT_S = 120.0
@@ -59,6 +60,7 @@ async def ensure_blocks() -> None:
     """Register the block types, and save the block that flows keep results in."""
     await CatalogResults.aregister_type_and_schema()
     await CatalogResults().asave(SAVED_AS.partition("/")[2], overwrite=True)
+    await HaulageStore.aregister_type_and_schema()  # with those for its credentials
 
 
 async def ensure_watch() -> None:

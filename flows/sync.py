@@ -7,6 +7,7 @@ from prefect import flow, get_run_logger, runtime
 from prefect.client.orchestration import get_client
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from blocks.credentials import Resolved, resolve
 from blocks.results import SAVED_AS
 from flows.board import Board
 from flows.crew import WAVES_AT_ONCE, PrefectCrew
@@ -51,11 +52,12 @@ def sync(dataset: Dataset, dry_run: bool = False) -> Any:  # noqa: ANN401, FBT00
         dataset: What is kept in sync, and by which policy.
         dry_run: List and compare only: say what a run would do, and touch nothing.
     """
-    board = open_board(dataset)
     tag_run(dataset)
     try:
         with movers_stopped_early():
-            summary = carry_out_sequence(dataset, PrefectCrew(board), dry_run=dry_run)
+            resolved = resolve(dataset)
+            board = open_board(resolved.dataset)
+            summary = carry_out_sequence(resolved, PrefectCrew(board), dry_run=dry_run)
     except HaulageError as err:
         return verdict_on(err)
     board.close(summary, first_failures_of(summary))
@@ -79,12 +81,13 @@ def tag_run(dataset: Dataset) -> None:
 
 
 def carry_out_sequence(
-    dataset: Dataset, crew: PrefectCrew, *, dry_run: bool
+    resolved: Resolved, crew: PrefectCrew, *, dry_run: bool
 ) -> Summary:
     """Run the one sequence; the same flow run continues the run that it began."""
     return run.sync(
-        dataset,
+        resolved.dataset,
         crew,
+        secrets=resolved.environ,
         trigger="prefect",
         flow_run_id=str(runtime.flow_run.id),
         dry_run=dry_run,

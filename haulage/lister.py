@@ -1,8 +1,9 @@
 """A lister process: lists the spans that it is ordered to, and writes pages to a spool.
 
 Its first line of standard input tells what to list and where the spool is; each further
-line orders one span. It answers in lines of JSON, in order; a page is a file of the
-spool, named in its line. It ends when its input does.
+line orders one span. It answers in lines of JSON, of each span in order; a page is a
+file of the spool, named in its line. It ends when its input does. It works on as many
+spans at once as it has lanes: a bucket's server is waited for, a directory is not.
 """
 
 import haulage.lean  # noqa: F401  comes before pyarrow
@@ -11,22 +12,30 @@ import haulage.lean  # noqa: F401  comes before pyarrow
 
 import json
 import mmap
+import os
 import signal
 import sys
-from dataclasses import dataclass
-from pathlib import Path
+import threading
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from haulage.ops.listing import Selection, listing
+from haulage.errors import HaulageError
+from haulage.ops.listing import Selection, listing, sorted_listing
+from haulage.place import Place
 from haulage.spool import (
     HUNGER_BYTES,
     HUNGER_FILE,
+    Setup,
     span_from_fields,
     span_to_fields,
     to_text,
     write_page,
 )
 from haulage.storage.descent import Descent
+from haulage.storage.keypages import DisorderError, KeyRoot
 from haulage.storage.walk import Given, Page, Piece, Span
 
 
@@ -34,18 +43,24 @@ from haulage.storage.walk import Given, Page, Piece, Span
 class _Desk:
     """What a lister works with from its first order to its last."""
 
-    descent: Descent
+    root: Descent | KeyRoot
     selection: Selection
-    spool: Path
+    setup: Setup
     hunger: mmap.mmap
     out: BinaryIO
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def tell(self, **line: object) -> None:
-        self.out.write(json.dumps(line).encode() + b"\n")
-        self.out.flush()
+        with self.lock:
+            self.out.write(json.dumps(line).encode() + b"\n")
+            self.out.flush()
 
     def is_somebody_hungry(self) -> bool:
         return self.hunger[0] != 0
+
+    def offer(self, part: Span) -> None:
+        self.hunger[0] = 0
+        self.tell(offer=span_to_fields(part))
 
 
 def main() -> int:
@@ -60,52 +75,89 @@ def main() -> int:
 
 def _serve() -> None:
     orders = sys.stdin.buffer
-    setup = orders.readline()
-    if not setup:  # whoever started this is gone already
+    line = orders.readline()
+    if not line:  # whoever started this is gone already
         return
-    desk = _desk(json.loads(setup))
-    for line in orders:
-        order = json.loads(line)
-        _list(desk, order.pop("span"), span_from_fields(order))
+    setup = Setup.from_fields(json.loads(line))
+    try:
+        desk = _desk(setup)
+    except HaulageError as err:
+        print(json.dumps({"fatal": str(err)}), flush=True)  # noqa: T201  the answer
+        return
+    if setup.lanes == 1:
+        for line in orders:
+            _obey(desk, line)
+        return
+    with ThreadPoolExecutor(setup.lanes, "lane") as lanes:
+        for line in orders:
+            lanes.submit(_obey_apart, desk, line)
 
 
-def _desk(setup: dict[str, object]) -> _Desk:
-    spool = Path(str(setup["spool"]))
-    with (spool / HUNGER_FILE).open("r+b") as shared:
+def _desk(setup: Setup) -> _Desk:
+    with (setup.spool / HUNGER_FILE).open("r+b") as shared:
         hunger = mmap.mmap(shared.fileno(), HUNGER_BYTES)
-    selection = setup["selection"]
-    assert isinstance(selection, dict)
-    return _Desk(
-        Descent(str(setup["root"])),
-        Selection(**selection),
-        spool,
-        hunger,
-        sys.stdout.buffer,
-    )
+    selection = Selection(**setup.selection)  # type: ignore[arg-type]
+    return _Desk(_root(setup), selection, setup, hunger, sys.stdout.buffer)
 
 
-def _list(desk: _Desk, number: int, span: Span) -> None:
+def _root(setup: Setup) -> Descent | KeyRoot:
+    place = Place.from_fields(setup.place)
+    if not place.is_bucket:
+        return Descent(place.url)
+    from haulage.storage.opening import open_bucket
+
+    bucket = open_bucket(place, os.environ)
+    return KeyRoot(bucket, place.prefix, for_files=setup.for_files)
+
+
+def _obey_apart(desk: _Desk, line: bytes) -> None:
+    """Obey one order in a thread, whose failure must end the whole process."""
+    try:
+        _obey(desk, line)
+    except BrokenPipeError:
+        os._exit(1)
+    except BaseException:  # noqa: BLE001  it is told, then this process ends
+        traceback.print_exc()
+        os._exit(1)
+
+
+def _obey(desk: _Desk, line: bytes) -> None:
     """List one span and tell of each piece; what can not be read is told as such."""
+    order = json.loads(line)
+    number = int(order.pop("span"))
+    try:
+        for count, piece in enumerate(_pieces(desk, span_from_fields(order))):
+            _tell_piece(desk, number, count, piece)
+    except DisorderError as err:
+        desk.tell(disorder=str(err))
+    except HaulageError as err:
+        desk.tell(fatal=str(err))
+    else:
+        desk.tell(span=number, end=True)
 
-    def offer(part: Span) -> None:
-        desk.hunger[0] = 0
-        desk.tell(offer=span_to_fields(part))
 
-    pieces = listing(desk.descent, span, desk.selection, desk.is_somebody_hungry, offer)
-    for count, piece in enumerate(pieces):
-        _tell_piece(desk, number, count, piece)
-    desk.tell(span=number, end=True)
+def _pieces(desk: _Desk, span: Span) -> Iterator[Piece]:
+    if desk.setup.in_order:
+        hungry, offer = desk.is_somebody_hungry, desk.offer
+        return listing(desk.root, span, desk.selection, hungry, offer)
+    assert isinstance(desk.root, KeyRoot)
+    return sorted_listing(desk.root, span.after, desk.selection, desk.setup.spool)
 
 
 def _tell_piece(desk: _Desk, number: int, count: int, piece: Piece) -> None:
     if isinstance(piece, Page):
         name = f"{number}-{count}.arrow"
-        write_page(desk.spool / name, piece.entries)
+        write_page(desk.setup.spool / name, piece.entries)
         desk.tell(span=number, page=name)
     elif isinstance(piece, Given):
         desk.tell(span=number, given=to_text(piece.start))
     else:
-        desk.tell(span=number, unreadable=to_text(piece.path), errno=piece.errno)
+        desk.tell(
+            span=number,
+            unreadable=to_text(piece.path),
+            errno=piece.errno,
+            reason=piece.reason,
+        )
 
 
 if __name__ == "__main__":

@@ -93,6 +93,7 @@ class Entry(NamedTuple):
     ino: int
     nlink: int
     target: bytes | None  # of a symbolic link
+    etag: bytes | None = None  # what the store says of an object's version
 
 
 ENTRY = pa.schema(
@@ -111,6 +112,7 @@ ENTRY = pa.schema(
         pa.field("ino", pa.uint64(), nullable=False),
         pa.field("nlink", pa.uint32(), nullable=False),
         pa.field("target", pa.binary()),
+        pa.field("etag", pa.binary()),
     ]
 )
 
@@ -120,6 +122,7 @@ _PROOF = [
     pa.field("checksum", pa.binary(16)),  # xxh3-128 of the content
     pa.field("verified", pa.uint8(), nullable=False),
     pa.field("racy", pa.bool_(), nullable=False),
+    pa.field("made", pa.binary()),  # etag of the target's object as we made it
 ]
 
 # What a manifest page holds: the source's entry as it was when the target's was made.
@@ -171,9 +174,11 @@ class Action(NamedTuple):
     ino: int
     nlink: int
     target: bytes | None
+    etag: bytes | None
     checksum: bytes | None
     verified: int
     racy: bool
+    made: bytes | None
     was_mtime_s: int
     was_mtime_ns: int
     offset: int
@@ -201,6 +206,7 @@ class Outcome(NamedTuple):
     errno: int = 0
     reason: str | None = None
     entry: Entry | None = None
+    made: bytes | None = None
 
 
 def parent_of(path: bytes) -> bytes:

@@ -17,40 +17,33 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from queue import SimpleQueue
 
 import pyarrow as pa
 
-from haulage.errors import (
-    BlockedError,
-    CancelledError,
-    FatalError,
-    HaulageError,
-    MismatchError,
-    UnstableError,
-    VanishedError,
-    sort_os_error,
-)
-from haulage.model import Action, Outcome, Status, Verb, shown
-from haulage.ops.delete import check_source_has_entries, delete
-from haulage.ops.dirs import finish_dir
-from haulage.ops.split import discard, part, publish
+from haulage.errors import CancelledError, FatalError
+from haulage.model import Action, Outcome, Verb
+from haulage.ops.carrier import Carrier, Room
+from haulage.ops.delete import check_source_has_entries
+from haulage.ops.performing import perform, perform_many
+from haulage.ops.relay_proof import check_bucket_has_entries
 from haulage.ops.sweep import sweep
-from haulage.ops.transfer import check, copy, link, meta, mkdir
-from haulage.ops.verify import verify
 from haulage.ops.work import Work
+from haulage.place import Place
 from haulage.shardfile import PROGRESS, Job, Order, read_shard, write_outcomes
+from haulage.storage.base import Store
+from haulage.storage.bucket import Bucket
 from haulage.storage.descent import Descent
+from haulage.storage.files import Files
+from haulage.storage.objects import Objects
+from haulage.storage.opening import open_bucket
 from haulage.storage.posix import temp_name
 
-_STATUS_OF = (
-    (UnstableError, Status.UNSTABLE),
-    (MismatchError, Status.MISMATCH),
-    (VanishedError, Status.VANISHED),
-    (BlockedError, Status.BLOCKED),
-)
+_RANGE_THREADS = 16  # of one mover, for the parts of its large entries
 
 
 def run_shard(order: Order, cancelled: Callable[[], bool]) -> dict[str, int]:
@@ -60,19 +53,12 @@ def run_shard(order: Order, cancelled: Callable[[], bool]) -> dict[str, int]:
     """
     actions, job = read_shard(order.shard)
     rows = [Action(*row) for row in zip(*map(_plain, actions.columns), strict=True)]
-    work = _work(job, order.token, cancelled)
-    try:
-        for token in order.dead_tokens:
-            sweep(work, rows, token)
-        if order.only_sweep:
-            return {}
-        if any(row.verb == Verb.DELETE for row in rows) and not job.allow_empty_source:
-            check_source_has_entries(work)
-        outcomes = list(_outcomes(work, rows, order.progress))
-    finally:
-        work.source.close()
-        work.target.close()
-    return write_outcomes(order.outcome, actions, outcomes)
+    deletes = any(row.verb == Verb.DELETE for row in rows)
+    if job.source.is_bucket or job.target.is_bucket:
+        outcomes = _by_stores(order, job, rows, cancelled, deletes=deletes)
+    else:
+        outcomes = _by_descriptors(order, job, rows, cancelled, deletes=deletes)
+    return {} if order.only_sweep else write_outcomes(order.outcome, actions, outcomes)
 
 
 def _plain(column: pa.ChunkedArray) -> list[object]:
@@ -80,10 +66,34 @@ def _plain(column: pa.ChunkedArray) -> list[object]:
     return values
 
 
+def _by_descriptors(
+    order: Order,
+    job: Job,
+    rows: list[Action],
+    cancelled: Callable[[], bool],
+    *,
+    deletes: bool,
+) -> list[Outcome]:
+    """Do a shard between two directories."""
+    work = _work(job, order.token, cancelled)
+    try:
+        for token in order.dead_tokens:
+            sweep(work.target, rows, token)
+        if order.only_sweep:
+            return []
+        if deletes and not job.allow_empty_source:
+            check_source_has_entries(work)
+        done = perform(work, rows)
+        return list(_telling(done, order.progress, lambda: work.moved))
+    finally:
+        work.source.close()
+        work.target.close()
+
+
 def _work(job: Job, token: str, cancelled: Callable[[], bool]) -> Work:
     return Work(
-        source=_open_root(job.source),
-        target=_open_root(job.target),
+        source=_open_root(job.source.url),
+        target=_open_root(job.target.url),
         temp_prefix=temp_name(token, ""),
         split_prefix=temp_name(job.temp_token, ""),
         hashing=job.hashing,
@@ -101,77 +111,91 @@ def _open_root(root: str) -> Descent:
         raise FatalError(f"{root}: {err.strerror}; is it mounted here?") from err
 
 
-def _outcomes(work: Work, rows: list[Action], progress: Path) -> Iterator[Outcome]:
-    """Yield one outcome for each action, in order, telling how far the shard is."""
-    last = len(rows) - 1
-    first = 0  # of the rows that are done together, which are a split file's parts
+def _by_stores(
+    order: Order,
+    job: Job,
+    rows: list[Action],
+    cancelled: Callable[[], bool],
+    *,
+    deletes: bool,
+) -> list[Outcome]:
+    """Do a shard where one end at least is a bucket."""
+    if not job.target.is_bucket and order.dead_tokens:
+        descent = _open_root(job.target.url)
+        for token in order.dead_tokens:
+            sweep(descent, rows, token)
+        descent.close()
+    if order.only_sweep:
+        return []
+    with _carrier(order, job, cancelled) as carrier:
+        if deletes and not job.allow_empty_source:
+            check_bucket_has_entries(carrier)
+        at_once = max(
+            place.in_flight for place in (job.source, job.target) if place.is_bucket
+        )
+        done = perform_many(carrier, rows, at_once)
+        return list(_telling(done, order.progress, lambda: carrier.moved))
+
+
+@contextmanager
+def _carrier(
+    order: Order, job: Job, cancelled: Callable[[], bool]
+) -> Iterator[Carrier]:
+    source = _open_end(job.source, order, job)
+    target = _open_end(job.target, order, job)
+    carrier = Carrier(
+        source=source,
+        target=target,
+        hashing=job.hashing,
+        verifies_content=job.verify_content,
+        began_ns=job.began_ns,
+        cancelled=cancelled,
+        room=Room(_memory_of(job)),
+        ranges=ThreadPoolExecutor(_RANGE_THREADS, "range"),
+    )
+    try:
+        yield carrier
+    finally:
+        carrier.close()
+
+
+def _memory_of(job: Job) -> int:
+    places = (job.source, job.target)
+    return min(place.memory_bytes for place in places if place.is_bucket)
+
+
+def _open_end(place: Place, order: Order, job: Job) -> Store:
+    if place.is_bucket:
+        return Objects(_bucket(place), place, order.ranges)
+    return Files(
+        _open_root(place.url),
+        temp=temp_name(order.token, ""),
+        split=temp_name(job.temp_token, ""),
+        fsync=job.fsync,
+        ranges=order.ranges,
+    )
+
+
+@lru_cache(maxsize=8)
+def _bucket(place: Place) -> Bucket:
+    """Open a bucket once for all shards; its connections stay open between them."""
+    return open_bucket(place, os.environ)
+
+
+def _telling(
+    outcomes: Iterator[Outcome], progress: Path, moved: Callable[[], int]
+) -> Iterator[Outcome]:
+    """Pass outcomes on, and tell in the progress file how far the shard is."""
     with _progress_map(progress) as shared:
-        for row, action in enumerate(rows):
-            if work.cancelled():
-                raise CancelledError("stopped on request")
-            if action.verb != Verb.PUBLISH:
-                yield _perform(_doing(action.verb), work, action, row)
-            elif row < last and rows[row + 1].path == action.path:
-                yield Outcome(Status.PART)
-                continue
-            else:
-                parts = rows[first : row + 1]
-                yield _perform(partial(publish, parts=parts), work, action, row)
-            first = row + 1
-            PROGRESS.pack_into(shared, 0, first, work.moved)
+        for count, outcome in enumerate(outcomes, 1):
+            PROGRESS.pack_into(shared, 0, count, moved())
+            yield outcome
 
 
 def _progress_map(file: Path) -> mmap.mmap:
     file.write_bytes(bytes(PROGRESS.size))
     with file.open("r+b") as shared:
         return mmap.mmap(shared.fileno(), PROGRESS.size)
-
-
-_Do = Callable[[Work, Action, int], Outcome]
-_BY_VERB: dict[int, _Do] = {
-    Verb.COPY: copy,
-    Verb.CHECK: check,
-    Verb.META: meta,
-    Verb.LINK: link,
-    Verb.MKDIR: mkdir,
-    Verb.PART: part,
-    Verb.VERIFY: verify,
-    Verb.DELETE: delete,
-    Verb.DIR: finish_dir,
-    Verb.SWEEP: discard,
-}
-
-
-def _doing(verb: int) -> _Do:
-    do = _BY_VERB.get(verb)
-    if do is None:
-        raise FatalError(
-            f"verb {verb} is not known to this mover; install the same version of "
-            f"Haulage everywhere"
-        )
-    return do
-
-
-def _perform(do: _Do, work: Work, action: Action, row: int) -> Outcome:
-    """Do one action; what only this entry suffers from becomes its outcome."""
-    try:
-        return do(work, action, row)
-    except (CancelledError, FatalError):
-        raise
-    except HaulageError as err:
-        return _failure(err, 0)
-    except OSError as err:
-        sorted_error = sort_os_error(err, Verb(action.verb).name.lower())
-        if isinstance(sorted_error, FatalError):
-            raise FatalError(f"{shown(action.path)}: {sorted_error}") from err
-        return _failure(sorted_error, err.errno or 0)
-
-
-def _failure(err: HaulageError, number: int) -> Outcome:
-    for kind, status in _STATUS_OF:
-        if isinstance(err, kind):
-            return Outcome(status, errno=number, reason=str(err))
-    return Outcome(Status.FAILED, errno=number, reason=str(err))
 
 
 def main() -> int:

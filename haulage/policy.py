@@ -54,6 +54,7 @@ def parse_age(text: object) -> object:
 
 Size = Annotated[int, Field(ge=0), BeforeValidator(parse_size)]
 ShardSize = Annotated[int, Field(ge=1 << 16), BeforeValidator(parse_size)]
+StoreMemory = Annotated[int, Field(ge=1 << 24), BeforeValidator(parse_size)]
 Age = Annotated[float, Field(ge=0), BeforeValidator(parse_age)]
 
 
@@ -89,6 +90,23 @@ class Fsync(StrEnum):
     NONE = "none"
     RUN = "run"
     FILE = "file"
+
+
+class Encryption(StrEnum):
+    """How a bucket's server encrypts what it stores."""
+
+    SSE_S3 = "AES256"
+    SSE_KMS = "aws:kms"
+
+
+class Checksum(StrEnum):
+    """The checksum that goes to a bucket with the content."""
+
+    AUTO = "auto"
+    CRC64NVME = "crc64nvme"
+    SHA256 = "sha256"
+    MD5 = "md5"
+    NONE = "none"
 
 
 class Step(StrEnum):
@@ -275,6 +293,70 @@ class Policy(_Form):
     )
 
 
+class StoreOptions(_Form):
+    """How a bucket is reached, and what its new objects are like.
+
+    Secrets are references: a block, or what the cloud's standard chain finds.
+    """
+
+    credentials: str | None = Field(
+        None,
+        title="Credentials",
+        pattern=r"^[a-z0-9-]+/[a-z0-9-]+$",
+        description="A Prefect block by TYPE/NAME, such as aws-credentials/nightly or "
+        "minio-credentials/lab. Left empty: environment, profile or instance role.",
+    )
+    profile: str | None = Field(
+        None, title="Profile", description="Of the shared AWS configuration files."
+    )
+    endpoint: str | None = Field(
+        None,
+        title="Endpoint",
+        pattern=r"^https?://[^/@\s]+$",
+        description="URL of an S3-compatible server, such as https://s3.lab.example.",
+    )
+    region: str | None = Field(None, title="Region", description="Of the bucket.")
+    path_style: bool | None = Field(
+        None,
+        title="Path style",
+        description="Address the bucket in the path instead of the host name; by "
+        "default wherever an endpoint is given.",
+    )
+    anonymous: bool = Field(
+        False, title="Anonymous", description="Send requests without a signature."
+    )
+    create_bucket: bool = Field(
+        False, title="Create the bucket", description="Make it if it is not there."
+    )
+    storage_class: str | None = Field(
+        None, title="Storage class", description="Of new objects, such as STANDARD_IA."
+    )
+    encryption: Encryption | None = Field(
+        None, title="Encryption", description="At the server's side, of new objects."
+    )
+    kms_key: str | None = Field(
+        None, title="KMS key", description="Id or ARN of the key for aws:kms."
+    )
+    requester_pays: bool = Field(
+        False, title="Requester pays", description="Agree to pay for the requests."
+    )
+    checksum: Checksum = Field(
+        Checksum.AUTO,
+        title="Checksum sent along",
+        description="What proves an upload to the server; auto takes the best that "
+        "the server knows.",
+    )
+    tags: dict[str, str] = Field({}, title="Tags", description="Of new objects.")
+    in_flight: int = Field(
+        32, ge=1, le=512, title="Requests at once", description="Of each mover."
+    )
+    memory: StoreMemory = Field(
+        128 << 20,
+        title="Memory for content",
+        description="Bytes of objects that a mover holds at once.",
+    )
+
+
 class Dataset(_Form):
     """A standing source, target and policy."""
 
@@ -284,12 +366,25 @@ class Dataset(_Form):
         description="Short and unique; runs, locks and manifests go by it.",
     )
     source: str = Field(
-        title="Source", min_length=1, description="Directory whose contents are synced."
+        title="Source",
+        min_length=1,
+        description="Directory or bucket whose contents are synced: /data/home, "
+        "s3://bucket/prefix, gs://bucket, az://container/prefix.",
     )
     target: str = Field(
         title="Target",
         min_length=1,
-        description="Directory that becomes equal to the source.",
+        description="Directory or bucket prefix that becomes equal to the source.",
+    )
+    source_store: StoreOptions = Field(
+        StoreOptions(),
+        title="Source store",
+        description="How the source is reached, if it is a bucket.",
+    )
+    target_store: StoreOptions = Field(
+        StoreOptions(),
+        title="Target store",
+        description="How the target is reached, if it is a bucket.",
     )
     policy: Policy = Field(
         Policy(), title="Policy", description="How the dataset is kept in sync."

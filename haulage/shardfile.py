@@ -9,15 +9,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from haulage.errors import FatalError
 from haulage.model import ACTION, ENTRY, OUTCOME, Outcome, Status
+from haulage.place import Place
 
 _KEY = b"haulage"
-_FORMAT = 1
+_FORMAT = 2
+_ENDS = ("source", "target")
 PROGRESS = struct.Struct("<QQ")  # of a progress file: entries done, bytes moved
 
 
@@ -25,8 +26,8 @@ PROGRESS = struct.Struct("<QQ")  # of a progress file: entries done, bytes moved
 class Job:
     """What a mover must know beside its actions; it travels inside the shard file."""
 
-    source: str
-    target: str
+    source: Place
+    target: Place
     temp_token: str
     hashing: bool
     fsync: bool
@@ -46,6 +47,11 @@ class Order:
     token: str
     dead_tokens: tuple[str, ...] = ()
     only_sweep: bool = False
+
+    @property
+    def ranges(self) -> Path:
+        """Return where all movers of the run note what they did of large entries."""
+        return self.shard.parent.parent / "ranges"
 
     def to_line(self) -> bytes:
         """Return the order as the line that a mover reads."""
@@ -88,7 +94,8 @@ def read_shard(file: Path) -> tuple[pa.Table, Job]:
             f"{file}: shard format {fields['format']}, this mover reads {_FORMAT}; "
             f"install the same version of Haulage everywhere"
         )
-    return table.cast(ACTION), Job(**fields)
+    source, target = (Place.from_fields(fields.pop(end)) for end in _ENDS)
+    return table.cast(ACTION), Job(source, target, **fields)
 
 
 def write_outcomes(
@@ -125,6 +132,7 @@ def _outcome_table(actions: pa.Table, outcomes: Sequence[Outcome]) -> pa.Table:
         "checksum": pa.array([outcome.checksum for outcome in outcomes], pa.binary(16)),
         "verified": pa.array([outcome.verified for outcome in outcomes], pa.uint8()),
         "racy": pa.array([outcome.racy for outcome in outcomes], pa.bool_()),
+        "made": pa.array([outcome.made for outcome in outcomes], pa.binary()),
         "offset": actions["offset"],
         "length": actions["length"],
         "moved": pa.array([outcome.moved for outcome in outcomes], pa.int64()),
@@ -140,9 +148,9 @@ def _seen_entries(actions: pa.Table, outcomes: Sequence[Outcome]) -> pa.Table:
     if not newer:
         return actions
     for field in ENTRY:
-        if field.name in ("path", "target"):
+        if field.name == "path":
             continue
-        values = np.array(actions[field.name].to_numpy())
+        values = actions[field.name].to_pylist()
         for row, entry in newer.items():
             values[row] = getattr(entry, field.name)
         at = actions.schema.get_field_index(field.name)

@@ -1,7 +1,9 @@
 """What listers hand to their consumer: page files, and paths inside lines of JSON."""
 
 import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Self, cast
 
 import pyarrow as pa
 
@@ -11,6 +13,32 @@ _SPAN_FIELDS = ("path", "start", "end", "after")
 
 HUNGER_FILE = "hunger"
 HUNGER_BYTES = 8  # of the shared file in which the consumer says that a lister is idle
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a lister is told first: what it lists, how, and where its pages go.
+
+    `lanes` is on how many spans it works at once. What is not `in_order` is listed as
+    one span and sorted in the spool.
+    """
+
+    place: dict[str, object]
+    selection: dict[str, object]
+    spool: Path
+    lanes: int
+    for_files: bool
+    in_order: bool = True
+
+    def as_fields(self) -> dict[str, object]:
+        """Return the setup as JSON carries it."""
+        return asdict(self) | {"spool": str(self.spool)}
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, object]) -> Self:
+        """Return the setup that `as_fields` wrote."""
+        spool = Path(str(fields["spool"]))
+        return cls(**cast("dict[str, Any]", fields | {"spool": spool}))
 
 
 def to_text(path: bytes | None) -> str | None:

@@ -59,7 +59,8 @@ def manifest_table(paths: Sequence[bytes], size: int = 7) -> pa.Table:
     same |= {"dev": (1 << 64) - 1, "ino": (1 << 64) - 1, "verified": 2, "racy": False}
     columns: dict[str, list[object]] = {k: [v] * len(paths) for k, v in same.items()}
     columns["path"] = list(paths)
-    columns["target"] = [None] * len(paths)
+    for name in ("target", "etag", "made"):
+        columns[name] = [None] * len(paths)
     columns["checksum"] = [dice.randbytes(16) for _ in paths]
     arrays = [pa.array(columns[field.name], field.type) for field in MANIFEST]
     return pa.table(arrays, schema=MANIFEST)

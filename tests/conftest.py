@@ -2,6 +2,8 @@ import os
 
 import pytest
 
+pytest_plugins = ["tests.servers.fixtures"]
+
 QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

@@ -15,6 +15,7 @@ import xxhash
 
 from haulage.model import ACTION, ENTRY, MANIFEST, Action, Entry, Kind, Verb
 from haulage.ops.work import Work
+from haulage.place import Place
 from haulage.shardfile import Job, Order, write_shard
 from haulage.storage.descent import Descent
 from haulage.storage.posix import entry_of
@@ -74,6 +75,7 @@ def action_on(root: Path, path: bytes, verb: Verb = Verb.COPY, **fields: Any) ->
         "checksum": None,
         "verified": 0,
         "racy": False,
+        "made": None,
         "was_mtime_s": values["mtime_s"],
         "was_mtime_ns": values["mtime_ns"],
         "offset": 0,
@@ -90,8 +92,8 @@ def actions_table(actions: Iterable[Action]) -> pa.Table:
 def job_between(source: Path, target: Path, **fields: Any) -> Job:
     """Return what a mover must know to work from `source` to `target`."""
     values: dict[str, Any] = {
-        "source": str(source),
-        "target": str(target),
+        "source": Place(str(source)),
+        "target": Place(str(target)),
         "temp_token": "0123456789ab",
         "hashing": True,
         "fsync": False,

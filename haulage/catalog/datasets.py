@@ -8,7 +8,9 @@ from sqlalchemy import RowMapping, and_, select
 from haulage.catalog.engine import Catalog, insert_or_update
 from haulage.catalog.tables import DatasetTable
 from haulage.errors import RefusedError
-from haulage.policy import Dataset, Policy
+from haulage.policy import Dataset, Policy, StoreOptions
+
+_MAY_CHANGE = ("policy", "source_store", "target_store")
 
 
 @dataclass(frozen=True)
@@ -21,13 +23,17 @@ class DatasetRow:
 
 
 def ensure(catalog: Catalog, dataset: Dataset) -> DatasetRow:
-    """Record `dataset`, or its new policy; a name keeps its source and target."""
+    """Record `dataset`, or its new policy; a name keeps its source and target.
+
+    The endpoint of a bucket is a part of where it is: its other options may change.
+    """
     values = {**dataset.model_dump(mode="json")}
+    _check_endpoints(catalog, dataset)
     with catalog.begin() as connection:
         insert = insert_or_update(connection, DatasetTable).values(values)
         upsert = insert.on_conflict_do_update(
             index_elements=["name"],
-            set_={"policy": values["policy"]},
+            set_={name: values[name] for name in _MAY_CHANGE},
             where=and_(
                 DatasetTable.source == dataset.source,
                 DatasetTable.target == dataset.target,
@@ -37,6 +43,24 @@ def ensure(catalog: Catalog, dataset: Dataset) -> DatasetRow:
     if row is None:
         raise RefusedError(_taken(find(catalog, dataset.name), dataset))
     return _of(row)
+
+
+def _check_endpoints(catalog: Catalog, wanted: Dataset) -> None:
+    select_it = select(DatasetTable).where(DatasetTable.name == wanted.name)
+    with catalog.read() as connection:
+        row = connection.execute(select_it).mappings().one_or_none()
+    if row is None:
+        return
+    old = _of(row).dataset
+    for now, was in (
+        (wanted.source_store, old.source_store),
+        (wanted.target_store, old.target_store),
+    ):
+        if now.endpoint != was.endpoint:
+            raise RefusedError(
+                f"dataset {old.name} is on the server {was.endpoint or 'of the cloud'},"
+                f" not on {now.endpoint or 'that of the cloud'}; choose another name"
+            )
 
 
 def find(catalog: Catalog, name: str) -> DatasetRow:
@@ -72,6 +96,8 @@ def _of(row: RowMapping) -> DatasetRow:
         source=row["source"],
         target=row["target"],
         policy=Policy.model_validate(row["policy"]),
+        source_store=StoreOptions.model_validate(row["source_store"]),
+        target_store=StoreOptions.model_validate(row["target_store"]),
     )
     return DatasetRow(row["id"], dataset, row["manifest_id"])
 

@@ -12,6 +12,8 @@ _REPETITIVE = ["kind", "mode", "uid", "gid", "dev", "nlink", "verified"]
 _ENCODINGS = {
     "path": "DELTA_BYTE_ARRAY",
     "target": "DELTA_BYTE_ARRAY",
+    "etag": "PLAIN",
+    "made": "PLAIN",
     "checksum": "PLAIN",
     "racy": "RLE",
     **dict.fromkeys(
@@ -40,6 +42,14 @@ def encoded(table: pa.Table) -> bytes:
 
 
 def decoded(content: bytes, columns: Sequence[str] | None) -> pa.Table:
-    """Return the entries of one page, or only some columns of them."""
-    names = None if columns is None else list(columns)
-    return pq.ParquetFile(pa.BufferReader(content)).read(names, use_threads=False)
+    """Return the entries of one page, or only some columns of them.
+
+    A page that was written before a column came into use has nulls there.
+    """
+    names = MANIFEST.names if columns is None else list(columns)
+    page = pq.ParquetFile(pa.BufferReader(content)).read(names, use_threads=False)
+    for at, name in enumerate(names):
+        if name not in page.schema.names:
+            field = MANIFEST.field(name)
+            page = page.add_column(at, field, pa.nulls(page.num_rows, field.type))
+    return page

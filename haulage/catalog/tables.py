@@ -62,6 +62,8 @@ class DatasetTable(Base):
     source: Mapped[str]
     target: Mapped[str]
     policy: Mapped[dict[str, object]]
+    source_store: Mapped[dict[str, object]] = mapped_column(server_default="{}")
+    target_store: Mapped[dict[str, object]] = mapped_column(server_default="{}")
     # Manifests point here too, and SQLite can not close a ring of foreign keys later.
     manifest_id: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(default=DatabaseNow())

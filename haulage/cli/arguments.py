@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from haulage.cli.stores import add_stores, options_of
 from haulage.errors import RefusedError
 from haulage.policy import Compare, Dataset, Delete, Fsync, Policy, Step, Verify
 
@@ -60,6 +61,7 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
     _add_filters(parser)
     _add_guards(parser)
     _add_work(parser)
+    add_stores(parser)
 
 
 def _add_choices(parser: argparse.ArgumentParser) -> None:
@@ -150,9 +152,21 @@ def dataset_of(args: argparse.Namespace, source: str, target: str) -> Dataset:
     """Return the dataset of a pair; unnamed, it is named after the pair itself."""
     name = args.name or _name_of_pair(source, target)
     try:
-        return Dataset(name=name, source=source, target=target, policy=policy_of(args))
+        plain = Dataset(name=name, source=source, target=target)
     except ValidationError as err:
         raise RefusedError(_first_problem(err)) from err
+    return changed_by(args, plain)
+
+
+def changed_by(args: argparse.Namespace, dataset: Dataset) -> Dataset:
+    """Return `dataset` as the command line changes it."""
+    return dataset.model_copy(
+        update={
+            "policy": policy_of(args, dataset.policy),
+            "source_store": options_of(args, "source", dataset.source_store),
+            "target_store": options_of(args, "target", dataset.target_store),
+        }
+    )
 
 
 def _name_of_pair(source: str, target: str) -> str:

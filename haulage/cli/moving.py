@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from haulage.catalog import datasets
 from haulage.catalog.engine import open_catalog
-from haulage.cli.arguments import dataset_of, policy_of
+from haulage.cli.arguments import changed_by, dataset_of
 from haulage.cli.progress import crew_with_progress
 from haulage.errors import RefusedError
 from haulage.model import Verb, shown, shown_bytes
@@ -20,7 +20,7 @@ from haulage.policy import Dataset, Delete
 from haulage.shardfile import Order
 from haulage.stages import run
 from haulage.stages.crew import Summary
-from haulage.stages.preflight import check_ends
+from haulage.stages.preflight import check_ends, root_of
 from haulage.stages.report import dry_summary
 
 
@@ -38,14 +38,14 @@ def sync(args: argparse.Namespace) -> int:
 
 def plan(args: argparse.Namespace) -> int:
     """Carry out `plan` and `sync --dry-run`: one line an action, then the sums."""
-    dataset = check_ends(_dataset(args))
+    dataset, pair = check_ends(_dataset(args))
 
     def tell(page: Plan) -> None:
         _tell_actions(page.actions, as_json=args.json)
         if dataset.policy.delete is not Delete.OFF:
             _tell_actions(page.deletes, as_json=args.json)
 
-    summary = dry_summary(open_catalog(args.catalog), dataset, tell)
+    summary = dry_summary(open_catalog(args.catalog), dataset, pair, tell)
     return _tell(summary, as_json=args.json)
 
 
@@ -85,13 +85,10 @@ def _dataset(args: argparse.Namespace) -> Dataset:
         if args.source or args.target:
             raise RefusedError("give either SOURCE and TARGET or --dataset, not both")
         known = datasets.find(open_catalog(args.catalog), args.dataset).dataset
-        return known.model_copy(update={"policy": policy_of(args, known.policy)})
+        return changed_by(args, known)
     if not args.source or not args.target:
         raise RefusedError("give SOURCE and TARGET, or --dataset NAME")
-    absolute = check_ends(
-        Dataset(name="unnamed", source=args.source, target=args.target)
-    )
-    return dataset_of(args, absolute.source, absolute.target)
+    return dataset_of(args, root_of(args.source), root_of(args.target))
 
 
 def _tell_actions(actions: pa.Table, *, as_json: bool) -> None:

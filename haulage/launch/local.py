@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -22,8 +22,14 @@ _LOG_TAIL_BYTES = 500
 class LocalPool:
     """A launcher over `movers` processes, each fed by a thread of its own."""
 
-    def __init__(self, movers: int, logs: Path) -> None:
-        """Prepare the feeders; a mover starts with the first order that it gets."""
+    def __init__(
+        self, movers: int, logs: Path, environ: Mapping[str, str] | None = None
+    ) -> None:
+        """Prepare the feeders; a mover starts with the first order that it gets.
+
+        `environ` is what movers have in their environment beside this process's own.
+        """
+        environ = {**os.environ, **(environ or {})}
         self._changed = threading.Condition()
         self._waiting: deque[tuple[str, Order]] = deque()
         self._answers: dict[str, deque[Answer]] = {}
@@ -31,7 +37,7 @@ class LocalPool:
         self._closed = False
         logs.mkdir(parents=True, exist_ok=True)
         self._feeders = [
-            _Feeder(logs / f"mover-{number}.log", self._take, self._answer)
+            _Feeder(logs / f"mover-{number}.log", self._take, self._answer, environ)
             for number in range(movers)
         ]
 
@@ -100,8 +106,10 @@ class _Feeder:
         log: Path,
         take: Callable[[], tuple[str, Order] | None],
         answer: Callable[[str, Answer], None],
+        environ: Mapping[str, str],
     ) -> None:
         self._log = log
+        self._environ = environ
         self._take = take
         self._answer = answer
         self._process: subprocess.Popen[bytes] | None = None
@@ -116,6 +124,7 @@ class _Feeder:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                env=self._environ,
                 process_group=0,  # a Ctrl-C is for the driver, which then tells us
             )
 

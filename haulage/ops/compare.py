@@ -28,6 +28,7 @@ class Aspect(IntFlag):
     UNPROVEN = 256  # is verified less than the policy wants
     ADOPTED = 512  # was found in the target, not recorded by a run
     ASKED = 1024  # the policy wants each of its kind looked at
+    ETAG = 2048  # of an object: another version
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +53,16 @@ class Against:
     """What a listing is compared with.
 
     `adopted` tells that `known` is a listing of the target, whose ctime and inode say
-    nothing of the source. `covers` tells of gone rows whether the filters still show
-    them.
+    nothing of the source. `versioned` tells that the source's entries are objects: only
+    their etags, sizes and times of change are listed. `covers` tells of gone rows
+    whether the filters still show them.
     """
 
     known: Iterable[pa.Table]
     covers: Callable[[pa.Table], np.ndarray]
     proof: int = 0
     adopted: bool = False
+    versioned: bool = False
     asked: tuple[Kind, ...] = ()
 
 
@@ -184,32 +187,67 @@ def _aspects(now: pa.Table, was: pa.Table, against: Against) -> np.ndarray:
         return unequal
 
     kind = now["kind"].to_numpy()
-    is_file, is_link = kind == Kind.FILE, kind == Kind.SYMLINK
-    access = (differ("mode") & ~is_link) | differ("uid", "gid")
+    is_file = kind == Kind.FILE
     found = [
-        (Aspect.KIND, differ("kind")),
         (Aspect.SIZE, differ("size") & is_file),
-        (Aspect.TIME, differ("mtime_s", "mtime_ns")),
-        (Aspect.ACCESS, access),
-        (Aspect.RACY, was["racy"].to_numpy() & is_file),
-        (Aspect.UNPROVEN, (was["verified"].to_numpy() < against.proof) & is_file),
+        (Aspect.UNPROVEN, _is_unproven(was, against.proof) & is_file),
     ]
-    if is_link.any():
-        found.append((Aspect.TARGET, _targets_differ(now["target"], was["target"])))
+    if against.versioned:
+        found += _of_objects(now, was, against, differ)
+    else:
+        found += _of_files(now, was, against, differ)
     if against.asked:
         found.append((Aspect.ASKED, np.isin(kind, against.asked)))
     if against.adopted:
         found.append((Aspect.ADOPTED, np.ones(len(kind), np.bool_)))
-    else:
-        found.append((Aspect.INODE, differ("ino") & is_file))
-        found.append((Aspect.CTIME, differ("ctime_s", "ctime_ns") & is_file))
     aspects = np.zeros(len(kind), np.uint16)
     for aspect, mask in found:
         aspects[mask] |= np.uint16(aspect)
     return aspects
 
 
-def _targets_differ(now: pa.ChunkedArray, was: pa.ChunkedArray) -> np.ndarray:
+def _is_unproven(was: pa.Table, proof: int) -> np.ndarray:
+    """Tell of which files it holds; what was listed as one may be a link's object."""
+    unproven: np.ndarray = was["verified"].to_numpy() < proof
+    unproven &= was["kind"].to_numpy() == Kind.FILE
+    return unproven
+
+
+_Found = list[tuple[Aspect, np.ndarray]]
+_Differ = Callable[..., np.ndarray]
+
+
+def _of_files(
+    now: pa.Table, was: pa.Table, against: Against, differ: _Differ
+) -> _Found:
+    kind = now["kind"].to_numpy()
+    is_file, is_link = kind == Kind.FILE, kind == Kind.SYMLINK
+    found = [
+        (Aspect.KIND, differ("kind")),
+        (Aspect.TIME, differ("mtime_s", "mtime_ns")),
+        (Aspect.ACCESS, (differ("mode") & ~is_link) | differ("uid", "gid")),
+        (Aspect.RACY, was["racy"].to_numpy() & is_file),
+    ]
+    if is_link.any():
+        found.append((Aspect.TARGET, _unequal(now["target"], was["target"])))
+    if not against.adopted:
+        found.append((Aspect.INODE, differ("ino") & is_file))
+        found.append((Aspect.CTIME, differ("ctime_s", "ctime_ns") & is_file))
+    return found
+
+
+def _of_objects(
+    now: pa.Table, was: pa.Table, against: Against, differ: _Differ
+) -> _Found:
+    """Compare versions; what was found in a directory has none, so all may differ."""
+    other = _unequal(now["etag"], was["etag"])
+    if not against.adopted:
+        return [(Aspect.ETAG, other), (Aspect.CTIME, differ("ctime_s", "ctime_ns"))]
+    versioned = was["etag"].is_valid().to_numpy()
+    return [(Aspect.ETAG, other & versioned), (Aspect.TIME, ~versioned)]
+
+
+def _unequal(now: pa.ChunkedArray, was: pa.ChunkedArray) -> np.ndarray:
     unequal = pc.not_equal(pc.fill_null(now, b""), pc.fill_null(was, b""))
     differ: np.ndarray = unequal.to_numpy().astype(np.bool_)
     return differ
@@ -223,8 +261,10 @@ def _really_gone(
         return missing.slice(0, 0)
     gone = against.covers(missing)
     for lost in unreadable:
+        gone &= pc.not_equal(missing["path"], lost.path).to_numpy()
+        if lost.reason is not None:
+            continue
         is_dir = lost.path.endswith(b"/") or not lost.path
         below = lost.path if is_dir else lost.path + b"/"
         gone &= ~pc.starts_with(missing["path"], below).to_numpy()
-        gone &= pc.not_equal(missing["path"], lost.path).to_numpy()
     return missing.filter(pa.array(gone))

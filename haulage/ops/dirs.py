@@ -5,7 +5,8 @@ import os
 from haulage.errors import VanishedError
 from haulage.model import Action, Outcome, Status, Verified
 from haulage.ops.work import Work
-from haulage.storage.posix import attributes_of, entry_of, set_attributes
+from haulage.storage.attributes import attributes_of, set_attributes
+from haulage.storage.posix import entry_of
 
 
 def finish_dir(work: Work, action: Action, _row: int) -> Outcome:

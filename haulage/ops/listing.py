@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,8 @@ import pyarrow as pa
 from haulage.model import SELECTED, Kind
 from haulage.patterns import Rules
 from haulage.storage.descent import Descent
+from haulage.storage.keypages import KeyRoot
+from haulage.storage.keywalk import KeyWalk, sorted_pieces
 from haulage.storage.walk import Page, Piece, Span, Walk
 
 
@@ -78,22 +81,39 @@ def _within(values: np.ndarray, low: int | None, high: int | None) -> list[np.nd
 
 
 def listing(
-    descent: Descent,
+    root: Descent | KeyRoot,
     span: Span,
     selection: Selection,
     hungry: Callable[[], bool] = lambda: False,
     offer: Callable[[Span], None] = lambda _: None,
 ) -> Iterator[Piece]:
     """Yield the selected pieces of a span in canonical order."""
-    walk = Walk(
-        descent,
-        span,
-        keep=selection.keeps_path(),
-        one_file_system=selection.one_file_system,
-        hungry=hungry,
-        offer=offer,
-    )
-    for piece in walk.pieces():
+    keep = selection.keeps_path()
+    walk: Walk | KeyWalk
+    if isinstance(root, KeyRoot):
+        walk = KeyWalk(root, span, keep=keep, hungry=hungry, offer=offer)
+    else:
+        walk = Walk(
+            root,
+            span,
+            keep=keep,
+            one_file_system=selection.one_file_system,
+            hungry=hungry,
+            offer=offer,
+        )
+    return _marked(walk.pieces(), selection)
+
+
+def sorted_listing(
+    root: KeyRoot, after: bytes | None, selection: Selection, spool: Path
+) -> Iterator[Piece]:
+    """Yield all selected pieces of a bucket whose server lists in another order."""
+    pieces = sorted_pieces(root, spool, after=after, keep=selection.keeps_path())
+    return _marked(pieces, selection)
+
+
+def _marked(pieces: Iterator[Piece], selection: Selection) -> Iterator[Piece]:
+    for piece in pieces:
         if isinstance(piece, Page):
             yield Page(selection.mark(piece), piece.atime_s)
         else:

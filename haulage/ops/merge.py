@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from haulage.model import MANIFEST, OUTCOME, Status, Verb
+from haulage.model import MANIFEST, OUTCOME, Status, Verb, Verified
 
 _HOLDS = (
     Status.COPIED,
@@ -92,12 +92,14 @@ _KEEP, _PUT, _REMOVE = 0, 1, 2
 def _effects(outcomes: pa.Table) -> np.ndarray:
     """Return what each outcome does to the manifest.
 
-    A directory that was only made counts when the dirs pass has finished it.
+    A directory that was only made counts when the dirs pass has finished it; what
+    stands for one in a bucket is finished at once.
     """
     statuses, verbs = outcomes["status"].to_numpy(), outcomes["verb"].to_numpy()
     effects = np.where(np.isin(statuses, _HOLDS), _PUT, _KEEP)
     effects[np.isin(statuses, _GONE)] = _REMOVE
-    effects[verbs == Verb.MKDIR] = _KEEP
+    is_finished = outcomes["verified"].to_numpy() != Verified.NONE
+    effects[(verbs == Verb.MKDIR) & ~is_finished] = _KEEP
     return effects
 
 

@@ -3,15 +3,25 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 
 from haulage.model import ACTION, Verb
+from haulage.place import part_bytes
 
 _READS_CONTENT = (Verb.COPY, Verb.CHECK, Verb.VERIFY)
 _SMALLEST_SHARE = 256  # entries; cutting finer costs more than it spreads
+
+
+class Split(Enum):
+    """Where a file that is larger than a shard may be cut."""
+
+    ANYWHERE = "anywhere"
+    BY_PARTS = "by parts"  # of a multipart upload
+    NEVER = "never"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +31,7 @@ class Bounds:
     max_entries: int
     max_bytes: int
     movers: int
+    split: Split = Split.ANYWHERE
 
     @property
     def entry_cost(self) -> int:
@@ -43,12 +54,17 @@ def pack(actions: pa.Table, bounds: Bounds) -> Iterator[pa.Table]:
     large = _is_large(actions, bounds)
     yield from _balanced(actions.filter(pa.array(~large)), bounds)
     for row in np.flatnonzero(large):
-        yield from _parts(actions.slice(row, 1), bounds.max_bytes)
+        yield from _parts(actions.slice(row, 1), bounds)
 
 
 def _is_large(actions: pa.Table, bounds: Bounds) -> np.ndarray:
     is_copy = actions["verb"].to_numpy() == Verb.COPY
-    large: np.ndarray = is_copy & (actions["length"].to_numpy() > bounds.max_bytes)
+    length = actions["length"].to_numpy()
+    large: np.ndarray = is_copy & (length > bounds.max_bytes)
+    if bounds.split is Split.NEVER:
+        large[:] = False
+    elif bounds.split is Split.BY_PARTS:
+        large &= length > part_bytes(0)
     return large
 
 
@@ -69,13 +85,16 @@ def _balanced(actions: pa.Table, bounds: Bounds) -> Iterator[pa.Table]:
             yield actions.slice(at, min(bounds.max_entries, end - at))
 
 
-def _parts(action: pa.Table, max_bytes: int) -> Iterator[pa.Table]:
-    """Split one copy into equal byte ranges of at most `max_bytes`."""
+def _parts(action: pa.Table, bounds: Bounds) -> Iterator[pa.Table]:
+    """Split one copy into byte ranges of about equal length."""
     size = action["length"][0].as_py()
-    count = math.ceil(size / max_bytes)
-    for part in range(count):
-        start, end = size * part // count, size * (part + 1) // count
-        yield _with(action, verb=Verb.PART, offset=start, length=end - start)
+    count = math.ceil(size / bounds.max_bytes)
+    unit = part_bytes(size) if bounds.split is Split.BY_PARTS else 1
+    units = math.ceil(size / unit)
+    cuts = [min(size, units * part // count * unit) for part in range(count)]
+    for start, end in pairwise([*cuts, size]):
+        if end > start:
+            yield _with(action, verb=Verb.PART, offset=start, length=end - start)
 
 
 def _with(action: pa.Table, **values: int) -> pa.Table:

@@ -17,6 +17,7 @@ class Intent:
     always_check: bool = False
     always_copy: bool = False
     proves_content: bool = False
+    versioned: bool = False  # the source's entries are objects, whose etag is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +73,16 @@ def _changed_verbs(difference: Difference, intent: Intent) -> np.ndarray:
 
     known_bytes = difference.was["checksum"].is_valid().to_numpy()
     content = has(Aspect.TIME, Aspect.INODE, Aspect.RACY)
-    content |= has(Aspect.CTIME) & ~has(Aspect.ACCESS)
+    if not intent.versioned:
+        content |= has(Aspect.CTIME) & ~has(Aspect.ACCESS)
     if intent.size_only:
         content[:] = False
     file_verb = np.select(
         [
-            has(Aspect.KIND, Aspect.SIZE) | intent.always_copy,
+            has(Aspect.KIND, Aspect.SIZE, Aspect.ETAG) | intent.always_copy,
             content | intent.always_check,
             has(Aspect.UNPROVEN) & ~known_bytes & intent.proves_content,
-            has(Aspect.ACCESS, Aspect.TIME, Aspect.ADOPTED),
+            has(Aspect.ACCESS, Aspect.TIME, Aspect.CTIME, Aspect.ADOPTED),
             has(Aspect.UNPROVEN),
         ],
         [Verb.COPY, Verb.CHECK, Verb.CHECK, Verb.META, Verb.VERIFY],
@@ -97,6 +99,7 @@ def _as_unproven(entries: pa.Table) -> pa.Table:
         pa.nulls(rows, MANIFEST.field("checksum").type),
         pa.array(np.full(rows, Verified.NONE, np.uint8)),
         pa.array(np.zeros(rows, np.bool_)),
+        pa.nulls(rows, MANIFEST.field("made").type),
     ]
     return pa.table([*entries.columns, *proof], schema=MANIFEST)
 
@@ -104,7 +107,7 @@ def _as_unproven(entries: pa.Table) -> pa.Table:
 def _with_proof(difference: Difference) -> pa.Table:
     """Give the changed entries what is known of the content that they had."""
     was = difference.was
-    proof = [was["checksum"], was["verified"], was["racy"]]
+    proof = [was["checksum"], was["verified"], was["racy"], was["made"]]
     return pa.table([*difference.changed.columns, *proof], schema=MANIFEST)
 
 

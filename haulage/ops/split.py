@@ -10,23 +10,19 @@ import xxhash
 from haulage.errors import MismatchError, UnstableError
 from haulage.model import Action, Outcome, Status, Verified, parent_of
 from haulage.ops.content import copy_range, feed, forget_cached
-from haulage.ops.work import Work, is_as_listed, is_racy, stood_still
+from haulage.ops.work import Work, is_as_listed, is_racy
+from haulage.storage.attributes import attributes_of, set_attributes
 from haulage.storage.posix import (
-    attributes_of,
     create,
     entry_of,
     open_source,
     reach,
     remove_if_there,
     rename_over,
-    set_attributes,
+    split_temp_name,
     stat_in,
+    stood_still,
 )
-
-
-def split_temp(work: Work, path: bytes) -> bytes:
-    """Return the temporary that the movers of all of a file's parts share."""
-    return work.split_prefix + xxhash.xxh3_64_hexdigest(path).encode()
 
 
 def part(work: Work, action: Action, row: int) -> Outcome:
@@ -40,7 +36,9 @@ def part(work: Work, action: Action, row: int) -> Outcome:
         dir_fd = reach(
             work.target, parent_of(action.path), work.temp_prefix + b"%d" % row
         )
-        target = create(dir_fd, split_temp(work, action.path), shared=True)
+        target = create(
+            dir_fd, split_temp_name(work.split_prefix, action.path), shared=True
+        )
         try:
             moved, checksum = copy_range(
                 work, source, target, action.offset, action.length
@@ -65,7 +63,10 @@ def publish(work: Work, whole: Action, row: int, parts: Sequence[Action]) -> Out
     against its own checksum, and all of it for the checksum of the whole.
     """
     above = parent_of(whole.path)
-    name, temp = whole.path[len(above) :], split_temp(work, whole.path)
+    name, temp = (
+        whole.path[len(above) :],
+        split_temp_name(work.split_prefix, whole.path),
+    )
     dir_fd = reach(work.target, above, work.temp_prefix + b"%d" % row)
     if _was_published(dir_fd, name, temp, whole):
         return _complete(work, dir_fd, name, parts)
@@ -143,5 +144,5 @@ def discard(work: Work, action: Action, _row: int) -> Outcome:
         dir_fd = work.target.open(parent_of(action.path))
     except (FileNotFoundError, NotADirectoryError):
         return Outcome(Status.ABSENT)
-    remove_if_there(dir_fd, split_temp(work, action.path))
+    remove_if_there(dir_fd, split_temp_name(work.split_prefix, action.path))
     return Outcome(Status.ABSENT)

@@ -4,11 +4,11 @@ import os
 from collections.abc import Sequence
 
 from haulage.model import Action, parent_of
-from haulage.ops.work import Work
+from haulage.storage.descent import Descent
 from haulage.storage.posix import remove_if_there, temp_dir_name, temp_name
 
 
-def sweep(work: Work, actions: Sequence[Action], token: str) -> None:
+def sweep(target: Descent, actions: Sequence[Action], token: str) -> None:
     """Remove what the attempt with `token` may have left for `actions`.
 
     Where it may not look any more it could not have left anything it may remove.
@@ -16,24 +16,24 @@ def sweep(work: Work, actions: Sequence[Action], token: str) -> None:
     for row, action in enumerate(actions):
         temp = temp_name(token, row)
         above = parent_of(action.path)
-        if (dir_fd := _open(work, above)) is not None:
+        if (dir_fd := _open(target, above)) is not None:
             remove_if_there(dir_fd, temp)
-        _sweep_dirs(work, above, temp_dir_name(temp))
+        _sweep_dirs(target, above, temp_dir_name(temp))
 
 
-def _sweep_dirs(work: Work, above: bytes, temp: bytes) -> None:
+def _sweep_dirs(target: Descent, above: bytes, temp: bytes) -> None:
     """Remove a directory that was to replace something above the entry."""
     while True:
-        if (dir_fd := _open(work, above)) is not None:
+        if (dir_fd := _open(target, above)) is not None:
             _remove_dir_if_there(dir_fd, temp)
         if not above:
             return
         above = parent_of(above)
 
 
-def _open(work: Work, path: bytes) -> int | None:
+def _open(target: Descent, path: bytes) -> int | None:
     try:
-        return work.target.open(path)
+        return target.open(path)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
 

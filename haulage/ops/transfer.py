@@ -7,10 +7,14 @@ import time
 from haulage.errors import UnstableError, VanishedError
 from haulage.model import Action, Outcome, Status, Verified, parent_of
 from haulage.ops.content import copy_content, digest_of
-from haulage.ops.work import Work, is_as_listed, is_racy, stood_still
-from haulage.storage.posix import (
+from haulage.ops.work import Work, is_as_listed, is_racy
+from haulage.storage.attributes import (
     Attributes,
     attributes_of,
+    set_attributes,
+    set_link_attributes,
+)
+from haulage.storage.posix import (
     create,
     entry_of,
     make_dir,
@@ -19,7 +23,7 @@ from haulage.storage.posix import (
     reach,
     remove_if_there,
     rename_over,
-    set_attributes,
+    stood_still,
 )
 
 
@@ -167,25 +171,12 @@ def link(work: Work, action: Action, row: int) -> Outcome:
     dir_fd = reach(work.target, above, temp)
     os.symlink(action.target, temp, dir_fd=dir_fd)
     try:
-        lost = _set_link_attributes(dir_fd, temp, _listed_attributes(action))
+        lost = set_link_attributes(dir_fd, temp, _listed_attributes(action))
         rename_over(dir_fd, temp, action.path[len(above) :])
     except BaseException:
         remove_if_there(dir_fd, temp)
         raise
     return Outcome(Status.MADE, reason=lost)
-
-
-def _set_link_attributes(dir_fd: int, temp: bytes, wanted: Attributes) -> str | None:
-    lost = None
-    try:
-        os.chown(temp, wanted.uid, wanted.gid, dir_fd=dir_fd, follow_symlinks=False)
-    except PermissionError:
-        now = os.stat(temp, dir_fd=dir_fd, follow_symlinks=False)
-        if (now.st_uid, now.st_gid) != (wanted.uid, wanted.gid):
-            lost = f"owner {wanted.uid}:{wanted.gid} not kept"
-    times = (wanted.atime_ns, wanted.mtime_ns)
-    os.utime(temp, ns=times, dir_fd=dir_fd, follow_symlinks=False)
-    return lost
 
 
 def mkdir(work: Work, action: Action, row: int) -> Outcome:

@@ -6,8 +6,8 @@ import os
 from haulage.errors import MismatchError
 from haulage.model import Action, Kind, Outcome, Status, Verified, parent_of
 from haulage.ops.content import digest_of, forget_cached
-from haulage.ops.work import Work, stood_still
-from haulage.storage.posix import entry_of, open_file, open_source, stat_in
+from haulage.ops.work import Work
+from haulage.storage.posix import entry_of, open_file, open_source, stat_in, stood_still
 
 
 def verify(work: Work, action: Action, _row: int) -> Outcome:

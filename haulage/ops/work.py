@@ -50,15 +50,6 @@ def is_racy(mtime_ns: int, ctime_ns: int, seen_ns: int) -> bool:
     return is_now or ctime_ns > seen_ns - _RACY_NS
 
 
-def stood_still(before: os.stat_result, after: os.stat_result) -> bool:
-    """Tell whether a file was the same before and after it was read."""
-    return (
-        before.st_size == after.st_size
-        and before.st_mtime_ns == after.st_mtime_ns
-        and before.st_ctime_ns == after.st_ctime_ns
-    )
-
-
 def is_as_listed(action: Action, found: os.stat_result) -> bool:
     """Tell whether the source is still as listed; ctime moves with any attribute."""
     return (

@@ -41,8 +41,9 @@ class Ledger:
 
 def commit(site: Site) -> Ledger:
     """Write the manifest of all that is done, make it current, and add it up."""
-    if site.policy.fsync is Fsync.RUN and site.meter.counts["planned"]:
-        sync_file_system(site.row.dataset.target)
+    is_local = not site.pair.target.is_bucket
+    if is_local and site.policy.fsync is Fsync.RUN and site.meter.counts["planned"]:
+        sync_file_system(site.pair.target.url)
     seen = Ledger(failures=[*_unreadable(site), *_lost_shards(site)])
     writer = ManifestWriter(site.catalog, site.run)
     streams = [Stream(tables) for tables in _overlays(site)]
@@ -156,13 +157,12 @@ def _unreadable(site: Site) -> Iterator[Failure]:
         lines = (site.workspace / UNREADABLE_FILE).read_text().splitlines()
     except FileNotFoundError:
         return
-    for path, number in {tuple(json.loads(line)) for line in lines}:
+    for path, number, refused in {tuple(json.loads(line)) for line in lines}:
         if number == errno.ENOENT:  # removed since its parent was listed
             continue
-        reason = f"could not be listed: {os.strerror(number)}"
-        yield Failure(
-            bytes.fromhex(path), "list", "unreadable", "permanent", number, reason
-        )
+        reason = refused or f"could not be listed: {os.strerror(number)}"
+        status = "refused" if refused else "unreadable"
+        yield Failure(bytes.fromhex(path), "list", status, "permanent", number, reason)
 
 
 def _lost_shards(site: Site) -> Iterator[Failure]:

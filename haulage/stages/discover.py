@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from haulage.catalog import shards as ledger
+from haulage.catalog.engine import home
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.shards import ShardState
 from haulage.errors import FatalError, RefusedError
@@ -20,7 +21,9 @@ from haulage.model import MANIFEST, Kind, Pass, Verified
 from haulage.ops.compare import Against, Difference, compare
 from haulage.ops.listing import Selection
 from haulage.ops.plan import Intent, plan
+from haulage.place import Place
 from haulage.policy import Compare, Filters, Policy, Verify
+from haulage.stages.ends import Pair
 from haulage.stages.sealing import Sealer
 from haulage.stages.site import Site
 from haulage.stages.wave import Wave
@@ -37,12 +40,12 @@ _PROOF = {Verify.METADATA: Verified.METADATA, Verify.CHECKSUM: Verified.CHECKSUM
 class Ends:
     """What discovery compares: a source, a target, the manifest, and the rules."""
 
-    source: str
-    target: str
+    pair: Pair
     policy: Policy
     manifest: Manifest
     started_s: float
     after: bytes | None = None
+    notes: Path | None = None  # a directory of the dataset's own that outlives runs
 
 
 def selection_of(filters: Filters, now_s: float) -> Selection:
@@ -71,15 +74,15 @@ def discover(site: Site) -> Iterator[Wave]:
         site.meter.finished_listing = True
         return
     ends = Ends(
-        site.row.dataset.source,
-        site.row.dataset.target,
+        site.pair,
         site.policy,
         Manifest(site.catalog, site.run.base_manifest_id),
         site.run.started_at.timestamp(),
         site.run.listed_until,
+        home() / "datasets" / site.row.dataset.name,
     )
     sealer = Sealer(site, known)
-    intent = intent_of(site.policy)
+    intent = intent_of(ends)
     for difference in differences(ends, site.workspace / "spool"):
         site.check()
         sealer.add(plan(difference, intent), difference.unreadable)
@@ -98,13 +101,15 @@ def _unfinished_waves(site: Site, pass_: Pass, round_: int) -> Iterator[Wave]:
         yield Wave(f"copy wave {number} again", tuple(shards))
 
 
-def intent_of(policy: Policy) -> Intent:
+def intent_of(ends: Ends) -> Intent:
     """Return the part of the policy by which differences become actions."""
+    policy = ends.policy
     return Intent(
         size_only=policy.compare is Compare.SIZE,
         always_check=policy.compare is Compare.CHECKSUM,
         always_copy=policy.compare is Compare.ALWAYS,
         proves_content=policy.verify is Verify.CHECKSUM,
+        versioned=ends.pair.source.is_bucket,
     )
 
 
@@ -113,46 +118,48 @@ def differences(ends: Ends, spool: Path) -> Iterator[Difference]:
 
     Without a manifest the target itself is listed, if it has anything.
     """
-    policy = ends.policy
+    policy, pair = ends.policy, ends.pair
     selection = selection_of(policy.filters, ends.started_s)
-    first = ends.manifest.entries == 0 and _has_entries(ends.target)
+    first = ends.manifest.entries == 0 and pair.has_entries(pair.target)
     with ExitStack() as stack:
-        source = stack.enter_context(
-            Listers(
-                ends.source,
-                _wire(selection),
-                count=policy.listers,
-                spool=spool / "source",
-            )
-        )
+        source = stack.enter_context(_listers(ends, pair.source, selection, spool))
         known: Iterable[pa.Table] = _behind(ends.manifest, ends.after)
         if first:
-            target = stack.enter_context(
-                Listers(ends.target, {}, count=policy.listers, spool=spool / "target")
-            )
+            target = stack.enter_context(_listers(ends, pair.target, None, spool))
             known = map(_as_known, target.pieces(ends.after))
         against = Against(
             known,
             selection.still_covers,
             proof=_PROOF.get(policy.verify, Verified.NONE),
             adopted=first,
+            versioned=pair.source.is_bucket,
             asked=_ASKED.get(policy.compare, ()),
         )
         yield from compare(_readable(ends, source.pieces(ends.after)), against)
+
+
+def _listers(
+    ends: Ends, place: Place, selection: Selection | None, spool: Path
+) -> Listers:
+    """Prepare the listers of one end; the target is listed without a selection."""
+    end = "source" if selection else "target"
+    if ends.notes:
+        ends.notes.mkdir(parents=True, exist_ok=True)
+    return Listers(
+        place,
+        _wire(selection) if selection else {},
+        count=ends.policy.listers,
+        spool=spool / end,
+        for_files=selection is not None and not ends.pair.target.is_bucket,
+        environ=ends.pair.secrets,
+        disorder=ends.notes / f"{end}-out-of-order" if ends.notes else None,
+    )
 
 
 def _wire(selection: Selection) -> dict[str, object]:
     fields = asdict(selection)
     del fields["compiled"]
     return fields
-
-
-def _has_entries(target: str) -> bool:
-    try:
-        with os.scandir(target) as entries:
-            return next(entries, None) is not None
-    except FileNotFoundError:
-        return False
 
 
 def _readable(
@@ -162,8 +169,9 @@ def _readable(
     for piece in pieces:
         if isinstance(piece, Unreadable) and not piece.path:
             raise FatalError(
-                f"{ends.source}: can not be listed: {os.strerror(piece.errno)}; "
-                f"see its permissions and mount, then resume"
+                f"{ends.pair.source.url}: can not be listed: "
+                f"{os.strerror(piece.errno)}; see its permissions and mount, then "
+                f"resume"
             )
         yield piece
 
@@ -179,6 +187,7 @@ def _as_known(piece: pa.Table | Unreadable) -> pa.Table:
             pa.nulls(rows, MANIFEST.field("checksum").type),
             pa.array(np.zeros(rows, np.uint8)),
             pa.array(np.zeros(rows, np.bool_)),
+            piece["etag"],
         ],
         schema=MANIFEST,
     )
@@ -202,23 +211,24 @@ def check_not_emptied(ends: Ends) -> None:
     """Refuse an empty end where the manifest is not: it looks like a missing mount."""
     if ends.manifest.entries <= 1:
         return
+    source, target = ends.pair.source, ends.pair.target
     holds = (
         f"is empty, but the manifest has {ends.manifest.entries} entries; "
         f"is it mounted?"
     )
-    if not ends.policy.allow_empty_source and not _has_entries(ends.source):
+    if not ends.policy.allow_empty_source and not ends.pair.has_entries(source):
         raise RefusedError(
-            f"source {ends.source} {holds} To go on all the same: --allow-empty-source"
+            f"source {source.url} {holds} To go on all the same: --allow-empty-source"
         )
-    if not ends.policy.allow_empty_target and not _has_entries(ends.target):
+    if not ends.policy.allow_empty_target and not ends.pair.has_entries(target):
         raise RefusedError(
-            f"target {ends.target} {holds} To fill it anew: --allow-empty-target"
+            f"target {target.url} {holds} To fill it anew: --allow-empty-target"
         )
 
 
 def starts_afresh(ends: Ends) -> bool:
     """Tell whether the manifest no longer says anything of the target."""
-    return ends.manifest.entries > 1 and not _has_entries(ends.target)
+    return ends.manifest.entries > 1 and not ends.pair.has_entries(ends.pair.target)
 
 
 def now_s() -> float:

@@ -78,7 +78,7 @@ def _delete(site: Site, planned: list[Shard]) -> None:
 
 def finish_dirs(site: Site, crew: Crew) -> None:
     """Give each directory that the run touched its final attributes, the root last."""
-    if Step.DIRS not in site.policy.steps:
+    if Step.DIRS not in site.policy.steps or site.pair.target.is_bucket:
         return
     if not ledger.listed(site.catalog, site.run.id, pass_=Pass.DIRS):
         seal(site, Pass.DIRS, 0, list(_dir_shards(site)))

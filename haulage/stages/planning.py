@@ -10,7 +10,7 @@ from haulage.stages.discover import Ends, differences, intent_of
 
 def planned(ends: Ends) -> Iterator[Plan]:
     """Yield the plan page by page, in canonical order."""
-    intent = intent_of(ends.policy)
+    intent = intent_of(ends)
     with tempfile.TemporaryDirectory(prefix="haulage-plan-") as spool:
         for difference in differences(ends, Path(spool)):
             yield plan(difference, intent)

@@ -1,22 +1,49 @@
 """Refuses what can not go well, before anything is touched."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from haulage.errors import RefusedError, shown_path
+from haulage.place import Place, normalized
 from haulage.policy import Dataset
+from haulage.stages.ends import Pair, pair_of
 
 
-def check_ends(dataset: Dataset) -> Dataset:
-    """Return the dataset with both roots absolute; RefusedError names what is wrong."""
-    source, target = _absolute(dataset.source), _absolute(dataset.target)
-    _check_source(source)
-    _check_apart(source, target)
-    _check_target(target)
-    return dataset.model_copy(update={"source": source, "target": target})
+def check_ends(
+    dataset: Dataset, secrets: Mapping[str, str] | None = None
+) -> tuple[Dataset, Pair]:
+    """Return the dataset with both roots in one spelling, and the two places.
+
+    RefusedError names what is wrong. A bucket is looked for, and made where that is
+    asked for.
+    """
+    source, target = root_of(dataset.source), root_of(dataset.target)
+    dataset = dataset.model_copy(update={"source": source, "target": target})
+    pair = pair_of(dataset, secrets)
+    filters = dataset.policy.filters
+    if pair.source.is_bucket and (filters.min_atime_age or filters.max_atime_age):
+        raise RefusedError(
+            f"source {source}: objects have no time of their last read; filter by age, "
+            f"which goes by their last change"
+        )
+    if pair.source.is_bucket:
+        pair.bucket(pair.source).check()
+    else:
+        _check_source(source)
+    if pair.source.is_bucket and pair.target.is_bucket:
+        _check_prefixes_apart(pair.source, pair.target)
+    elif not pair.source.is_bucket and not pair.target.is_bucket:
+        _check_apart(source, target)
+    if pair.target.is_bucket:
+        pair.bucket(pair.target).check(create=dataset.target_store.create_bucket)
+    else:
+        _check_target(target)
+    return dataset, pair
 
 
-def _absolute(root: str) -> str:
+def root_of(root: str) -> str:
+    """Return the one spelling of a directory's path or a bucket's URL."""
     if "\0" in root:
         raise RefusedError(f"{root!r} holds a NUL byte, so it names no directory")
     if not root.isascii() and any("\ud800" <= char <= "\udfff" for char in root):
@@ -24,7 +51,29 @@ def _absolute(root: str) -> str:
             f"{root!a} is not UTF-8; only names below a root may be any bytes, so "
             f"give the root by a link that has a UTF-8 name"
         )
-    return os.path.abspath(root)
+    if root.startswith("haulage-store/"):
+        raise RefusedError(
+            f"{root} is a Prefect block, which only a deployment's run can open; give "
+            f"its URL here, or ./{root} for a directory of that name"
+        )
+    return normalized(root) if "://" in root else os.path.abspath(root)
+
+
+def _check_prefixes_apart(source: Place, target: Place) -> None:
+    """Compare two places of what may be one bucket of one server."""
+    if (source.scheme, source.bucket, source.endpoint) != (
+        target.scheme,
+        target.bucket,
+        target.endpoint,
+    ):
+        return
+    pair = f"source {shown_path(source.url)} and target {shown_path(target.url)}"
+    if source.prefix == target.prefix:
+        raise RefusedError(f"{pair} are the same; name another target")
+    if target.prefix.startswith(source.prefix):
+        raise RefusedError(f"{pair}: the target lies inside the source; move one out")
+    if source.prefix.startswith(target.prefix):
+        raise RefusedError(f"{pair}: the source lies inside the target; move one out")
 
 
 def _check_source(source: str) -> None:

@@ -21,6 +21,7 @@ from haulage.stages.discover import (
     now_s,
     starts_afresh,
 )
+from haulage.stages.ends import Pair
 from haulage.stages.guards import Gone, refusal
 from haulage.stages.planning import planned
 from haulage.stages.site import Site
@@ -43,7 +44,12 @@ def stopped_summary(site: Site, state: str, reason: str) -> Summary:
 
 def _summary(site: Site, tally: Counter[str], state: str, failed: int) -> Summary:
     counts = site.meter.counts
-    if tally["lost_owner"]:
+    if tally["lost_owner"] and site.pair.target.is_bucket:
+        site.notes.append(
+            f"{tally['lost_owner']} directories lost their attributes: the server "
+            f"stores no object for a directory"
+        )
+    elif tally["lost_owner"]:
         site.notes.append(
             f"{tally['lost_owner']} entries belong to this user, not to their owner: "
             f"only root may give files away"
@@ -98,10 +104,13 @@ def tally_of(site: Site) -> Counter[str]:
 
 
 def dry_summary(
-    catalog: Catalog, dataset: Dataset, tell: Callable[[Plan], None] = lambda _: None
+    catalog: Catalog,
+    dataset: Dataset,
+    pair: Pair,
+    tell: Callable[[Plan], None] = lambda _: None,
 ) -> Summary:
     """Return what a run would do, having touched nothing; `tell` it page by page."""
-    ends = _ends_of(catalog, dataset)
+    ends = _ends_of(catalog, dataset, pair)
     check_not_emptied(ends)
     if starts_afresh(ends):
         ends = replace(ends, manifest=Manifest(catalog, None))
@@ -152,11 +161,11 @@ def _intentions(dataset: Dataset, ends: Ends, counts: Counter[str]) -> list[str]
     return notes
 
 
-def _ends_of(catalog: Catalog, dataset: Dataset) -> Ends:
+def _ends_of(catalog: Catalog, dataset: Dataset, pair: Pair) -> Ends:
     """Return what a plan without a run compares."""
     try:
         manifest_id = datasets.find(catalog, dataset.name).manifest_id
     except RefusedError:  # a dataset that was never synced has no manifest
         manifest_id = None
     manifest = Manifest(catalog, manifest_id)
-    return Ends(dataset.source, dataset.target, dataset.policy, manifest, now_s())
+    return Ends(pair, dataset.policy, manifest, now_s())

@@ -2,9 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from haulage.stages.discover import (
     discover,
     starts_afresh,
 )
+from haulage.stages.ends import Pair
 from haulage.stages.meter import Meter
 from haulage.stages.preflight import check_ends
 from haulage.stages.report import dry_summary, stopped_summary, summary_of
@@ -38,6 +39,15 @@ _VERIFY = "verify"  # the trigger of a run that only verifies
 _RESUMABLE = (RunState.ACTIVE, RunState.FAILED, RunState.CANCELLED)
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What is there before a run: the catalog, the dataset's row, and both ends."""
+
+    catalog: Catalog
+    row: DatasetRow
+    pair: Pair
+
+
 def sync(  # noqa: PLR0913  everything a trigger may say of a run
     dataset: Dataset,
     crew: Crew,
@@ -48,24 +58,26 @@ def sync(  # noqa: PLR0913  everything a trigger may say of a run
     resume: str | None = None,
     dry_run: bool = False,
     keep_policy: bool = False,
+    secrets: Mapping[str, str] | None = None,
 ) -> Summary:
     """Make the dataset's target equal to its source; return what became of it.
 
     `resume` names a run to go on with; so does a `flow_run_id` that began one. With
-    `keep_policy` the dataset's recorded policy stays what it is. RefusedError means
-    that nothing was touched; after CancelledError and FatalError the run can be
-    resumed.
+    `keep_policy` the dataset's recorded policy stays what it is. `secrets` are
+    variables for the environment of movers and listers. RefusedError means that nothing
+    was touched; after CancelledError and FatalError the run can be resumed.
     """
-    dataset = check_ends(dataset)
+    dataset, pair = check_ends(dataset, secrets)
     with open_catalog(catalog_url) as catalog:
         if dry_run:
-            return dry_summary(catalog, dataset)
+            return dry_summary(catalog, dataset, pair)
         if keep_policy:
             row = replace(datasets.find(catalog, dataset.name), dataset=dataset)
         else:
             row = datasets.ensure(catalog, dataset)
-        run = _begin(catalog, row, trigger, flow_run_id, resume)
-        with _site(catalog, row, run, crew) as site:
+        standing = _Standing(catalog, row, pair)
+        run = _begin(standing, trigger, flow_run_id, resume)
+        with _site(standing, run, crew) as site:
             return _carry_out(site, crew)
 
 
@@ -86,11 +98,12 @@ def verify(name: str, crew: Crew, *, catalog_url: str | None = None) -> Summary:
     """Read all of a dataset's target again; what differs leaves the manifest."""
     with open_catalog(catalog_url) as catalog:
         row = datasets.find(catalog, name)
-        check_ends(row.dataset)
+        _, pair = check_ends(row.dataset)
         policy = row.dataset.policy.model_copy(update={"verify": Verify.CHECKSUM})
         row = replace(row, dataset=row.dataset.model_copy(update={"policy": policy}))
-        run = _begin(catalog, row, _VERIFY, None, None)
-        with _site(catalog, row, run, crew) as site:
+        standing = _Standing(catalog, row, pair)
+        run = _begin(standing, _VERIFY, None, None)
+        with _site(standing, run, crew) as site:
             prove_manifest(site, crew)
             return _finish(site, crew)
 
@@ -122,19 +135,15 @@ def _finish(site: Site, crew: Crew) -> Summary:
 
 
 def _begin(
-    catalog: Catalog,
-    row: DatasetRow,
-    trigger: str,
-    flow_run_id: str | None,
-    resume: str | None,
+    standing: _Standing, trigger: str, flow_run_id: str | None, resume: str | None
 ) -> Run:
     """Begin a run or go on with one; what an earlier one left undone is not lost."""
+    catalog, row = standing.catalog, standing.row
     earlier = _to_resume(catalog, flow_run_id, resume)
     if earlier:
         return _noted(catalog, runs.take_over(catalog, earlier), "resumed", trigger)
     ends = Ends(
-        row.dataset.source,
-        row.dataset.target,
+        standing.pair,
         row.dataset.policy,
         Manifest(catalog, row.manifest_id),
         0.0,
@@ -143,7 +152,7 @@ def _begin(
     latest = next(iter(runs.recent(catalog, row.id, 1)), None)
     if latest and latest.state in _RESUMABLE:
         _check_not_driven(catalog, latest)
-        _supersede(catalog, row, latest)
+        _supersede(standing, latest)
     run = runs.begin(
         catalog,
         row,
@@ -161,10 +170,11 @@ def _noted(catalog: Catalog, run: Run, what: str, trigger: str) -> Run:
     return run
 
 
-def _supersede(catalog: Catalog, row: DatasetRow, run: Run) -> None:
+def _supersede(standing: _Standing, run: Run) -> None:
     """Commit what an unfinished run has done; one without a workspace did nothing."""
+    catalog = standing.catalog
     if workspace_of(run).exists():
-        with _site(catalog, row, runs.take_over(catalog, run)) as site:
+        with _site(standing, runs.take_over(catalog, run)) as site:
             supersede(site)
     elif run.state is RunState.ACTIVE:
         runs.end(catalog, runs.take_over(catalog, run), RunState.SUPERSEDED, {})
@@ -194,17 +204,18 @@ def _check_not_driven(catalog: Catalog, run: Run) -> None:
 
 
 @contextmanager
-def _site(
-    catalog: Catalog, row: DatasetRow, run: Run, crew: Crew | None = None
-) -> Iterator[Site]:
+def _site(standing: _Standing, run: Run, crew: Crew | None = None) -> Iterator[Site]:
     """Open the place where `run` happens; record its end if it did not finish."""
     workspace = workspace_of(run)
     for name in ("shards", "outcomes", "progress", "logs"):
         (workspace / name).mkdir(parents=True, exist_ok=True)
     shutil.rmtree(workspace / "spool", ignore_errors=True)
-    Path(row.dataset.target).mkdir(parents=True, exist_ok=True)
-    pool = LocalPool(run.policy.movers, workspace / "logs")
-    site = Site(catalog, row, run, pool, Meter(dict(run.counts)))
+    pair = standing.pair
+    if not pair.target.is_bucket:
+        Path(pair.target.url).mkdir(parents=True, exist_ok=True)
+    pool = LocalPool(run.policy.movers, workspace / "logs", pair.secrets)
+    meter = Meter(dict(run.counts))
+    site = Site(standing.catalog, standing.row, run, pair, pool, meter)
     watch = site.watch(crew.note if crew else lambda _: None)
     try:
         yield site

@@ -18,6 +18,7 @@ from haulage.stages.report import summary_of
 from haulage.stages.rounds import done, outcomes_of
 from haulage.stages.sealing import is_part
 from haulage.stages.site import Site
+from haulage.storage.ranges import begun
 
 _POLL_S = 0.5
 
@@ -66,7 +67,7 @@ def _order(
 
 
 def _unpublished(site: Site) -> list[bytes]:
-    """Return the split files that were begun by parts, but never published."""
+    """Return the large files that were begun in ranges, but never published."""
     split = {
         shard.first
         for shard in ledger.listed(site.catalog, site.run.id, pass_=Pass.COPY)
@@ -75,7 +76,8 @@ def _unpublished(site: Site) -> list[bytes]:
     for shard in done(site, Pass.PUBLISH) if split else []:
         outcomes = outcomes_of(site, shard).select(["path", "status"]).to_pylist()
         split -= {row["path"] for row in outcomes if row["status"] == Status.COPIED}
-    return sorted(split)
+    noted = {path for path, _, _ in begun(site.workspace / "ranges")}
+    return sorted(split | noted)
 
 
 def _carry_out(site: Site, orders: Sequence[Order]) -> None:

@@ -116,7 +116,8 @@ class Sealer:
             return
         with (self._site.workspace / UNREADABLE_FILE).open("a") as file:
             for lost in unreadable:
-                file.write(json.dumps([lost.path.hex(), lost.errno]) + "\n")
+                line = [lost.path.hex(), lost.errno, lost.reason]
+                file.write(json.dumps(line) + "\n")
 
     def is_due(self) -> bool:
         """Tell whether what was gathered makes a shard."""

@@ -23,6 +23,7 @@ from haulage.ops.pack import Bounds
 from haulage.policy import Fsync, Policy, Verify
 from haulage.shardfile import Job
 from haulage.stages.crew import Progress
+from haulage.stages.ends import Pair
 from haulage.stages.meter import Meter
 
 _TELL_S = 1.0
@@ -42,6 +43,7 @@ class Site:
     catalog: Catalog
     row: DatasetRow
     run: Run
+    pair: Pair
     launcher: Launcher
     meter: Meter
     notes: list[str] = field(default_factory=list)
@@ -62,14 +64,15 @@ class Site:
     def bounds(self) -> Bounds:
         """Return how shards are cut."""
         shards = self.policy.shards
-        return Bounds(shards.max_entries, shards.max_bytes, self.policy.movers)
+        movers, split = self.policy.movers, self.pair.split
+        return Bounds(shards.max_entries, shards.max_bytes, movers, split)
 
     @property
     def job(self) -> Job:
         """Return what movers must know beside their actions."""
         return Job(
-            source=self.row.dataset.source,
-            target=self.row.dataset.target,
+            source=self.pair.source,
+            target=self.pair.target,
             temp_token=self.run.temp_token,
             hashing=self.policy.verify is Verify.CHECKSUM,
             fsync=self.policy.fsync is Fsync.FILE,

@@ -3,7 +3,8 @@
 import errno
 import os
 import stat
-from typing import NamedTuple
+
+import xxhash
 
 from haulage.errors import BlockedError, TransientError, UnstableError, VanishedError
 from haulage.model import Entry, Kind, parent_of
@@ -11,7 +12,6 @@ from haulage.storage.descent import Descent
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-_SPECIAL_BITS = stat.S_ISUID | stat.S_ISGID
 _GIGA = 1_000_000_000
 _IN_THE_WAY = frozenset({errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST})
 TEMP_PREFIX = b".haulage-"
@@ -54,9 +54,23 @@ def entry_of(path: bytes, found: os.stat_result, target: bytes | None = None) ->
     )
 
 
+def stood_still(before: os.stat_result, after: os.stat_result) -> bool:
+    """Tell whether a file was the same before and after it was read."""
+    return (
+        before.st_size == after.st_size
+        and before.st_mtime_ns == after.st_mtime_ns
+        and before.st_ctime_ns == after.st_ctime_ns
+    )
+
+
 def temp_name(token: str, row: int | str) -> bytes:
     """Return the temporary's name for a row of the attempt with `token`."""
     return b"%s%s-%s" % (TEMP_PREFIX, token.encode(), str(row).encode())
+
+
+def split_temp_name(prefix: bytes, path: bytes) -> bytes:
+    """Return the temporary that the movers of all of a file's parts share."""
+    return prefix + xxhash.xxh3_64_hexdigest(path).encode()
 
 
 def temp_dir_name(temp: bytes) -> bytes:
@@ -136,46 +150,6 @@ def remove_if_there(dir_fd: int, name: bytes) -> None:
         os.unlink(name, dir_fd=dir_fd)
     except FileNotFoundError:
         return
-
-
-class Attributes(NamedTuple):
-    """What is set on an entry after its content; one is made for every file."""
-
-    mode: int
-    uid: int
-    gid: int
-    atime_ns: int
-    mtime_ns: int
-
-
-def attributes_of(found: os.stat_result) -> Attributes:
-    """Return the attributes that `found` carries."""
-    mode = stat.S_IMODE(found.st_mode)
-    return Attributes(
-        mode, found.st_uid, found.st_gid, found.st_atime_ns, found.st_mtime_ns
-    )
-
-
-def set_attributes(handle: int | bytes, wanted: Attributes) -> str | None:
-    """Set owner, mode and times by descriptor (or its name in /proc), in this order.
-
-    Return None, or in words what this user may not keep; set-id bits go with the owner.
-    """
-    lost = _set_owner(handle, wanted.uid, wanted.gid)
-    os.chmod(handle, wanted.mode & ~_SPECIAL_BITS if lost else wanted.mode)
-    os.utime(handle, ns=(wanted.atime_ns, wanted.mtime_ns))
-    return lost
-
-
-def _set_owner(handle: int | bytes, uid: int, gid: int) -> str | None:
-    try:
-        os.chown(handle, uid, gid)
-    except PermissionError:
-        now = os.stat(handle)
-        if (now.st_uid, now.st_gid) == (uid, gid):
-            return None
-        return f"owner {uid}:{gid} not kept: this user may not give files away"
-    return None
 
 
 def make_dir(descent: Descent, path: bytes, temp: bytes) -> None:

@@ -100,6 +100,7 @@ def entry_table(paths: list[bytes], records: np.ndarray, targets: pa.Array) -> p
         records["ino"],
         records["nlink"],
         targets,
+        pa.nulls(len(paths), pa.binary()),
     ]
     return pa.table(
         [

@@ -56,10 +56,14 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A path whose entries, at it or below it, could not be listed."""
+    """A path whose entries, at it or below it, could not be listed.
+
+    With a `reason` it is refused, and nothing is told of what is below it.
+    """
 
     path: bytes
     errno: int
+    reason: str | None = None
 
 
 Piece = Page | Given | Unreadable

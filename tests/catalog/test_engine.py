@@ -12,6 +12,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from haulage.catalog.engine import Catalog, default_url, home, open_catalog
+from haulage.catalog.schema import HEAD
 from haulage.catalog.tables import Base
 from haulage.errors import RefusedError
 from tests.postgres import PostgresServer
@@ -41,7 +42,9 @@ def test_processes_that_migrate_at_once_all_succeed(catalog_url: str) -> None:
 def test_a_newer_schema_is_refused(catalog: Catalog, catalog_url: str) -> None:
     with catalog.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(RefusedError, match=r"schema 9999, newer than the schema 0001"):
+    with pytest.raises(
+        RefusedError, match=f"schema 9999, newer than the schema {HEAD}"
+    ):
         open_catalog(catalog_url)
 
 

@@ -8,6 +8,7 @@ import pytest
 from haulage.errors import FatalError
 from haulage.launch.listers import Listers
 from haulage.model import ENTRY, SELECTED
+from haulage.place import Place
 from haulage.storage.descent import Descent
 from haulage.storage.walk import Page, Span, Unreadable, Walk
 from tests.engine_builders import paths_of
@@ -31,7 +32,7 @@ def walked(root) -> pa.Table:
 
 
 def listed(root, spool, count, after=None, **selection) -> pa.Table:
-    with Listers(str(root), selection, count=count, spool=spool) as listers:
+    with Listers(Place(str(root)), selection, count=count, spool=spool) as listers:
         pieces = list(listers.pieces(after))
     tables = [piece for piece in pieces if isinstance(piece, pa.Table)]
     return pa.concat_tables(tables or [ENTRY.empty_table()])
@@ -95,9 +96,9 @@ def outcome_of(listers: Listers) -> list:
 
 
 def test_a_lister_that_is_killed_at_work_ends_the_listing(tree, tmp_path):
-    listers = Listers(str(tree), NO_FILTER, count=1, spool=tmp_path / "spool")
+    listers = Listers(Place(str(tree)), NO_FILTER, count=1, spool=tmp_path / "spool")
     listers.__enter__()
-    (process,) = listers._processes
+    (process,) = listers._rope.processes
     os.kill(process.pid, signal.SIGSTOP)
     threading.Timer(0.3, os.kill, (process.pid, signal.SIGKILL)).start()
     *_, last = outcome_of(listers)
@@ -110,12 +111,14 @@ def test_a_lister_that_is_killed_at_work_ends_the_listing(tree, tmp_path):
 def test_a_lister_that_was_killed_before_its_work_does_not_hang_it(
     tree, tmp_path, count
 ):
-    listers = Listers(str(tree), NO_FILTER, count=count, spool=tmp_path / "spool")
+    listers = Listers(
+        Place(str(tree)), NO_FILTER, count=count, spool=tmp_path / "spool"
+    )
     listers.__enter__()
-    process = listers._processes[-1]
+    process = listers._rope.processes[-1]
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    listers._readers[-1].join()
+    listers._rope._readers[-1].join()
     try:
         *_, last = outcome_of(listers)
         assert isinstance(last, FatalError | pa.Table)
@@ -125,9 +128,9 @@ def test_a_lister_that_was_killed_before_its_work_does_not_hang_it(
 
 def test_a_root_that_is_missing_ends_the_listing(tmp_path):
     spool = tmp_path / "spool"
-    listers = Listers(str(tmp_path / "none"), NO_FILTER, count=2, spool=spool)
+    listers = Listers(Place(str(tmp_path / "none")), NO_FILTER, count=2, spool=spool)
     listers.__enter__()
-    for process in listers._processes:
+    for process in listers._rope.processes:
         process.wait()
     try:
         *_, last = outcome_of(listers)
@@ -138,8 +141,10 @@ def test_a_root_that_is_missing_ends_the_listing(tmp_path):
 
 def test_an_error_of_the_consumer_ends_every_lister(tree, tmp_path):
     def consume() -> None:
-        with Listers(str(tree), {}, count=2, spool=tmp_path / "spool") as listers:
-            pids.extend(process.pid for process in listers._processes)
+        with Listers(
+            Place(str(tree)), {}, count=2, spool=tmp_path / "spool"
+        ) as listers:
+            pids.extend(process.pid for process in listers._rope.processes)
             next(listers.pieces())
             raise KeyError
 
@@ -154,7 +159,7 @@ def test_what_can_not_be_listed_is_told(tmp_path):
     (tmp_path / "t" / "d").mkdir(parents=True)
     deep = tmp_path / "t"
     (deep / "f").touch()
-    with Listers(str(deep), {}, count=2, spool=tmp_path / "spool") as listers:
+    with Listers(Place(str(deep)), {}, count=2, spool=tmp_path / "spool") as listers:
         pieces = list(listers.pieces())
     assert not [piece for piece in pieces if isinstance(piece, Unreadable)]
     tables = [piece for piece in pieces if isinstance(piece, pa.Table)]

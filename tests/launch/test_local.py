@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from haulage.launch.local import LocalPool
+from haulage.place import Place
 from tests.engine_builders import action_on, job_between, order_for, put, until
 from tests.trees.compare import leftovers
 
@@ -102,7 +103,7 @@ def test_a_mover_does_one_order_after_the_other(place, pools):
 
 def test_a_fatal_error_is_answered_and_the_mover_goes_on(place, pools):
     pool = pools(1)
-    bad = order_of(place, "bad", target="/nonexistent/root")
+    bad = order_of(place, "bad", target=Place("/nonexistent/root"))
     pool.start_or_attach("job", [bad, order_of(place, "good")])
     answers = answers_of(pool, "job", 2)
     assert "/nonexistent/root" in answers["bad"].fatal

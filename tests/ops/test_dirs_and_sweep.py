@@ -69,11 +69,11 @@ def test_a_sweep_removes_what_the_dead_attempt_left_and_nothing_else(ends):
     os.mkdir(os.fsencode(ends.target) + b"/" + temp_dir_name(temp_name(TOKEN, 0)))
     living = temp_name("alive0000000", 0)
     put(ends.target, living, b"in use")
-    sweep(ends.work, rows, TOKEN)
+    sweep(ends.work.target, rows, TOKEN)
     assert set(os.listdir(ends.target)) == {"d", os.fsdecode(living)}
     assert os.listdir(ends.target / "d") == ["final"]
     assert read(ends.target, living) == b"in use"
-    sweep(ends.work, rows, "alive0000000")
+    sweep(ends.work.target, rows, "alive0000000")
 
 
 def test_a_sweep_passes_over_parents_that_are_not_there(ends, tmp_path):
@@ -82,7 +82,7 @@ def test_a_sweep_passes_over_parents_that_are_not_there(ends, tmp_path):
     put(tmp_path, b"outside/" + temp_name(TOKEN, 2), b"not ours")
     (ends.target / "link").symlink_to(tmp_path / "outside")
     put(ends.target, temp_name(TOKEN, 3), b"half")
-    sweep(ends.work, rows, TOKEN)
+    sweep(ends.work.target, rows, TOKEN)
     assert set(os.listdir(ends.target)) == {"file", "link"}
     assert os.listdir(tmp_path / "outside") == [os.fsdecode(temp_name(TOKEN, 2))]
 
@@ -104,7 +104,7 @@ def test_a_sweep_finds_the_temporary_of_a_parent_that_was_replaced(ends, monkeyp
         make_dir(ends.work.target, b"d/e/", temp_name(TOKEN, 0))
     monkeypatch.undo()
     assert os.rename is real
-    sweep(ends.work, rows, TOKEN)
+    sweep(ends.work.target, rows, TOKEN)
     assert [name for name in os.listdir(ends.target) if name != "d"] == []
 
 
@@ -118,7 +118,11 @@ def test_a_sweep_passes_over_a_parent_that_may_not_be_entered(commons):
 
     def swept():
         with working(commons / "s", commons / "t") as work:
-            sweep(work, [action_on(commons / "s", p) for p in (b"d/f", b"f")], TOKEN)
+            sweep(
+                work.target,
+                [action_on(commons / "s", p) for p in (b"d/f", b"f")],
+                TOKEN,
+            )
         return os.listdir(commons / "t")
 
     assert as_nobody(swept) == ["d"]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from haulage.model import Status, Verb
+from haulage.place import Place
 from haulage.shardfile import PROGRESS, read_outcomes
 from haulage.storage.posix import temp_name
 from tests.engine_builders import (
@@ -217,7 +218,7 @@ def test_a_mover_whose_answers_nobody_reads_ends_without_a_crash(ends, mover, or
 @pytest.mark.parametrize("end", ["source", "target"])
 def test_a_root_that_is_missing_is_fatal_and_named(ends, mover, orders, end):
     put(ends.source, b"a", b"a")
-    order = orders([action_on(ends.source, b"a")], **{end: "/nonexistent/root"})
+    order = orders([action_on(ends.source, b"a")], **{end: Place("/nonexistent/root")})
     mover.order(order)
     answer = mover.answer()
     assert answer["token"] == order.token

@@ -178,7 +178,7 @@ def outcomes(tmp_path, *rows) -> pa.Table:
 
 
 def action(path, verb=Verb.COPY, **fields):
-    more = {"verb": verb, "checksum": None, "verified": 0, "racy": False}
+    more = {"verb": verb, "checksum": None, "verified": 0, "racy": False, "made": None}
     more |= {"was_mtime_s": 0, "was_mtime_ns": 0, "offset": 0, "length": 0}
     return Action(**(entry(path)._asdict() | more | fields))
 

@@ -6,8 +6,9 @@ import pytest
 
 from haulage.errors import CancelledError, MismatchError, UnstableError, VanishedError
 from haulage.model import Status, Verb, Verified
-from haulage.ops.split import discard, part, split_temp
+from haulage.ops.split import discard, part
 from haulage.ops.split import publish as publish_parts
+from haulage.storage.posix import split_temp_name
 from tests.engine_builders import OLD_NS, action_on, checksum_of, put, read, working
 from tests.trees.compare import leftovers
 
@@ -72,7 +73,11 @@ def test_each_part_has_the_checksum_of_its_own_bytes(large):
 
 def test_a_byte_that_flips_in_the_temporary_is_found_and_the_temporary_removed(large):
     ready = arrived(large, [large.work])
-    temp = os.fsencode(large.target / "d") + b"/" + split_temp(large.work, b"d/big")
+    temp = (
+        os.fsencode(large.target / "d")
+        + b"/"
+        + split_temp_name(large.work.split_prefix, b"d/big")
+    )
     with open(temp, "r+b") as file:
         file.seek(1_500_000)
         byte = file.read(1)
@@ -136,7 +141,11 @@ def test_a_part_that_is_cancelled_leaves_the_parts_of_others(large):
 
 def test_a_longer_leftover_of_the_temporary_is_cut(large):
     (large.target / "d").mkdir()
-    put(large.target / "d", split_temp(large.work, b"d/big"), bytes(5_000_000))
+    put(
+        large.target / "d",
+        split_temp_name(large.work.split_prefix, b"d/big"),
+        bytes(5_000_000),
+    )
     publish(large.work, arrived(large, [large.work]))
     assert read(large.target, b"d/big") == CONTENT
 
@@ -156,8 +165,10 @@ def test_parts_that_are_copied_twice_are_the_same(large):
 
 
 def test_files_of_one_name_in_one_directory_are_told_apart_by_their_paths(large):
-    assert split_temp(large.work, b"d/big") != split_temp(large.work, b"e/big")
-    assert len(split_temp(large.work, b"d/" * 3000)) <= 255
+    assert split_temp_name(large.work.split_prefix, b"d/big") != split_temp_name(
+        large.work.split_prefix, b"e/big"
+    )
+    assert len(split_temp_name(large.work.split_prefix, b"d/" * 3000)) <= 255
 
 
 def test_discarding_removes_the_temporary_and_is_done_when_there_is_none(large):

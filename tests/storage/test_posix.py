@@ -6,10 +6,9 @@ import subprocess
 import pytest
 
 from haulage.errors import BlockedError, UnstableError, VanishedError
+from haulage.storage.attributes import Attributes, attributes_of, set_attributes
 from haulage.storage.descent import Descent
 from haulage.storage.posix import (
-    Attributes,
-    attributes_of,
     create,
     make_dir,
     open_file,
@@ -17,7 +16,6 @@ from haulage.storage.posix import (
     reach,
     remove_if_there,
     rename_over,
-    set_attributes,
     stat_in,
     temp_dir_name,
     temp_name,

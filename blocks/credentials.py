@@ -1,0 +1,153 @@
+"""Turn the blocks that a dataset names into what its run needs of them.
+
+Secrets leave a block for the environment of movers and listers, and for nothing else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from prefect.blocks.core import Block
+from prefect.exceptions import ObjectNotFound
+from pydantic import ValidationError
+
+from haulage.errors import RefusedError, shown_path
+from haulage.place import scheme_of
+from haulage.policy import Dataset, StoreOptions
+from haulage.stages.ends import SOURCE_SECRETS, TARGET_SECRETS
+
+# Imported where a block is named: prefect_aws takes a second.
+if TYPE_CHECKING:
+    from prefect_aws.credentials import AwsCredentials, MinIOCredentials
+
+_STORES = "haulage-store"
+T = TypeVar("T", bound=Block)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A dataset without blocks, and its secrets by the names of their variables.
+
+    An end's options name credentials only where `environ` has secrets for it.
+    """
+
+    dataset: Dataset
+    environ: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class _End:
+    url: str
+    options: StoreOptions
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def environ(self, prefix: str) -> dict[str, str]:
+        return {f"{prefix}_{name}": value for name, value in self.secrets.items()}
+
+
+def resolve(dataset: Dataset) -> Resolved:
+    """Load the blocks that `dataset` names; RefusedError names one that does not do."""
+    source = _resolve_end(_End(dataset.source, dataset.source_store))
+    target = _resolve_end(_End(dataset.target, dataset.target_store))
+    ends = {
+        "source": source.url,
+        "source_store": source.options,
+        "target": target.url,
+        "target_store": target.options,
+    }
+    return Resolved(
+        dataset.model_copy(update=ends),
+        source.environ(SOURCE_SECRETS) | target.environ(TARGET_SECRETS),
+    )
+
+
+def _resolve_end(end: _End) -> _End:
+    """Fill in what the dataset leaves open: by its store's block, then by its keys'."""
+    kind, _, name = end.url.partition("/")
+    if kind == _STORES:
+        end = _with_store(end, name)
+    return _with_keys(end, end.options.credentials) if end.options.credentials else end
+
+
+def _with_store(end: _End, name: str) -> _End:
+    from blocks.stores import HaulageStore
+
+    store = _load(HaulageStore, name)
+    own = end.options.model_dump(exclude_defaults=True)
+    return _End(store.url, _changed(store.build(), end.url, own))
+
+
+def _with_keys(end: _End, reference: str) -> _End:
+    from blocks.keys import keys_of
+
+    if scheme_of(end.url) != "s3":
+        raise RefusedError(
+            f"{shown_path(end.url)} is no s3:// bucket, so {reference} is of no use to "
+            "it; leave its credentials empty"
+        )
+    keys = keys_of(_load_credentials(reference), reference)
+    changes: dict[str, Any] = {
+        name: value
+        for name, value in keys.options.items()
+        if getattr(end.options, name) is None
+    }
+    if not keys.secrets:
+        changes["credentials"] = None
+    options = _changed(end.options, reference, changes)
+    _check_endpoint(options, reference)
+    return _End(end.url, options, keys.secrets)
+
+
+def _load_credentials(reference: str) -> "AwsCredentials | MinIOCredentials":
+    from prefect_aws.credentials import AwsCredentials, MinIOCredentials
+
+    kind, _, name = reference.partition("/")
+    if kind == AwsCredentials.get_block_type_slug():
+        return _load(AwsCredentials, name)
+    if kind == MinIOCredentials.get_block_type_slug():
+        return _load(MinIOCredentials, name)
+    raise RefusedError(
+        f"block {reference}: no credentials are taken from blocks of type {kind}; name "
+        "one of aws-credentials or minio-credentials"
+    )
+
+
+def _load(kind: type[T], name: str) -> T:
+    reference = f"{kind.get_block_type_slug()}/{name}"
+    try:
+        loaded = kind.load(name)
+        assert isinstance(loaded, kind), "outside of an event loop it is loaded at once"
+        return loaded
+    except (ValueError, RuntimeError) as err:
+        if isinstance(err.__cause__, ObjectNotFound):
+            reason = "is not there; create it in the Prefect UI, under Blocks"
+        elif isinstance(err.__cause__, ValidationError):
+            reason = f"does not do: {_told(err.__cause__)}; edit it in the Prefect UI"
+        else:
+            raise
+    # Outside, because the error above may quote values of the block.
+    raise RefusedError(f"block {reference} {reason}")
+
+
+def _changed(
+    options: StoreOptions, named: str, changes: Mapping[str, Any]
+) -> StoreOptions:
+    try:
+        return StoreOptions.model_validate({**options.model_dump(), **changes})
+    except ValidationError as err:
+        reason = _told(err)
+    raise RefusedError(f"{named} does not do: {reason}; edit it in the Prefect UI")
+
+
+def _told(err: ValidationError) -> str:
+    """Say what is wrong without the values."""
+    found = err.errors(include_url=False, include_context=False, include_input=False)
+    return ", ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
+
+
+def _check_endpoint(options: StoreOptions, reference: str) -> None:
+    if reference.startswith("minio-") and not options.endpoint:
+        raise RefusedError(
+            f"{reference} says of no server, so its keys would go to Amazon; set the "
+            "endpoint of the dataset's store, or the block's endpoint URL"
+        )

@@ -1,0 +1,64 @@
+"""Name a bucket, and what it takes to reach it, once for any number of datasets."""
+
+from prefect.blocks.core import Block
+from prefect_aws.credentials import AwsCredentials, MinIOCredentials
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl
+
+from haulage.errors import RefusedError
+from haulage.policy import StoreOptions
+
+
+class _Located(BaseModel):
+    """What stands first in the form."""
+
+    url: str = Field(
+        title="URL",
+        pattern=r"^(s3|gs|az)://[^@:\s]+$",
+        description="Bucket, or prefix of one: s3://bucket/prefix, gs://bucket, "
+        "az://container/prefix.",
+    )
+
+
+class HaulageStore(StoreOptions, Block, _Located):
+    """A bucket that datasets name as `haulage-store/NAME`.
+
+    Example:
+        Load the block and see what it says of the bucket:
+        ```python
+        from blocks.stores import HaulageStore
+
+        haulage_store = HaulageStore.load("BLOCK_NAME")
+        haulage_store.build()
+        ```
+    """
+
+    # Prefect fills in a block after it was made, and hands it keys of its own.
+    model_config = ConfigDict(frozen=False, extra="ignore")
+
+    _block_type_name = "Haulage store"
+    _block_type_slug = "haulage-store"
+    _description = "A bucket that datasets name as haulage-store/NAME."
+    _documentation_url = HttpUrl("https://docs.prefect.io/v3/concepts/blocks")
+
+    credentials: MinIOCredentials | AwsCredentials | None = Field(  # type: ignore[assignment]
+        None,
+        title="Credentials",
+        description="The block with the keys. Left empty: environment, profile or "
+        "instance role.",
+    )
+
+    def build(self) -> StoreOptions:
+        """Return how the bucket is reached; RefusedError for keys of its own."""
+        values = {name: getattr(self, name) for name in StoreOptions.model_fields}
+        return StoreOptions.model_validate({**values, "credentials": self._reference()})
+
+    def _reference(self) -> str | None:
+        keys = self.credentials
+        if keys is None:
+            return None
+        if not keys._block_document_name:  # noqa: SLF001 - Prefect has no other way
+            raise RefusedError(
+                f"the credentials of haulage-store/{self._block_document_name} are in "
+                "no block of their own; save them as one and choose it there"
+            )
+        return f"{keys.get_block_type_slug()}/{keys._block_document_name}"  # noqa: SLF001

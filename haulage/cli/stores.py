@@ -1,0 +1,62 @@
+"""The options that tell how the bucket of one end is reached."""
+
+import argparse
+
+from pydantic import ValidationError
+
+from haulage.errors import RefusedError
+from haulage.policy import StoreOptions
+
+_OF_BOTH = (
+    ("endpoint", "URL", "of an S3-compatible server"),
+    ("region", "NAME", "of the bucket"),
+    ("profile", "NAME", "of the shared AWS configuration"),
+    ("in_flight", "N", "requests at once of each mover (default 32)"),
+    ("memory", "SIZE", "of content that a mover holds at once (default 128M)"),
+)
+_OF_TARGET = (
+    ("storage_class", "NAME", "of new objects, such as STANDARD_IA"),
+    ("encryption", "HOW", "AES256 or aws:kms"),
+    ("kms_key", "ID", "of the key for aws:kms"),
+    ("checksum", "NAME", "sent along: auto, crc64nvme, sha256, md5 or none"),
+)
+_SWITCHES = {
+    "source": (("path_style", "anonymous", "requester_pays")),
+    "target": (("path_style", "anonymous", "requester_pays", "create_bucket")),
+}
+
+
+def add_stores(parser: argparse.ArgumentParser) -> None:
+    """Add the options of both ends."""
+    for end, more in (("source", ()), ("target", _OF_TARGET)):
+        group = parser.add_argument_group(f"the {end}, if it is a bucket")
+        for name, shown, text in (*_OF_BOTH, *more):
+            group.add_argument(_option(end, name), metavar=shown, help=text)
+        for name in _SWITCHES[end]:
+            group.add_argument(_option(end, name), action="store_const", const=True)
+    group.add_argument(
+        "--target-tag", action="append", metavar="KEY=VALUE", help="of new objects"
+    )
+
+
+def options_of(args: argparse.Namespace, end: str, base: StoreOptions) -> StoreOptions:
+    """Return `base` changed by the command line; RefusedError names a bad option."""
+    fields = base.model_dump()
+    for name in fields:
+        value = getattr(args, f"{end}_{name}", None)
+        if value is not None:
+            fields[name] = value
+    if tags := getattr(args, f"{end}_tag", None):
+        fields["tags"] = dict(tag.partition("=")[::2] for tag in tags)
+    try:
+        return StoreOptions.model_validate(fields)
+    except ValidationError as err:
+        problem = err.errors()[0]
+        option = _option(end, str(problem["loc"][0]))
+        raise RefusedError(
+            f"{option}: {problem['msg']} (given: {problem['input']!r})"
+        ) from err
+
+
+def _option(end: str, name: str) -> str:
+    return f"--{end}-{name.replace('_', '-')}"

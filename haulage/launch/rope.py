@@ -1,0 +1,177 @@
+"""A rope of spans, listed by lister processes and walked in order by one consumer."""
+
+import heapq
+import json
+import mmap
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+import pyarrow as pa
+
+from haulage.errors import FatalError
+from haulage.spool import (
+    HUNGER_BYTES,
+    HUNGER_FILE,
+    Setup,
+    from_text,
+    read_page,
+    span_from_fields,
+    span_to_fields,
+)
+from haulage.storage.keypages import DisorderError
+from haulage.storage.walk import Span, Unreadable
+
+_ROOT_SPAN = 0
+
+
+class Rope:
+    """Listers that together list one tree or bucket, once.
+
+    A lister is idle in as many places as it has lanes.
+    """
+
+    def __init__(self, setup: Setup, count: int, environ: Mapping[str, str]) -> None:
+        """Start the listers; `environ` is added to what they inherit."""
+        self._setup = setup
+        self._environ = os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environ)
+        self._changed = threading.Condition()
+        self._events: dict[int, deque[dict[str, object]]] = {}
+        self._span_at: dict[bytes | None, int] = {}
+        self._waiting: list[tuple[bytes, int, Span]] = []
+        self._readers: list[threading.Thread] = []
+        self._lost: FatalError | DisorderError | None = None
+        self._ending = False
+        (setup.spool / HUNGER_FILE).write_bytes(bytes(HUNGER_BYTES))
+        with (setup.spool / HUNGER_FILE).open("r+b") as shared:
+            self._hunger = mmap.mmap(shared.fileno(), HUNGER_BYTES)
+        self.processes = [self._start() for _ in range(count)]
+        self._idle = deque(self.processes * setup.lanes)
+        for process in self.processes:
+            reader = threading.Thread(target=self._read, args=(process,), daemon=True)
+            self._readers.append(reader)
+            reader.start()
+
+    def end(self) -> None:
+        """End every lister, whatever it is at."""
+        self._ending = True
+        for process in self.processes:
+            process.kill()  # it only reads, and a farewell takes its interpreter 50 ms
+        for reader in self._readers:
+            reader.join()
+        for process in self.processes:
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                assert pipe
+                pipe.close()
+        self._hunger.close()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "haulage.lister"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=self._environ,
+        )
+        _send(process, self._setup.as_fields())
+        return process
+
+    def pieces(self, after: bytes | None) -> Iterator[pa.Table | Unreadable]:
+        """Yield all pages behind `after` in canonical order; once.
+
+        DisorderError when a lister found that its server lists in another order.
+        """
+        with self._changed:
+            self._add(Span(after=after))
+        rope = [_ROOT_SPAN]
+        while rope:
+            event = self._next(rope[-1])
+            if "page" in event:
+                yield read_page(self._setup.spool / str(event["page"]))
+            elif "given" in event:
+                rope.append(self._span_at[from_text(event["given"])])
+            elif "unreadable" in event:
+                yield _unreadable(event)
+            else:
+                del self._events[rope.pop()]
+
+    def _next(self, span: int) -> dict[str, object]:
+        with self._changed:
+            while True:
+                if isinstance(self._lost, DisorderError):
+                    raise self._lost  # what came before it may lack something
+                if self._events[span]:
+                    return self._events[span].popleft()
+                if self._lost:
+                    raise self._lost
+                self._changed.wait()
+
+    def _add(self, span: Span) -> None:
+        """Queue a span; the one that comes first in the order is listed first."""
+        number = len(self._span_at)
+        self._span_at[span.start] = number
+        self._events[number] = deque()
+        heapq.heappush(self._waiting, (span.start or b"", number, span))
+        self._assign()
+
+    def _assign(self) -> None:
+        while self._idle and self._waiting:
+            _, number, span = heapq.heappop(self._waiting)
+            _send(self._idle.popleft(), {"span": number, **span_to_fields(span)})
+        self._hunger[0] = 1 if self._idle else 0
+
+    def _read(self, process: subprocess.Popen[bytes]) -> None:
+        """Take up one lister's lines until it ends."""
+        assert process.stdout
+        for line in process.stdout:
+            with self._changed:
+                self._take(process, json.loads(line))
+        with self._changed:
+            if not self._ending:
+                self._lose(
+                    FatalError(
+                        f"lister {process.pid} ended with exit code {process.wait()} "
+                        f"in the middle of its work; see its messages above, then "
+                        f"resume the run"
+                    )
+                )
+            self._changed.notify_all()
+
+    def _lose(self, error: FatalError | DisorderError) -> None:
+        """Remember the first reason why this listing can not be whole."""
+        self._lost = self._lost or error
+
+    def _take(self, process: subprocess.Popen[bytes], event: dict[str, object]) -> None:
+        if "offer" in event:
+            self._add(span_from_fields(cast("dict[str, object]", event["offer"])))
+        elif "fatal" in event:
+            self._lose(FatalError(str(event["fatal"])))
+        elif "disorder" in event:
+            self._lose(DisorderError(str(event["disorder"])))
+        else:
+            self._events[int(str(event["span"]))].append(event)
+        if "end" in event:
+            self._idle.append(process)
+            self._assign()
+        self._changed.notify_all()
+
+
+def _unreadable(event: dict[str, object]) -> Unreadable:
+    reason = event["reason"]
+    return Unreadable(
+        from_text(event["unreadable"]) or b"",
+        int(str(event["errno"])),
+        None if reason is None else str(reason),
+    )
+
+
+def _send(process: subprocess.Popen[bytes], order: dict[str, object]) -> None:
+    assert process.stdin
+    try:
+        os.write(process.stdin.fileno(), json.dumps(order).encode() + b"\n")
+    except BrokenPipeError:
+        return  # its reader tells how it ended

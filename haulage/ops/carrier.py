@@ -1,0 +1,83 @@
+"""What a mover works with between two stores of which one at least is a bucket."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from haulage.errors import CancelledError
+from haulage.storage.base import Store
+
+
+class Room:
+    """The bytes of content that a process may hold at once."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._free = limit
+        self._changed = threading.Condition()
+
+    def try_take(self, count: int) -> bool:
+        """Take room if there is enough now; what asks for all of it gets that."""
+        with self._changed:
+            if self._free < min(count, self._limit):
+                return False
+            self._free -= min(count, self._limit)
+            return True
+
+    def take(self, count: int) -> None:
+        """Wait for room; whoever waits must hold none."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= min(count, self._limit))
+            self._free -= min(count, self._limit)
+
+    def give_back(self, count: int) -> None:
+        """Return what was taken."""
+        with self._changed:
+            self._free += min(count, self._limit)
+            self._changed.notify_all()
+
+    @contextmanager
+    def held(self, count: int) -> Iterator[None]:
+        """Hold room for a while."""
+        self.take(count)
+        try:
+            yield
+        finally:
+            self.give_back(count)
+
+
+@dataclass(slots=True)
+class Carrier:
+    """Both stores, the room for content, and threads for the ranges of large entries.
+
+    `hashing` tells that a split file's parts are read back when it is published.
+    """
+
+    source: Store
+    target: Store
+    hashing: bool
+    verifies_content: bool
+    began_ns: int
+    cancelled: Callable[[], bool]
+    room: Room
+    ranges: ThreadPoolExecutor
+    moved: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def check_cancelled(self) -> None:
+        """Raise CancelledError when this mover was asked to stop."""
+        if self.cancelled():
+            raise CancelledError("stopped on request")
+
+    def note_moved(self, count: int) -> None:
+        """Count bytes that arrived."""
+        with self._lock:
+            self.moved += count
+
+    def close(self) -> None:
+        """End the threads and let go of both stores."""
+        self.ranges.shutdown(cancel_futures=True)
+        self.source.close()
+        self.target.close()

@@ -1,0 +1,166 @@
+"""Performs the rows of a shard: one after the other by descriptors, or many at once.
+
+Between two directories the kernel does the work and a mover is busy with one entry at a
+time. With a bucket it waits for the network, so it has many entries under way.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple
+
+from haulage.errors import (
+    BlockedError,
+    CancelledError,
+    FatalError,
+    HaulageError,
+    MismatchError,
+    UnstableError,
+    VanishedError,
+    sort_os_error,
+)
+from haulage.model import Action, Kind, Outcome, Status, Verb, shown
+from haulage.ops import relay, relay_parts, relay_proof
+from haulage.ops.carrier import Carrier
+from haulage.ops.delete import delete
+from haulage.ops.dirs import finish_dir
+from haulage.ops.split import discard, part, publish
+from haulage.ops.transfer import check, copy, link, meta, mkdir
+from haulage.ops.verify import verify
+from haulage.ops.work import Work
+
+_STATUS_OF = (
+    (UnstableError, Status.UNSTABLE),
+    (MismatchError, Status.MISMATCH),
+    (VanishedError, Status.VANISHED),
+    (BlockedError, Status.BLOCKED),
+)
+# What is done deepest first, because a directory closes what lies below it.
+_IN_ORDER = frozenset({(Verb.DIR, Kind.DIR), (Verb.DELETE, Kind.DIR)})
+
+_Do = Callable[..., Outcome]
+_BY_DESCRIPTORS: dict[int, _Do] = {
+    Verb.COPY: copy,
+    Verb.CHECK: check,
+    Verb.META: meta,
+    Verb.LINK: link,
+    Verb.MKDIR: mkdir,
+    Verb.PART: part,
+    Verb.PUBLISH: publish,
+    Verb.VERIFY: verify,
+    Verb.DELETE: delete,
+    Verb.DIR: finish_dir,
+    Verb.SWEEP: discard,
+}
+_BY_STORES: dict[int, _Do] = {
+    Verb.COPY: relay.copy,
+    Verb.CHECK: relay.check,
+    Verb.META: relay.meta,
+    Verb.LINK: relay.link,
+    Verb.MKDIR: relay.mkdir,
+    Verb.PART: relay_parts.part,
+    Verb.PUBLISH: relay_parts.publish,
+    Verb.VERIFY: relay_proof.verify,
+    Verb.DELETE: relay_proof.delete,
+    Verb.DIR: relay.finish_dir,
+    Verb.SWEEP: relay_parts.discard,
+}
+
+
+class _Unit(NamedTuple):
+    """What is performed at once: a row, or all parts of a file that is published."""
+
+    row: int  # of the last one
+    actions: Sequence[Action]
+
+
+def perform(work: Work, rows: Sequence[Action]) -> Iterator[Outcome]:
+    """Yield one outcome for each action, in order, one after the other."""
+    for unit in _units(rows):
+        work.check_cancelled()
+        yield from _outcomes(_BY_DESCRIPTORS, work, unit)
+
+
+def perform_many(
+    carrier: Carrier, rows: Sequence[Action], at_once: int
+) -> Iterator[Outcome]:
+    """Yield one outcome for each action, in order, with many entries under way.
+
+    What ends the shard for one entry ends it for all that were not begun.
+    """
+    ended = threading.Event()
+    if any((row.verb, row.kind) in _IN_ORDER for row in rows):
+        at_once = 1
+    under_way: deque[Future[list[Outcome]]] = deque()
+    with ThreadPoolExecutor(at_once, "entry") as pool:
+        try:
+            for unit in _units(rows):
+                carrier.check_cancelled()
+                under_way.append(pool.submit(_unless, ended, carrier, unit))
+                if len(under_way) > 2 * at_once:
+                    yield from under_way.popleft().result()
+            while under_way:
+                yield from under_way.popleft().result()
+        finally:
+            ended.set()
+
+
+def _unless(ended: threading.Event, carrier: Carrier, unit: _Unit) -> list[Outcome]:
+    if ended.is_set():
+        raise CancelledError("another entry ended the shard")
+    carrier.check_cancelled()
+    return _outcomes(_BY_STORES, carrier, unit)
+
+
+def _units(rows: Sequence[Action]) -> Iterator[_Unit]:
+    first, last = 0, len(rows) - 1
+    for row, action in enumerate(rows):
+        has_more = (
+            action.verb == Verb.PUBLISH
+            and row < last
+            and rows[row + 1].path == action.path
+        )
+        if not has_more:
+            yield _Unit(row, rows[first : row + 1])
+            first = row + 1
+
+
+def _outcomes(
+    verbs: dict[int, _Do], work: Work | Carrier, unit: _Unit
+) -> list[Outcome]:
+    """Perform one unit; of a published file the last row says what became of it."""
+    action = unit.actions[-1]
+    do = verbs.get(action.verb)
+    if do is None:
+        raise FatalError(
+            f"verb {action.verb} is not known to this mover; install the same version "
+            f"of Haulage everywhere"
+        )
+    if action.verb == Verb.PUBLISH:
+        do = partial(do, parts=unit.actions)
+    outcome = _perform(do, work, action, unit.row)
+    return [*[Outcome(Status.PART)] * (len(unit.actions) - 1), outcome]
+
+
+def _perform(do: _Do, work: Work | Carrier, action: Action, row: int) -> Outcome:
+    """Do one action; what only this entry suffers from becomes its outcome."""
+    try:
+        return do(work, action, row)
+    except (CancelledError, FatalError):
+        raise
+    except HaulageError as err:
+        return _failure(err, 0)
+    except OSError as err:
+        sorted_error = sort_os_error(err, Verb(action.verb).name.lower())
+        if isinstance(sorted_error, FatalError):
+            raise FatalError(f"{shown(action.path)}: {sorted_error}") from err
+        return _failure(sorted_error, err.errno or 0)
+
+
+def _failure(err: HaulageError, number: int) -> Outcome:
+    for kind, status in _STATUS_OF:
+        if isinstance(err, kind):
+            return Outcome(status, errno=number, reason=str(err))
+    return Outcome(Status.FAILED, errno=number, reason=str(err))

@@ -1,0 +1,188 @@
+"""Makes the target's entry what the source's is, where one of both is in a bucket."""
+
+import time
+
+import xxhash
+
+from haulage.errors import UnstableError, VanishedError
+from haulage.model import Action, Entry, Kind, Outcome, Status, Verified
+from haulage.ops.carrier import Carrier
+from haulage.ops.stream import digest_of, hashed, move
+from haulage.ops.versions import as_recorded, is_racy_entry
+from haulage.place import part_bytes
+from haulage.storage.base import Extent, Made, Reading, Seen
+
+
+def copy(carrier: Carrier, action: Action, row: int) -> Outcome:
+    """Copy one entry: inside the server, as a whole, or in ranges."""
+    within = carrier.target.copy_within(carrier.source, action)
+    if within is not None:
+        seen, made = within
+        carrier.note_moved(seen.entry.size)
+        return _copied(action, seen, made, None, moved=seen.entry.size)
+    seen_ns = time.time_ns()
+    with carrier.source.open(action.path, action.size, action.etag) as reading:
+        made, checksum = _send(carrier, action.path, row, reading)
+        outcome = _copied(
+            action, reading.seen, made, checksum, moved=reading.seen.entry.size
+        )
+    return outcome._replace(racy=is_racy_entry(reading.seen.entry, seen_ns))
+
+
+def _send(
+    carrier: Carrier, path: bytes, row: int, reading: Reading
+) -> tuple[Made, bytes | None]:
+    seen = reading.seen
+    size = seen.entry.size
+    if seen.entry.kind == Kind.SYMLINK:
+        return carrier.target.link(path, row, seen.entry), None
+    if size > part_bytes(size):
+        if not carrier.target.takes_ranges:
+            return _pour(carrier, path, reading)
+        return _send_ranges(carrier, path, row, reading)
+    with carrier.room.held(size):
+        content = reading.read(Extent(0, size))
+        reading.confirm()
+        checksum = xxhash.xxh3_128_digest(content)
+        made = carrier.target.write(path, row, content, seen)
+    carrier.note_moved(size)
+    return made, checksum
+
+
+def _send_ranges(
+    carrier: Carrier, path: bytes, row: int, reading: Reading
+) -> tuple[Made, bytes | None]:
+    """Move a large entry, whose finished ranges outlive this attempt."""
+    writing = carrier.target.begin(path, row, reading.seen, shared=False)
+    try:
+        whole = Extent(0, reading.seen.entry.size)
+        checksum = move(carrier, reading, writing, whole)
+        reading.confirm()
+    except (UnstableError, VanishedError):
+        writing.abandon()
+        raise
+    except BaseException:
+        writing.leave()
+        raise
+    return writing.finish(reading.seen, prove=False), checksum
+
+
+def _pour(carrier: Carrier, path: bytes, reading: Reading) -> tuple[Made, bytes | None]:
+    """Move a large entry to a bucket that takes it only from its begin to its end."""
+    digest = xxhash.xxh3_128()
+    made = carrier.target.pour(path, hashed(carrier, reading, digest), reading.seen)
+    return made, digest.digest()
+
+
+def _copied(
+    action: Action, seen: Seen, made: Made, checksum: bytes | None, moved: int
+) -> Outcome:
+    return Outcome(
+        Status.MADE if seen.entry.kind == Kind.SYMLINK else Status.COPIED,
+        checksum=checksum,
+        verified=Verified.METADATA if made.proven else Verified.NONE,
+        moved=moved,
+        reason=made.lost,
+        entry=as_recorded(action, seen.entry),
+        made=made.etag,
+    )
+
+
+def check(carrier: Carrier, action: Action, row: int) -> Outcome:
+    """Copy an entry only if its content is not what the target has."""
+    seen_ns = time.time_ns()
+    with carrier.source.open(action.path, action.size, action.etag) as reading:
+        seen = reading.seen
+        if seen.entry.size != action.size or seen.entry.kind != Kind.FILE:
+            return copy(carrier, action, row)
+        checksum = digest_of(carrier, reading)
+        reading.confirm()
+    proven = _proof_of_equal(carrier, action, checksum)
+    made = None if proven is None else carrier.target.set_attributes(action, seen)
+    if made is None or proven is None:
+        return copy(carrier, action, row)
+    outcome = _updated(action, seen, made)
+    racy = is_racy_entry(seen.entry, seen_ns)
+    return outcome._replace(checksum=checksum, verified=proven, racy=racy)
+
+
+def _proof_of_equal(
+    carrier: Carrier, action: Action, checksum: bytes
+) -> Verified | None:
+    """Return how far the target is proven to have `checksum`, or None if it has not."""
+    if action.checksum is not None:
+        return Verified(action.verified) if action.checksum == checksum else None
+    try:
+        with carrier.target.open(action.path, action.size, action.made) as reading:
+            same = digest_of(carrier, reading) == checksum
+    except (VanishedError, UnstableError):
+        return None
+    return Verified.CHECKSUM if same else None
+
+
+def meta(carrier: Carrier, action: Action, row: int) -> Outcome:
+    """Set attributes alone; copy if the target's entry is not the one that we made."""
+    seen = carrier.source.look(action.path)
+    if seen is None:
+        raise VanishedError("is gone since it was listed")
+    if seen.entry.size != action.size:
+        return copy(carrier, action, row)
+    made = carrier.target.set_attributes(action, seen)
+    if made is None:
+        return copy(carrier, action, row)
+    outcome = _updated(action, seen, made)
+    return outcome._replace(
+        checksum=action.checksum,
+        verified=Verified(action.verified),
+        racy=is_racy_entry(seen.entry, carrier.began_ns),
+    )
+
+
+def _updated(action: Action, seen: Seen, made: Made) -> Outcome:
+    return Outcome(
+        Status.UPDATED if made.changed else Status.UNCHANGED,
+        reason=made.lost,
+        entry=as_recorded(action, seen.entry),
+        made=made.etag,
+    )
+
+
+def link(carrier: Carrier, action: Action, row: int) -> Outcome:
+    """Make or replace a symbolic link, as it was listed."""
+    entry = Entry(*(getattr(action, name) for name in Entry._fields))
+    made = carrier.target.link(action.path, row, entry)
+    return Outcome(Status.MADE, reason=made.lost, made=made.etag)
+
+
+def mkdir(carrier: Carrier, action: Action, row: int) -> Outcome:
+    """Make sure that a directory is there.
+
+    In a tree its attributes come with the dirs pass, when nothing below it changes any
+    more; what stands for it in a bucket has them from the start.
+    """
+    was_there = action.was_mtime_s or action.was_mtime_ns
+    status = Status.UPDATED if was_there else Status.MADE
+    if carrier.target.has_directories:
+        carrier.target.make_dir(action.path, row)
+        return Outcome(status)
+    outcome = finish_dir(carrier, action, row)
+    return (
+        outcome if outcome.status is Status.ABSENT else outcome._replace(status=status)
+    )
+
+
+def finish_dir(carrier: Carrier, action: Action, _row: int) -> Outcome:
+    """Give a directory what its source has; what only a prefix implies has nothing."""
+    seen = carrier.source.look(action.path)
+    if seen is None:
+        seen = carrier.source.implied(action.path)
+    made = carrier.target.finish_dir(action.path, seen)
+    if made is None:
+        return Outcome(Status.ABSENT)
+    return Outcome(
+        Status.UPDATED,
+        verified=Verified.METADATA,
+        reason=made.lost,
+        entry=as_recorded(action, seen.entry),
+        made=made.etag,
+    )

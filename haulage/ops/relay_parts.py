@@ -1,0 +1,61 @@
+"""Makes an entry larger than a shard: its parts by many movers, its name by one."""
+
+import time
+from collections.abc import Sequence
+
+from haulage.errors import UnstableError
+from haulage.model import Action, Outcome, Status, Verified
+from haulage.ops.carrier import Carrier
+from haulage.ops.stream import move
+from haulage.ops.versions import as_recorded, is_racy_entry, is_version
+from haulage.storage.base import Extent
+
+
+def part(carrier: Carrier, action: Action, row: int) -> Outcome:
+    """Move one extent of a split entry, which several movers make together."""
+    seen_ns = time.time_ns()
+    with carrier.source.open(action.path, action.size, action.etag) as reading:
+        seen = reading.seen
+        if not is_version(action, seen.entry):
+            raise UnstableError("changed since it was listed")
+        writing = carrier.target.begin(action.path, row, seen, shared=True)
+        try:
+            extent = Extent(action.offset, action.length)
+            checksum = move(carrier, reading, writing, extent)
+            reading.confirm()
+        finally:
+            writing.leave()
+    return Outcome(
+        Status.PART,
+        checksum=checksum,
+        racy=is_racy_entry(seen.entry, seen_ns),
+        moved=action.length,
+        entry=as_recorded(action, seen.entry),
+    )
+
+
+def publish(
+    carrier: Carrier, whole: Action, row: int, parts: Sequence[Action]
+) -> Outcome:
+    """Give a completed split entry its name, after or with a proof of its parts."""
+    seen = carrier.source.look(whole.path)
+    if seen is None or not all(is_version(piece, seen.entry) for piece in parts):
+        raise UnstableError("changed while its parts were copied")
+    writing = carrier.target.begin(whole.path, row, seen, shared=True)
+    made = writing.finish(seen, prove=carrier.hashing)
+    proof = Verified.METADATA if made.proven else Verified.NONE
+    return Outcome(
+        Status.COPIED,
+        checksum=made.checksum,
+        verified=Verified.CHECKSUM if made.checksum else proof,
+        racy=any(piece.racy for piece in parts),
+        reason=made.lost,
+        entry=as_recorded(whole, seen.entry),
+        made=made.etag,
+    )
+
+
+def discard(carrier: Carrier, action: Action, _row: int) -> Outcome:
+    """Drop what was begun of a large entry that will not be published."""
+    carrier.target.discard(action.path)
+    return Outcome(Status.ABSENT)

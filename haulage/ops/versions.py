@@ -1,0 +1,36 @@
+"""Tells versions of a source apart: as listed, as it is now, and as recorded."""
+
+from haulage.model import Action, Entry
+from haulage.ops.work import is_racy
+
+
+def as_recorded(action: Action, entry: Entry) -> Entry:
+    """Return what the manifest keeps: an object's time of change is the listing's.
+
+    Listings tell it finer than headers do, and the next night compares listings.
+    """
+    if entry.etag is None or entry.etag != action.etag:
+        return entry
+    return entry._replace(ctime_s=action.ctime_s, ctime_ns=action.ctime_ns)
+
+
+def is_racy_entry(entry: Entry, seen_ns: int) -> bool:
+    """Tell it of files; a changed object has another etag, however young it is."""
+    if entry.etag is not None:
+        return False
+    mtime_ns = entry.mtime_s * 1_000_000_000 + entry.mtime_ns
+    ctime_ns = entry.ctime_s * 1_000_000_000 + entry.ctime_ns
+    return is_racy(mtime_ns, ctime_ns, seen_ns)
+
+
+def is_version(action: Action, entry: Entry) -> bool:
+    """Tell whether the source's content is still the listed one."""
+    if entry.size != action.size:
+        return False
+    if entry.etag is not None:
+        return entry.etag == action.etag
+    return (entry.mtime_s, entry.mtime_ns, entry.ino) == (
+        action.mtime_s,
+        action.mtime_ns,
+        action.ino,
+    )

@@ -1,0 +1,108 @@
+"""Where a store is and how it is reached; never a secret, only where one is found."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from haulage.errors import RefusedError, shown_path
+
+SCHEMES = ("s3", "gs", "az")
+_MIB = 1 << 20
+_SMALLEST_PART = 16 * _MIB
+_MOST_PARTS = 10_000  # that one multipart upload may have
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A directory, or a prefix of a bucket; what a job carries of each end.
+
+    `secrets` is the prefix of environment variables that hold credentials of this end's
+    own (`<prefix>_ACCESS_KEY_ID`, `<prefix>_SECRET_ACCESS_KEY`,
+    `<prefix>_SESSION_TOKEN`); without it the standard chain of the cloud decides.
+    """
+
+    url: str
+    endpoint: str | None = None
+    region: str | None = None
+    path_style: bool | None = None
+    profile: str | None = None
+    secrets: str | None = None
+    anonymous: bool = False
+    storage_class: str | None = None
+    encryption: str | None = None
+    kms_key: str | None = None
+    requester_pays: bool = False
+    checksum: str = "auto"
+    tags: tuple[tuple[str, str], ...] = ()
+    in_flight: int = 32
+    memory_bytes: int = 128 * _MIB
+
+    @classmethod
+    def from_fields(cls, values: dict[str, Any]) -> Self:
+        """Return the place that `as_fields` wrote."""
+        tags = tuple((key, value) for key, value in values["tags"])
+        return cls(**{**values, "tags": tags})
+
+    def as_fields(self) -> dict[str, object]:
+        """Return the place as JSON carries it."""
+        return asdict(self)
+
+    @property
+    def scheme(self) -> str | None:
+        """Return the bucket's scheme, or None for a directory."""
+        return scheme_of(self.url)
+
+    @property
+    def is_bucket(self) -> bool:
+        """Tell whether the place is in a bucket."""
+        return self.scheme is not None
+
+    @property
+    def bucket(self) -> str:
+        """Return the bucket's name."""
+        return self.url.partition("://")[2].partition("/")[0]
+
+    @property
+    def prefix(self) -> str:
+        """Return what every key of the store begins with: nothing, or `a/b/`."""
+        prefix = self.url.partition("://")[2].partition("/")[2].rstrip("/")
+        return f"{prefix}/" if prefix else ""
+
+
+def scheme_of(url: str) -> str | None:
+    """Return `s3`, `gs` or `az` for the URL of a bucket, None for a directory."""
+    scheme, found, _ = url.partition("://")
+    return scheme if found and scheme in SCHEMES else None
+
+
+def normalized(url: str) -> str:
+    """Return the URL of a bucket's prefix in its one spelling; RefusedError for none.
+
+    A query or a fragment is part of the key, as in every other tool of the field.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme not in SCHEMES:
+        raise RefusedError(
+            f"{shown_path(url)}: stores are directories, s3://, gs:// and az:// URLs"
+        )
+    bucket, _, prefix = rest.partition("/")
+    if not bucket or "@" in bucket or ":" in bucket:
+        raise RefusedError(
+            f"{shown_path(_without_secret(url))} names no bucket; write "
+            f"{scheme}://BUCKET/PREFIX, and give credentials by the environment, a "
+            f"profile or a block"
+        )
+    return f"{scheme}://{bucket}/{prefix.rstrip('/')}".rstrip("/")
+
+
+def _without_secret(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+def part_bytes(size: int) -> int:
+    """Return how long the parts of a large object are, so that 10,000 are enough.
+
+    A multiple of 16 MiB; see Amazon's limits of multipart uploads.
+    """
+    wanted = -(-size // _MOST_PARTS)
+    return max(1, -(-wanted // _SMALLEST_PART)) * _SMALLEST_PART

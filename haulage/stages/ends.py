@@ -1,0 +1,96 @@
+"""Both ends of a dataset as places, and what a run asks of them."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from haulage.errors import RefusedError
+from haulage.ops.pack import Split
+from haulage.place import Place
+from haulage.policy import Dataset, StoreOptions
+from haulage.storage.bucket import Bucket
+from haulage.storage.opening import open_bucket
+
+SOURCE_SECRETS = "HAULAGE_SOURCE"  # prefixes of the variables that hold credentials
+TARGET_SECRETS = "HAULAGE_TARGET"
+_KEY_ID = "_ACCESS_KEY_ID"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The two places, and the environment that movers and listers find secrets in."""
+
+    source: Place
+    target: Place
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def split(self) -> Split:
+        """Return where a file larger than a shard may be cut."""
+        if self.target.scheme in ("gs", "az"):
+            return Split.NEVER
+        any_bucket = self.source.is_bucket or self.target.is_bucket
+        return Split.BY_PARTS if any_bucket else Split.ANYWHERE
+
+    def bucket(self, place: Place) -> Bucket:
+        """Open the bucket of one end; once for this process."""
+        return _bucket(place, tuple(sorted(self.secrets.items())))
+
+    def has_entries(self, place: Place) -> bool:
+        """Tell whether there is anything in a place; what is not there has nothing."""
+        if place.is_bucket:
+            page = self.bucket(place).page(place.prefix, limit=2)
+            return any(key != place.prefix for key in page.keys)
+        try:
+            with os.scandir(place.url) as entries:
+                return next(entries, None) is not None
+        except FileNotFoundError:
+            return False
+
+
+@lru_cache(maxsize=16)
+def _bucket(place: Place, secrets: tuple[tuple[str, str], ...]) -> Bucket:
+    return open_bucket(place, {**os.environ, **dict(secrets)})
+
+
+def pair_of(dataset: Dataset, secrets: Mapping[str, str] | None = None) -> Pair:
+    """Return a dataset's ends; RefusedError if credentials of a block are not at hand.
+
+    `secrets` are environment variables; those of this process count as well.
+    """
+    given = dict(secrets or {})
+    source = place_of(dataset.source, dataset.source_store, SOURCE_SECRETS)
+    target = place_of(dataset.target, dataset.target_store, TARGET_SECRETS)
+    for place, options in (
+        (source, dataset.source_store),
+        (target, dataset.target_store),
+    ):
+        if place.secrets and f"{place.secrets}{_KEY_ID}" not in {**os.environ, **given}:
+            raise RefusedError(
+                f"{place.url}: the credentials {options.credentials} are a Prefect "
+                f"block, which only a deployment's run can open; run that, or set "
+                f"{place.secrets}{_KEY_ID} and {place.secrets}_SECRET_ACCESS_KEY"
+            )
+    return Pair(source, target, given)
+
+
+def place_of(url: str, options: StoreOptions, secrets: str) -> Place:
+    """Return where a store is; a directory needs none of the options."""
+    return Place(
+        url=url,
+        endpoint=options.endpoint,
+        region=options.region,
+        path_style=options.path_style,
+        profile=options.profile,
+        secrets=secrets if options.credentials else None,
+        anonymous=options.anonymous,
+        storage_class=options.storage_class,
+        encryption=options.encryption,
+        kms_key=options.kms_key,
+        requester_pays=options.requester_pays,
+        checksum=str(options.checksum),
+        tags=tuple(sorted(options.tags.items())),
+        in_flight=options.in_flight,
+        memory_bytes=options.memory,
+    )

@@ -1,0 +1,158 @@
+"""One file of a tree, open: read in ranges, or made in ranges under a temporary."""
+
+import os
+import stat
+from types import TracebackType
+from typing import Self
+
+import xxhash
+
+from haulage.errors import MismatchError, UnstableError
+from haulage.place import part_bytes
+from haulage.storage.attributes import attributes_in, set_attributes
+from haulage.storage.base import Extent, Made, Reading, Seen, Writing
+from haulage.storage.posix import (
+    create,
+    entry_of,
+    remove_if_there,
+    rename_over,
+    stood_still,
+)
+from haulage.storage.ranges import Done, Ranges
+
+
+class FileReading(Reading):
+    """A source's file; the descriptor is its own."""
+
+    def __init__(self, path: bytes, fd: int) -> None:
+        self._fd = fd
+        self._before = os.fstat(fd)
+        self.seen = Seen(entry_of(path, self._before))
+        if not stat.S_ISREG(self._before.st_mode):
+            os.close(fd)
+            raise UnstableError("is no longer a file")
+
+    def read(self, extent: Extent) -> bytes:
+        content = os.pread(self._fd, extent.length, extent.offset)
+        while len(content) < extent.length:
+            at = extent.offset + len(content)
+            more = os.pread(self._fd, extent.length - len(content), at)
+            if not more:
+                raise UnstableError("shrank while it was read")
+            content += more
+        return content
+
+    def forget_cached(self) -> None:
+        os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def confirm(self) -> None:
+        if not stood_still(self._before, os.fstat(self._fd)):
+            raise UnstableError("changed while it was read")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.close(self._fd)
+
+
+class FileWriting(Writing):
+    """A large file under a temporary name, whose ranges are written where they belong.
+
+    With a record (`ranges`) several movers fill one temporary, and whoever goes on
+    knows what it holds; a record of a temporary that is gone is void.
+    """
+
+    def __init__(
+        self,
+        dir_fd: int,
+        name: bytes,
+        temp: bytes,
+        ranges: Ranges | None,
+        *,
+        fsync: bool,
+    ) -> None:
+        """Open the temporary, made if it misses; `dir_fd` is now this one's own."""
+        self._dir_fd, self._name, self._temp = dir_fd, name, temp
+        self._ranges, self._fsync = ranges, fsync
+        self._fd = create(dir_fd, temp, shared=ranges is not None)
+        self.done: dict[int, Done] = {}
+        if ranges:
+            self._join(ranges)
+
+    def _join(self, ranges: Ranges) -> None:
+        found = os.fstat(self._fd)
+        inode = f"{found.st_dev}-{found.st_ino}"
+        if ranges.id not in (None, inode):
+            ranges.forget()
+        ranges.claim(lambda: inode, lambda _: None)
+        self.done = ranges.done()
+
+    def write(self, offset: int, content: bytes | memoryview, digest: bytes) -> None:
+        view = memoryview(content)
+        at = offset
+        while view:
+            written = os.pwrite(self._fd, view, at)
+            view, at = view[written:], at + written
+        if self._ranges:
+            self._ranges.note(offset, Done(digest, b""))
+        self.done[offset] = Done(digest, b"")
+
+    def finish(self, seen: Seen, *, prove: bool) -> Made:
+        try:
+            checksum = self._prove(seen.entry.size) if prove else None
+            os.ftruncate(self._fd, seen.entry.size)
+            lost = set_attributes(self._fd, attributes_in(seen.entry))
+            if self._fsync:
+                os.fsync(self._fd)
+            rename_over(self._dir_fd, self._temp, self._name)
+        except BaseException:
+            self.abandon()
+            raise
+        if self._ranges:
+            self._ranges.forget()
+        self.leave()
+        return Made(lost=lost, proven=prove, checksum=checksum)
+
+    def _prove(self, size: int) -> bytes:
+        """Read back every range and hold it against its checksum."""
+        if self._ranges:
+            self.done = self._ranges.done()  # of other movers too
+        if sorted(self.done) != list(range(0, size, part_bytes(size))):
+            raise UnstableError("not all of its parts arrived; it is copied again")
+        fd = os.open(f"/proc/self/fd/{self._fd}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return _prove(fd, self.done, size)
+        finally:
+            os.close(fd)
+
+    def abandon(self) -> None:
+        remove_if_there(self._dir_fd, self._temp)
+        if self._ranges:
+            self._ranges.forget()
+        self.leave()
+
+    def leave(self) -> None:
+        if not self._ranges:  # the next attempt names its temporary otherwise
+            remove_if_there(self._dir_fd, self._temp)
+        os.close(self._fd)
+        os.close(self._dir_fd)
+
+
+def _prove(fd: int, done: dict[int, Done], size: int) -> bytes:
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    whole = xxhash.xxh3_128()
+    ends = [*sorted(done)[1:], size]
+    for start, end in zip(sorted(done), ends, strict=True):
+        content = os.pread(fd, end - start, start)
+        whole.update(content)
+        if xxhash.xxh3_128_digest(content) != done[start].digest:
+            raise MismatchError(
+                f"bytes {start} to {end} of what was written read back differently"
+            )
+    return whole.digest()

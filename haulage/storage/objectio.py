@@ -1,0 +1,108 @@
+"""One object, open: read in ranges of one version, or made of parts."""
+
+from types import TracebackType
+from typing import Self
+
+import xxhash
+
+from haulage.errors import MismatchError, UnstableError, VanishedError
+from haulage.place import part_bytes
+from haulage.storage.base import Extent, Made, Reading, Seen, Writing
+from haulage.storage.bucket import Bucket, ByParts, PutBy
+from haulage.storage.ranges import Done, Ranges
+
+
+class ObjectReading(Reading):
+    """One version of an object; a small one has come as a whole."""
+
+    def __init__(
+        self, bucket: Bucket, key: str, seen: Seen, content: memoryview | None
+    ) -> None:
+        self._bucket, self._key = bucket, key
+        self.seen = seen
+        self._content = content
+
+    def read(self, extent: Extent) -> memoryview:
+        if self._content is not None:
+            return self._content[extent.offset : extent.offset + extent.length]
+        if not extent.length:
+            return memoryview(b"")
+        etag = self.seen.entry.etag
+        return self._bucket.get(self._key, span=extent, etag=etag)[1]
+
+    def forget_cached(self) -> None:
+        """See Reading; nothing is kept between two openings."""
+
+    def confirm(self) -> None:
+        """See Reading; each range was asked for by the version's etag."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._content = None
+
+
+class UploadWriting(Writing):
+    """A large object as a multipart upload, noted in the run's workspace.
+
+    A part's number follows from its offset, so that any mover can send any part.
+    """
+
+    def __init__(
+        self, bucket: ByParts, key: str, by: PutBy, ranges: Ranges, size: int
+    ) -> None:
+        self._bucket, self._key, self._ranges, self._size = bucket, key, ranges, size
+        self._upload = ranges.claim(
+            lambda: bucket.begin_upload(key, by),
+            lambda upload: bucket.abort_upload(key, upload),
+        )
+        self.done: dict[int, Done] = ranges.done()
+
+    def write(self, offset: int, content: bytes | memoryview, digest: bytes) -> None:
+        number = offset // part_bytes(self._size) + 1
+        try:
+            etag = self._bucket.put_part(self._key, self._upload, number, content)
+        except VanishedError as err:
+            self._ranges.forget()
+            raise UnstableError("its upload was aborted; it is begun anew") from err
+        self._ranges.note(offset, Done(digest, etag))
+        self.done[offset] = Done(digest, etag)
+
+    def finish(self, seen: Seen, *, prove: bool) -> Made:
+        self.done = self._ranges.done()
+        starts = range(0, self._size, part_bytes(self._size))
+        if sorted(self.done) != list(starts):
+            self.abandon()
+            raise UnstableError("not all of its parts arrived; it is copied again")
+        etags = [self.done[start].etag for start in starts]
+        answer = self._bucket.finish_upload(self._key, self._upload, etags)
+        self._ranges.forget()
+        checksum = self._prove(answer.etag) if prove else None
+        return Made(answer.etag, proven=answer.proven or prove, checksum=checksum)
+
+    def _prove(self, etag: bytes) -> bytes:
+        """Read back every part and hold it against its checksum."""
+        whole = xxhash.xxh3_128()
+        for start in sorted(self.done):
+            length = min(part_bytes(self._size), self._size - start)
+            _, content = self._bucket.get(self._key, span=(start, length), etag=etag)
+            whole.update(content)
+            if xxhash.xxh3_128_digest(content) != self.done[start].digest:
+                raise MismatchError(
+                    f"bytes {start} to {start + length} of what was sent read back "
+                    f"differently"
+                )
+        return whole.digest()
+
+    def abandon(self) -> None:
+        self._bucket.abort_upload(self._key, self._upload)
+        self._ranges.forget()
+
+    def leave(self) -> None:
+        """See Writing; the record in the workspace is all that there is."""

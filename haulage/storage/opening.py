@@ -1,0 +1,17 @@
+"""Opens the bucket of a place, with no more loaded than its cloud needs."""
+
+from collections.abc import Mapping
+
+from haulage.place import Place
+from haulage.storage.bucket import Bucket
+
+
+def open_bucket(place: Place, environ: Mapping[str, str]) -> Bucket:
+    """Return the bucket of `place`; nothing is asked of its server yet."""
+    if place.scheme == "s3":
+        from haulage.storage.s3 import open_s3  # directories need none of it
+
+        return open_s3(place, environ)
+    from haulage.storage.blobs import open_blobs
+
+    return open_blobs(place, environ)

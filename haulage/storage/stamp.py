@@ -1,0 +1,96 @@
+"""POSIX attributes as metadata of an object, in the form that rclone uses, and back.
+
+`mtime` is seconds since the epoch with nine decimals, `mode` the whole st_mode in
+octal, `uid` and `gid` are decimal. `haulage` says that we wrote it: owner, set-id bits
+and links are believed from ourselves alone, because whoever may write to a bucket could
+ask for them; see https://rclone.org/s3/#metadata.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from haulage.model import Entry, Kind
+
+_TIME = re.compile(r"(-?)(\d{1,18})(?:\.(\d{1,9})\d*)?")
+_GIGA = 1_000_000_000
+OURS = "haulage"
+_FORMAT = "1"
+_TYPE_OF = {
+    Kind.FILE: stat.S_IFREG,
+    Kind.DIR: stat.S_IFDIR,
+    Kind.SYMLINK: stat.S_IFLNK,
+}
+_DEFAULT_MODE = {Kind.FILE: 0o644, Kind.DIR: 0o755}
+
+
+class Stamp(NamedTuple):
+    """What the metadata of an object says of the file that it stands for."""
+
+    kind: Kind
+    mode: int
+    uid: int
+    gid: int
+    mtime: tuple[int, int] | None  # seconds, nanoseconds
+
+
+def stamp_of(entry: Entry) -> dict[str, str]:
+    """Return the metadata under which `entry` is stored as an object."""
+    metadata = {
+        "mtime": _time_to_text(entry.mtime_s, entry.mtime_ns),
+        "mode": f"{_TYPE_OF[Kind(entry.kind)] | entry.mode:o}",
+        "uid": str(entry.uid),
+        "gid": str(entry.gid),
+        OURS: _FORMAT,
+    }
+    if entry.kind == Kind.FILE and entry.nlink > 1:
+        metadata["hardlink"] = f"{entry.dev}-{entry.ino}"
+    return metadata
+
+
+def read_stamp(metadata: Mapping[str, str], kind: Kind) -> Stamp:
+    """Return what may be believed of `metadata`; the rest is as for a new file."""
+    mode = _number(metadata.get("mode"), 8)
+    mine = metadata.get(OURS) == _FORMAT and mode is not None
+    permissions = _DEFAULT_MODE[kind] if mode is None else mode & 0o777
+    owner = None
+    if mine:
+        assert mode is not None
+        permissions = stat.S_IMODE(mode)
+        owner = _owner(metadata)
+        if kind is Kind.FILE and stat.S_ISLNK(mode):
+            kind = Kind.SYMLINK
+    uid, gid = owner or (os.geteuid(), os.getegid())
+    return Stamp(kind, permissions, uid, gid, _time_from(metadata.get("mtime")))
+
+
+def _owner(metadata: Mapping[str, str]) -> tuple[int, int] | None:
+    uid, gid = _number(metadata.get("uid"), 10), _number(metadata.get("gid"), 10)
+    return None if uid is None or gid is None else (uid, gid)
+
+
+def _number(text: str | None, base: int) -> int | None:
+    try:
+        number = int(text or "", base)
+    except ValueError:
+        return None
+    return number if 0 <= number < 1 << 32 else None
+
+
+def _time_to_text(seconds: int, nanoseconds: int) -> str:
+    """Return a time as one decimal number, whose sign is that of the whole."""
+    since_epoch = seconds * _GIGA + nanoseconds
+    sign = "-" if since_epoch < 0 else ""
+    whole, rest = divmod(abs(since_epoch), _GIGA)
+    return f"{sign}{whole}.{rest:09}"
+
+
+def _time_from(text: str | None) -> tuple[int, int] | None:
+    match = _TIME.fullmatch(text or "")
+    if not match:
+        return None
+    sign, whole, rest = match.groups()
+    since_epoch = int(whole) * _GIGA + int((rest or "").ljust(9, "0"))
+    return divmod(-since_epoch if sign else since_epoch, _GIGA)
