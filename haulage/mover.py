@@ -43,6 +43,7 @@ from haulage.storage.objects import Objects
 from haulage.storage.opening import open_bucket
 from haulage.storage.posix import temp_name
 
+STOP = threading.Event()  # this process was told to end
 _RANGE_THREADS = 16  # of one mover, for the parts of its large entries
 
 
@@ -179,7 +180,7 @@ def _open_end(place: Place, order: Order, job: Job) -> Store:
 @lru_cache(maxsize=8)
 def _bucket(place: Place) -> Bucket:
     """Open a bucket once for all shards; its connections stay open between them."""
-    return open_bucket(place, os.environ)
+    return open_bucket(place, os.environ, STOP)
 
 
 def _telling(
@@ -200,18 +201,17 @@ def _progress_map(file: Path) -> mmap.mmap:
 
 def main() -> int:
     """Serve orders until standard input ends or a signal says stop."""
-    stop = threading.Event()
     orders: SimpleQueue[bytes] = SimpleQueue()
 
     def end(*_signal: object) -> None:
-        stop.set()
+        STOP.set()
         orders.put(b"")
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher decides, then tells us
     threading.Thread(target=_receive, args=(orders, end), daemon=True).start()
-    while (line := orders.get()) and not stop.is_set():
-        answer = _serve(Order.from_line(line), stop.is_set)
+    while (line := orders.get()) and not STOP.is_set():
+        answer = _serve(Order.from_line(line), STOP.is_set)
         try:
             os.write(1, json.dumps(answer).encode() + b"\n")
         except BrokenPipeError:

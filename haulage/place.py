@@ -33,6 +33,7 @@ class Place:
     requester_pays: bool = False
     checksum: str = "auto"
     tags: tuple[tuple[str, str], ...] = ()
+    markers: bool = True  # whether objects stand for directories
     in_flight: int = 32
     memory_bytes: int = 128 * _MIB
 
@@ -82,7 +83,8 @@ def normalized(url: str) -> str:
     scheme, _, rest = url.partition("://")
     if scheme not in SCHEMES:
         raise RefusedError(
-            f"{shown_path(url)}: stores are directories, s3://, gs:// and az:// URLs"
+            f"{shown_path(_without_secret(url))}: stores are directories, s3://, gs:// "
+            f"and az:// URLs"
         )
     bucket, _, prefix = rest.partition("/")
     if not bucket or "@" in bucket or ":" in bucket:

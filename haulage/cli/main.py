@@ -84,7 +84,13 @@ def _ends(parser: argparse.ArgumentParser) -> None:
 
 def _dry(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--dry-run", "-n", action="store_true", help="only list the plan"
+        "--dry-run", "-n", action="store_true", help="only tell what would be done"
+    )
+
+
+def _older(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--older-than", metavar="AGE", default="7d", help="90s, 12h, 7d (default 7d)"
     )
 
 
@@ -166,6 +172,11 @@ _COMMANDS = {
         "haulage.cli.moving:verify",
         "Read a whole target again and hold it against its manifest.",
         (_name, _catalog),
+    ),
+    "sweep": _Command(
+        "haulage.cli.sweeping:sweep",
+        "Abort old multipart uploads that a lost machine left in a target bucket.",
+        (_name, _older, _dry, _catalog),
     ),
     "status": _Command(
         "haulage.cli.looking:status",

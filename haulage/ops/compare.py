@@ -260,8 +260,9 @@ def _really_gone(
     if not missing.num_rows or against.adopted:
         return missing.slice(0, 0)
     gone = against.covers(missing)
+    listed = pa.array([lost.path for lost in unreadable], pa.binary())
+    gone &= ~pc.is_in(missing["path"], listed).to_numpy()
     for lost in unreadable:
-        gone &= pc.not_equal(missing["path"], lost.path).to_numpy()
         if lost.reason is not None:
             continue
         is_dir = lost.path.endswith(b"/") or not lost.path

@@ -2,14 +2,17 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Self
 
 from haulage.errors import RefusedError
+from haulage.launch.base import STOP
 from haulage.ops.pack import Split
 from haulage.place import Place
 from haulage.policy import Dataset, StoreOptions
 from haulage.storage.bucket import Bucket
+from haulage.storage.objects import keeps_markers
 from haulage.storage.opening import open_bucket
 
 SOURCE_SECRETS = "HAULAGE_SOURCE"  # prefixes of the variables that hold credentials
@@ -33,6 +36,14 @@ class Pair:
         any_bucket = self.source.is_bucket or self.target.is_bucket
         return Split.BY_PARTS if any_bucket else Split.ANYWHERE
 
+    def with_probed_target(self) -> Self:
+        """Return the pair with what only a trial tells of the target's server."""
+        target = self.target
+        if not target.is_bucket:
+            return self
+        markers = keeps_markers(self.bucket(target), target.prefix)
+        return replace(self, target=replace(target, markers=markers))
+
     def bucket(self, place: Place) -> Bucket:
         """Open the bucket of one end; once for this process."""
         return _bucket(place, tuple(sorted(self.secrets.items())))
@@ -51,7 +62,7 @@ class Pair:
 
 @lru_cache(maxsize=16)
 def _bucket(place: Place, secrets: tuple[tuple[str, str], ...]) -> Bucket:
-    return open_bucket(place, {**os.environ, **dict(secrets)})
+    return open_bucket(place, {**os.environ, **dict(secrets)}, STOP)
 
 
 def pair_of(dataset: Dataset, secrets: Mapping[str, str] | None = None) -> Pair:

@@ -49,6 +49,7 @@ class Site:
     notes: list[str] = field(default_factory=list)
     _ended: threading.Event = field(default_factory=threading.Event)
     _lost: HaulageError | None = None
+    _probed: Pair | None = None
 
     @property
     def policy(self) -> Policy:
@@ -69,10 +70,15 @@ class Site:
 
     @property
     def job(self) -> Job:
-        """Return what movers must know beside their actions."""
+        """Return what movers must know beside their actions.
+
+        The target's server is tried out with the first shard that there is.
+        """
+        if self._probed is None:
+            self._probed = self.pair.with_probed_target()
         return Job(
-            source=self.pair.source,
-            target=self.pair.target,
+            source=self._probed.source,
+            target=self._probed.target,
             temp_token=self.run.temp_token,
             hashing=self.policy.verify is Verify.CHECKSUM,
             fsync=self.policy.fsync is Fsync.FILE,

@@ -23,6 +23,7 @@ from haulage.errors import (
 from haulage.place import Place, part_bytes
 from haulage.storage.bloblist import Listing
 from haulage.storage.blobnames import name_of
+from haulage.storage.pace import Pace
 from haulage.storage.blobsites import Site, open_site
 from haulage.storage.bucket import Answer, AsStream, Bucket, Found, Keys, PutBy
 from haulage.storage.faults import NoBucketError
@@ -31,9 +32,11 @@ from haulage.storage.s3headers import attributes_of, found_in_result, tags_of
 from haulage.storage.s3proof import Proof, md5_of
 
 
-def open_blobs(place: Place, environ: Mapping[str, str]) -> "BlobBucket":
+def open_blobs(
+    place: Place, environ: Mapping[str, str], pace: Pace | None = None
+) -> "BlobBucket":
     """Return the bucket of a gs:// or az:// place; nothing is asked of it yet."""
-    return BlobBucket(place, open_site(place, environ))
+    return BlobBucket(place, open_site(place, environ, pace or Pace()))
 
 
 class BlobBucket(AsStream):
@@ -133,6 +136,9 @@ class BlobBucket(AsStream):
         )
         etag = _etag(made)
         return Answer(etag, self._is_proven(key, etag, content))
+
+    def put_marker(self, key: str, by: PutBy) -> Answer:
+        return self.put(key, b"", by)
 
     def put_stream(
         self, key: str, chunks: Iterator[bytes | memoryview], size: int, by: PutBy

@@ -108,7 +108,7 @@ def _reply_in_batch(text: str) -> Reply | None:
     return Reply(int(status[1]), "", "") if status else None
 
 
-def open_site(place: Place, environ: Mapping[str, str]) -> Site:
+def open_site(place: Place, environ: Mapping[str, str], pace: Pace) -> Site:
     """Return the clients for a place; RefusedError if its settings make none."""
     made = _google if place.scheme == "gs" else _azure
     refused = [
@@ -131,7 +131,7 @@ def open_site(place: Place, environ: Mapping[str, str]) -> Site:
     except (BaseError, ValueError, OSError) as err:
         raise RefusedError(f"{place.url}: {_first_line(err)}") from None
     is_google = place.scheme == "gs"
-    return Site(place, once, patient, is_google, not is_google, Pace())
+    return Site(place, once, patient, is_google, not is_google, pace)
 
 
 def _first_line(err: Exception) -> str:

@@ -124,6 +124,14 @@ class Bucket(Lists, Protocol):
         """
         ...
 
+    def put_marker(self, key: str, by: PutBy) -> Answer:
+        """Make the empty object that stands for a directory.
+
+        It is tried a few times only: servers that keep keys as paths of files fail at
+        it for ever.
+        """
+        ...
+
     def remove(self, key: str, *, etag: bytes | None = None) -> None:
         """Remove an object; with `etag`, where the server can, only that version."""
         ...

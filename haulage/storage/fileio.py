@@ -80,17 +80,26 @@ class FileWriting(Writing):
         """Open the temporary, made if it misses; `dir_fd` is now this one's own."""
         self._dir_fd, self._name, self._temp = dir_fd, name, temp
         self._ranges, self._fsync = ranges, fsync
-        self._fd = create(dir_fd, temp, shared=ranges is not None)
         self.done: dict[int, Done] = {}
-        if ranges:
-            self._join(ranges)
+        try:
+            self._fd = create(dir_fd, temp, shared=ranges is not None)
+        except BaseException:
+            os.close(dir_fd)
+            raise
+        try:
+            if ranges:
+                self._join(ranges)
+        except BaseException:
+            self.leave()
+            raise
 
     def _join(self, ranges: Ranges) -> None:
         found = os.fstat(self._fd)
         inode = f"{found.st_dev}-{found.st_ino}"
-        if ranges.id not in (None, inode):
+        if _claim(ranges, inode) != inode:
             ranges.forget()
-        ranges.claim(lambda: inode, lambda _: None)
+            if _claim(ranges, inode) != inode:
+                raise UnstableError("its temporary was replaced by another mover")
         self.done = ranges.done()
 
     def write(self, offset: int, content: bytes | memoryview, digest: bytes) -> None:
@@ -100,31 +109,36 @@ class FileWriting(Writing):
             written = os.pwrite(self._fd, view, at)
             view, at = view[written:], at + written
         if self._ranges:
+            if self._fsync:
+                os.fdatasync(self._fd)  # what is noted is not written again
             self._ranges.note(offset, Done(digest, b""))
         self.done[offset] = Done(digest, b"")
 
     def finish(self, seen: Seen, *, prove: bool) -> Made:
         try:
+            self._check_complete(seen.entry.size)
             checksum = self._prove(seen.entry.size) if prove else None
             os.ftruncate(self._fd, seen.entry.size)
             lost = set_attributes(self._fd, attributes_in(seen.entry))
             if self._fsync:
                 os.fsync(self._fd)
+            if self._ranges:  # first, so that no record outlives its temporary
+                self._ranges.forget()
             rename_over(self._dir_fd, self._temp, self._name)
         except BaseException:
             self.abandon()
             raise
-        if self._ranges:
-            self._ranges.forget()
         self.leave()
         return Made(lost=lost, proven=prove, checksum=checksum)
 
-    def _prove(self, size: int) -> bytes:
-        """Read back every range and hold it against its checksum."""
+    def _check_complete(self, size: int) -> None:
         if self._ranges:
             self.done = self._ranges.done()  # of other movers too
         if sorted(self.done) != list(range(0, size, part_bytes(size))):
             raise UnstableError("not all of its parts arrived; it is copied again")
+
+    def _prove(self, size: int) -> bytes:
+        """Read back every range and hold it against its checksum."""
         fd = os.open(f"/proc/self/fd/{self._fd}", os.O_RDONLY | os.O_CLOEXEC)
         try:
             return _prove(fd, self.done, size)
@@ -132,16 +146,24 @@ class FileWriting(Writing):
             os.close(fd)
 
     def abandon(self) -> None:
-        remove_if_there(self._dir_fd, self._temp)
-        if self._ranges:
-            self._ranges.forget()
-        self.leave()
+        try:
+            if self._ranges:
+                self._ranges.forget()
+            remove_if_there(self._dir_fd, self._temp)
+        finally:
+            self.leave()
 
     def leave(self) -> None:
-        if not self._ranges:  # the next attempt names its temporary otherwise
-            remove_if_there(self._dir_fd, self._temp)
-        os.close(self._fd)
-        os.close(self._dir_fd)
+        try:
+            if not self._ranges:  # the next attempt names its temporary otherwise
+                remove_if_there(self._dir_fd, self._temp)
+        finally:
+            os.close(self._fd)
+            os.close(self._dir_fd)
+
+
+def _claim(ranges: Ranges, inode: str) -> str:
+    return ranges.claim(lambda: inode, lambda _: None)
 
 
 def _prove(fd: int, done: dict[int, Done], size: int) -> bytes:

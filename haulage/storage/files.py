@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from haulage.errors import VanishedError
+from haulage.errors import PermanentError, VanishedError
 from haulage.model import Action, Entry, Outcome, Status, parent_of
 from haulage.storage.attributes import (
     attributes_in,
@@ -35,7 +35,7 @@ from haulage.storage.posix import (
     split_temp_name,
     stat_in,
 )
-from haulage.storage.ranges import Ranges
+from haulage.storage.ranges import Ranges, begun, drop
 from haulage.storage.removal import remove_ours
 
 
@@ -134,6 +134,10 @@ class Files(Store):
     def link(self, path: bytes, row: int, entry: Entry) -> Made:
         if entry.target is None:
             raise VanishedError("could not be read when it was listed")
+        if not entry.target or b"\0" in entry.target:
+            raise PermanentError(
+                f"is a link to {entry.target!r}, which no directory can hold"
+            )
         temp = self._temp + b"%d" % row
         with self._above(path, temp) as (dir_fd, name):
             os.symlink(entry.target, temp, dir_fd=dir_fd)
@@ -204,6 +208,8 @@ class Files(Store):
             return remove_ours(self._descent, action, found)
 
     def discard(self, path: bytes) -> None:
+        for _, _, record in begun(self._ranges, path):
+            drop(record)
         with self._lock:
             try:
                 dir_fd = self._descent.open(parent_of(path))

@@ -5,11 +5,18 @@ from typing import Self
 
 import xxhash
 
-from haulage.errors import MismatchError, UnstableError, VanishedError
+from haulage.errors import (
+    MismatchError,
+    PermanentError,
+    UnstableError,
+    VanishedError,
+)
 from haulage.place import part_bytes
 from haulage.storage.base import Extent, Made, Reading, Seen, Writing
-from haulage.storage.bucket import Bucket, ByParts, PutBy
+from haulage.storage.bucket import Answer, Bucket, ByParts, PutBy
 from haulage.storage.ranges import Done, Ranges
+
+_ABORTED = "its upload was aborted; it is begun anew"
 
 
 class ObjectReading(Reading):
@@ -70,7 +77,7 @@ class UploadWriting(Writing):
             etag = self._bucket.put_part(self._key, self._upload, number, content)
         except VanishedError as err:
             self._ranges.forget()
-            raise UnstableError("its upload was aborted; it is begun anew") from err
+            raise UnstableError(_ABORTED) from err
         self._ranges.note(offset, Done(digest, etag))
         self.done[offset] = Done(digest, etag)
 
@@ -81,10 +88,24 @@ class UploadWriting(Writing):
             self.abandon()
             raise UnstableError("not all of its parts arrived; it is copied again")
         etags = [self.done[start].etag for start in starts]
-        answer = self._bucket.finish_upload(self._key, self._upload, etags)
+        try:
+            answer = self._bucket.finish_upload(self._key, self._upload, etags)
+        except VanishedError as err:
+            self._ranges.forget()
+            raise UnstableError(_ABORTED) from err
         self._ranges.forget()
         checksum = self._prove(answer.etag) if prove else None
         return Made(answer.etag, proven=answer.proven or prove, checksum=checksum)
+
+    def _complete(self, etags: list[bytes]) -> Answer:
+        try:
+            return self._bucket.finish_upload(self._key, self._upload, etags)
+        except VanishedError as err:  # of the upload; the source is there
+            self._ranges.forget()
+            raise UnstableError(_ABORTED) from err
+        except PermanentError:  # its parts are not taken, so none can be kept
+            self.abandon()
+            raise
 
     def _prove(self, etag: bytes) -> bytes:
         """Read back every part and hold it against its checksum."""

@@ -1,8 +1,9 @@
 """A bucket's prefix as a store: entries are objects, attributes are their metadata."""
 
 import mimetypes
+import secrets
+from contextlib import suppress
 from pathlib import Path
-from weakref import WeakSet
 
 from haulage.errors import PermanentError, TransientError, UnstableError, VanishedError
 from haulage.model import Action, Entry, Kind, Outcome, Status
@@ -28,7 +29,6 @@ _OF_A_DIRECTORY = "application/x-directory"
 _OF_A_LINK = "inode/symlink"
 _UNKNOWN = "application/octet-stream"
 _NO_MARKER = "the server stores no object for a directory: its attributes are not kept"
-_WITHOUT_MARKERS: "WeakSet[Bucket]" = WeakSet()
 
 
 class Objects(Store):
@@ -94,7 +94,12 @@ class Objects(Store):
         return seen_of(action.path, found), _made(answer)
 
     def _copy(self, source: "Objects", path: bytes, found: Found) -> Answer:
-        return self.bucket.copy_from(source.bucket, found, self._key(path), None)
+        """Copy one version with all that it carries; tags of the place are added."""
+        by = None
+        if self._place.tags:
+            now = source.bucket.head(found.key)
+            by = PutBy(now.metadata, now.carried) if now else None
+        return self.bucket.copy_from(source.bucket, found, self._key(path), by)
 
     def as_listed(self, action: Action) -> Found:
         """Return the version of an object that a listing told of."""
@@ -139,24 +144,15 @@ class Objects(Store):
         """See Store; what stands for a directory is made when it is finished."""
 
     def finish_dir(self, path: bytes, seen: Seen) -> Made | None:
-        """See Store; the root of a whole bucket has nothing that could stand for it.
-
-        Servers that keep keys as paths of files refuse one in a directory's place.
-        """
+        """See Store; the root of a whole bucket has nothing that could stand for it."""
         if is_implied(seen.entry):
             return None
         if not path and not self._place.prefix:
             return Made()
         key = self._key(path)
-        if self.bucket in _WITHOUT_MARKERS:
+        if not self._place.markers:
             return Made(lost=_NO_MARKER)
-        try:
-            return _made(self.bucket.put(key, b"", put_by(seen)))
-        except TransientError:
-            if not self.bucket.page(key, limit=1).keys:
-                raise
-            _WITHOUT_MARKERS.add(self.bucket)
-            return Made(lost=_NO_MARKER)
+        return _made(self.bucket.put_marker(key, put_by(seen)))
 
     def implied(self, path: bytes) -> Seen:
         nothing = Found("", 0, b"", 0, {})
@@ -194,6 +190,25 @@ class Objects(Store):
 
     def close(self) -> None:
         """See Store; the bucket's connections outlive it, for the next shard."""
+
+
+def keeps_markers(bucket: Bucket, prefix: str) -> bool:
+    """Find out whether an object can stand for a directory beside what is in it.
+
+    Servers that keep keys as paths of files take `x/` or `x/y`, but not both.
+    """
+    marker = f"{prefix}.haulage-{secrets.token_hex(6)}/"
+    keys = (marker, f"{marker}x")
+    try:
+        for key in keys:
+            bucket.put_marker(key, PutBy({}))
+        return bucket.head(marker) is not None
+    except (TransientError, PermanentError):
+        return False
+    finally:
+        for key in reversed(keys):
+            with suppress(TransientError, PermanentError):
+                bucket.remove(key)
 
 
 def _made(answer: Answer) -> Made:

@@ -1,17 +1,25 @@
 """Opens the bucket of a place, with no more loaded than its cloud needs."""
 
+import threading
 from collections.abc import Mapping
 
 from haulage.place import Place
 from haulage.storage.bucket import Bucket
+from haulage.storage.pace import Pace
 
 
-def open_bucket(place: Place, environ: Mapping[str, str]) -> Bucket:
-    """Return the bucket of `place`; nothing is asked of its server yet."""
+def open_bucket(
+    place: Place, environ: Mapping[str, str], stopping: threading.Event | None = None
+) -> Bucket:
+    """Return the bucket of `place`; nothing is asked of its server yet.
+
+    `stopping` ends every wait before another try.
+    """
+    pace = Pace(stopping=stopping)
     if place.scheme == "s3":
         from haulage.storage.s3 import open_s3  # directories need none of it
 
-        return open_s3(place, environ)
+        return open_s3(place, environ, pace=pace)
     from haulage.storage.blobs import open_blobs
 
-    return open_blobs(place, environ)
+    return open_blobs(place, environ, pace)

@@ -76,8 +76,12 @@ class Pace:
         """Return how many requests a second are let go now; infinity is no bound."""
         return self._rate.bound
 
-    def call(self, request: Callable[[], T]) -> T:
-        """Return what `request` returns; its TransientErrors are tried again."""
+    def call(self, request: Callable[[], T], tries: int | None = None) -> T:
+        """Return what `request` returns; its TransientErrors are tried again.
+
+        `tries` is for a request that may never succeed, whatever is waited for.
+        """
+        most = tries or self._patience.tries
         tried = 0
         began = self._clock()
         while True:
@@ -89,12 +93,14 @@ class Pace:
             except TransientError as err:
                 self._slow_down(throttled=isinstance(err, ThrottledError))
                 tried += 1
-                self._pause(err, tried, self._clock() - began)
+                self._pause(err, tried, most, self._clock() - began)
 
-    def _pause(self, err: TransientError, tried: int, spent_s: float) -> None:
+    def _pause(
+        self, err: TransientError, tried: int, most: int, spent_s: float
+    ) -> None:
         pause_s = self._patience.pause_s(tried - 1, self._share())
         over = spent_s + pause_s > self._patience.budget_s
-        if over or tried >= self._patience.tries:
+        if over or tried >= most:
             raise type(err)(f"{err} (tried {tried} times in {spent_s:.1f} s)") from None
         self._rest(pause_s)
 

@@ -12,9 +12,12 @@ from typing import NamedTuple
 
 import xxhash
 
+from haulage.errors import UnstableError
 from haulage.model import Entry
 
 _ID = "id"
+_GONE = "gone-"  # what is being removed
+_DROPPED = "its transfer was dropped meanwhile; it is begun anew"
 
 
 class Done(NamedTuple):
@@ -31,27 +34,32 @@ class Ranges:
         """Name the record below `root`; nothing is written before `claim`."""
         self._path = path
         self._dir = root / f"{_name_of(path)}-{_version_of(entry)}"
+        self._claimed: str | None = None
 
     def claim(self, begin: Callable[[], str], drop: Callable[[str], None]) -> str:
         """Return the transfer's id, from `begin` if nobody has begun it.
 
         Of two that begin at once the one that is later drops its own.
         """
-        known = self.id
-        if known is not None:
-            return known
+        self._claimed = self.id or self._begin(begin, drop)
+        return self._claimed
+
+    def _begin(self, begin: Callable[[], str], drop: Callable[[str], None]) -> str:
         self._dir.mkdir(parents=True, exist_ok=True)
         made = begin()
         mine = self._dir / f"{_ID}-{secrets.token_hex(6)}"
-        mine.write_bytes(self._path.hex().encode() + b"\n" + made.encode())
         try:
+            mine.write_bytes(self._path.hex().encode() + b"\n" + made.encode())
             os.link(mine, self._dir / _ID)
-        except FileExistsError:
+        except OSError as err:
             drop(made)
+            if not isinstance(err, FileExistsError | FileNotFoundError):
+                raise
         finally:
-            mine.unlink()
+            mine.unlink(missing_ok=True)
         claimed = self.id
-        assert claimed is not None
+        if claimed is None:
+            raise UnstableError(_DROPPED)
         return claimed
 
     @property
@@ -63,35 +71,64 @@ class Ranges:
             return None
 
     def note(self, offset: int, done: Done) -> None:
-        """Remember a range; a name holds it all, so that it is there or not."""
-        name = f"{offset}-{done.digest.hex()}-{done.etag.hex()}"
-        (self._dir / name).touch()
+        """Remember a range of the claimed transfer; UnstableError if that was dropped.
+
+        A name holds it all, so that it is there or not.
+        """
+        name = f"{offset}-{done.digest.hex()}-{done.etag.hex()}-{self._mark}"
+        try:
+            (self._dir / name).touch()
+        except FileNotFoundError as err:
+            raise UnstableError(_DROPPED) from err
+
+    @property
+    def _mark(self) -> str:
+        """Tell the notes of this transfer from those of one that was dropped."""
+        assert self._claimed is not None
+        return xxhash.xxh3_64_hexdigest(self._claimed)
 
     def done(self) -> dict[int, Done]:
-        """Return the ranges that are made, by their offsets."""
+        """Return the ranges of the claimed transfer that are made, by their offsets."""
         found = {}
-        for name in os.listdir(self._dir) if self._dir.exists() else []:
+        for name in _names_in(self._dir):
             if not name.startswith(_ID):
-                offset, digest, etag = name.split("-")
-                found[int(offset)] = Done(bytes.fromhex(digest), bytes.fromhex(etag))
+                offset, digest, etag, mark = name.split("-")
+                made = Done(bytes.fromhex(digest), bytes.fromhex(etag))
+                if mark == self._mark:
+                    found[int(offset)] = made
         return found
 
     def forget(self) -> None:
-        """Remove the record; one that somebody else removed is no error."""
-        _remove(self._dir)
+        """Remove the record, unless it is of another transfer by now."""
+        if self.id == self._claimed:
+            drop(self._dir)
 
 
 def begun(root: Path, path: bytes | None = None) -> Iterator[tuple[bytes, str, Path]]:
     """Yield `(path, id, record)` of every transfer below `root`, or of one path."""
     prefix = "" if path is None else _name_of(path)
-    for name in sorted(os.listdir(root)) if root.exists() else []:
+    for name in sorted(_names_in(root)):
         if name.startswith(prefix) and (root / name / _ID).exists():
             yield (*_read(root / name / _ID), root / name)
 
 
 def drop(record: Path) -> None:
-    """Remove a record that `begun` told of."""
-    _remove(record)
+    """Remove a record; one that somebody else removed is no error."""
+    gone = record.with_name(f"{_GONE}{secrets.token_hex(6)}")
+    try:
+        os.rename(record, gone)  # whoever is about to note something finds nothing
+    except FileNotFoundError:
+        return
+    for name in _names_in(gone):
+        (gone / name).unlink(missing_ok=True)
+    gone.rmdir()
+
+
+def _names_in(directory: Path) -> list[str]:
+    try:
+        return [name for name in os.listdir(directory) if not name.startswith(_GONE)]
+    except FileNotFoundError:
+        return []
 
 
 def _read(file: Path) -> tuple[bytes, str]:
@@ -104,13 +141,6 @@ def _name_of(path: bytes) -> str:
 
 
 def _version_of(entry: Entry) -> str:
-    """Return what is another for every version of the source."""
-    version = entry._replace(path=b"", nlink=0, target=None)
+    """Return what is another for every version of the source, on every machine."""
+    version = entry._replace(path=b"", dev=0, nlink=0, target=None)
     return xxhash.xxh3_64_hexdigest(repr(tuple(version)).encode())
-
-
-def _remove(record: Path) -> None:
-    for name in os.listdir(record) if record.exists() else []:
-        (record / name).unlink(missing_ok=True)
-    if record.exists():
-        record.rmdir()

@@ -15,6 +15,7 @@ from haulage.storage.s3read import Reader
 from haulage.storage.s3uploads import Uploads, call_client
 from haulage.storage.s3write import Writer
 
+_MARKER_TRIES = 4
 _COPIED_AT_ONCE = 5 << 30  # bytes; more is Amazon's EntityTooLarge
 
 
@@ -83,6 +84,9 @@ class S3Bucket:
 
     def put(self, key: str, content: bytes | memoryview, by: PutBy) -> Answer:
         return self._writer.put(key, content, by)
+
+    def put_marker(self, key: str, by: PutBy) -> Answer:
+        return self._writer.put(key, b"", by, _MARKER_TRIES)
 
     def remove(self, key: str, *, etag: bytes | None = None) -> None:
         self._writer.remove(key, etag)

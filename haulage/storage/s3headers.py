@@ -154,6 +154,12 @@ def found_in_headers(key: str, headers: Mapping[str, str]) -> Found:
     )
 
 
+def is_keyed(headers: Mapping[str, str]) -> bool:
+    """Tell whether an object is encrypted so that its etag is no MD5."""
+    own = headers.get(SSE, "").startswith("aws:kms")
+    return own or f"{SSE}-customer-algorithm" in headers
+
+
 def _whole_size(headers: Mapping[str, str]) -> int:
     bounds = headers.get("Content-Range")
     return int(bounds.rpartition("/")[2] if bounds else headers["Content-Length"])

@@ -26,7 +26,7 @@ from haulage.storage.s3wire import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Wire
 
 T = TypeVar("T")
 
-_REQUEST_TIMEOUT_S = 300
+_REQUEST_TIMEOUT_S = 600  # a part may have half a gigabyte
 
 
 class Reach:
@@ -44,14 +44,14 @@ class Reach:
         self._wire: Wire | None = None
         self._client: Any = None
 
-    def call(self, what: str, request: Callable[[], T]) -> T:
+    def call(self, what: str, request: Callable[[], T], tries: int | None = None) -> T:
         """Return what `request` returns, in the bucket's pace, errors sorted.
 
         Credentials that are refused are renewed once, and a bucket that is in another
         region is followed. `request` takes its client from here each time, because it
         may be another one then.
         """
-        return self.pace.call(lambda: self.once(what, request))
+        return self.pace.call(lambda: self.once(what, request), tries)
 
     def store(self, checksum: str | None) -> S3Store:
         """Return obstore's client that sends this checksum along."""

@@ -10,7 +10,7 @@ from obstore.exceptions import BaseError
 from haulage.errors import TransientError, UnstableError, VanishedError
 from haulage.storage.bucket import Found
 from haulage.storage.faults import reply_of
-from haulage.storage.s3headers import SSE, found_in_headers, found_in_result
+from haulage.storage.s3headers import found_in_headers, found_in_result, is_keyed
 from haulage.storage.s3proof import Etags, Proof, md5_of
 from haulage.storage.s3reach import Reach
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 Span = tuple[int, int] | None
 
 _ODD = re.compile(r"^$|^/|/$|//|(?:^|/)\.\.?(?:/|$)|[\x00-\x1f\x7f]")
-_CUSTOMER_KEY = f"{SSE}-customer-algorithm"
 _UNREADABLE = "InvalidMetadata"  # which obstore does not give
 _NO_PARTIAL = "non-partial response"  # a range under status 200, as rclone sends it
 _UNEXPLAINED = (301, 400, 401, 403, 404)
@@ -66,8 +65,7 @@ class Reader:
         server, of which no MD5 was seen yet, gives the same content a second time.
         """
         headers = self._reach.wire.send("HEAD", key).headers
-        hidden = headers.get(SSE, "").startswith("aws:kms") or _CUSTOMER_KEY in headers
-        if not hidden:
+        if not is_keyed(headers):
             if self._proof.etags is Etags.MD5:
                 return False
             found, content = self._fetch(key, None, None)
@@ -103,7 +101,12 @@ class Reader:
         self, key: str, span: Span, etag: bytes | None, what: str
     ) -> tuple[Found, memoryview]:
         found, content = self._fetch(key, span, etag)
-        wanted = found.size if span is None else span[1]
+        start, wanted = span or (0, found.size)
+        if found.size < start + wanted:
+            raise UnstableError(
+                f"{what}: it has {found.size} bytes, of which {wanted} were asked for "
+                f"from {start} on"
+            )
         if len(content) != wanted:
             raise TransientError(f"{what}: {len(content)} of {wanted} bytes came")
         if etag is not None and found.etag != etag:  # If-Match was ignored
@@ -133,17 +136,16 @@ class Reader:
         self, key: str, span: Span, etag: bytes | None
     ) -> tuple[Found, memoryview]:
         headers = {}
-        bounds = ""
         if span is not None:
-            bounds = f"{span[0]}-{span[0] + span[1] - 1}"
-            headers["Range"] = f"bytes={bounds}"
+            headers["Range"] = f"bytes={span[0]}-{span[0] + span[1] - 1}"
         if etag is not None:
             headers["If-Match"] = f'"{etag.decode()}"'
         got = self._reach.wire.send("GET", key, headers=headers)
-        if f"bytes {bounds}/" not in got.headers.get("Content-Range", "bytes /"):
-            raise UnstableError(
-                f"{self._reach.named('GET', key)}: bytes {bounds} were asked for, the "
-                f"server gives {got.headers['Content-Range']}"
+        given = got.headers.get("Content-Range", "bytes 0-")
+        if span is not None and not given.startswith(f"bytes {span[0]}-"):
+            raise TransientError(
+                f"{self._reach.named('GET', key)}: bytes from {span[0]} on were asked "
+                f"for, the server gives {given}"
             )
         return found_in_headers(key, got.headers), memoryview(got.body)
 

@@ -38,12 +38,14 @@ class Wire:
     """A pool of connections to one bucket; may be used by any thread."""
 
     def __init__(self, place: Place, site: Site, credentials: Credentials) -> None:
+        from botocore.config import Config
         from botocore.httpsession import URLLib3Session
         from botocore.utils import get_environ_proxies
 
         self._place = place
         self._site = site
         self._credentials = credentials
+        self._unsigned = Config(s3={"payload_signing_enabled": False})
         self._http = URLLib3Session(
             verify=os.environ.get("AWS_CA_BUNDLE") or True,
             proxies=get_environ_proxies(site.service),
@@ -113,8 +115,8 @@ class Wire:
             request.headers["x-amz-request-payer"] = "requester"
         secret = self._credentials.current()
         if secret is not None:
-            # Content-MD5 protects a body under TLS; without TLS it is signed.
-            request.context["has_streaming_input"] = True
+            if "Content-MD5" in headers:  # which the server checks: one sum is enough
+                request.context["client_config"] = self._unsigned
             signer = Signer(secret.key_id, secret.key, secret.token)
             S3SigV4Auth(signer, "s3", self._site.region).add_auth(request)
         return request

@@ -40,11 +40,17 @@ class Writer:
         self._by_md5 = reach.place.checksum == "md5"
         self._removes_by_etag = True
 
-    def put(self, key: str, content: bytes | memoryview, by: PutBy) -> Answer:
+    def put(
+        self,
+        key: str,
+        content: bytes | memoryview,
+        by: PutBy,
+        tries: int | None = None,
+    ) -> Answer:
         """Make an object; MismatchError if the server stored something else."""
         sent = Sent(key, content, by, md5_of(content))
         what = self._reach.named("PUT", key)
-        etag = self._reach.call(what, self._sender(sent))
+        etag = self._reach.call(what, self._sender(sent), tries)
         if self._proof.matches(etag, sent.md5):
             return Answer(etag, proven=True)
         return self._reach.call(what, lambda: self._judge(sent, etag, what))

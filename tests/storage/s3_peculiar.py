@@ -63,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.habits.etags_are_md5:
             etag = hashlib.md5(etag.encode() + b"salt").hexdigest()
         self.habits.objects[self.path] = (kept, etag)
-        self._answer(200, {"ETag": f'"{etag}"'}, b"")
+        self._answer(200, self._about(etag), b"")
 
     def do_GET(self):
         if self._is_refused():

@@ -1,7 +1,9 @@
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import timedelta
 
+import obstore
 import pytest
 
 from haulage.errors import RefusedError
@@ -9,6 +11,8 @@ from haulage.place import Place
 from haulage.storage.credentials import Fixed, Secret, credentials_of, for_obstore
 from haulage.storage.s3 import open_s3
 from haulage.storage.s3site import site_of
+
+pytest_plugins = ["tests.servers.fixtures"]
 
 PLACE = Place("s3://there/below")
 KEYS = {
@@ -96,6 +100,9 @@ def test_the_environment_tells_endpoint_and_region_unless_the_place_does():
 )
 def test_a_keys_url_follows_from_the_place(place, url):
     assert site_of(place, KEYS).url("a b/+") == url
+    store = open_s3(place, KEYS).reach.store(None)
+    signed = obstore.sign(store, "GET", "a b/+", timedelta(minutes=1))
+    assert signed.partition("?")[0] == url
 
 
 def test_nothing_shows_a_secret():
@@ -139,6 +146,3 @@ def test_static_keys_put_and_get_without_botocore(moto_s3, bucket):
         check=True,
     )
     assert child.stdout.strip() == "set()"
-
-
-pytest_plugins = ["tests.servers.fixtures"]

@@ -146,6 +146,12 @@ def test_a_bit_that_flips_on_the_way_up_is_a_mismatch_where_the_server_does_not_
         s3.put("key", CONTENT, BY)
     upload = s3.begin_upload("parts", BY)
     between.add(Rule(FlipRequest(at=77), "PUT", "partNumber"))
+    parts = [s3.put_part("parts", upload, 1, CONTENT)]  # sent twice: none was known
+    assert len(between.seen("PUT", "partNumber")) == 2
+    s3.finish_upload("parts", upload, parts)
+    assert bytes(s3.get("parts")[1]) == CONTENT
+    upload = s3.begin_upload("parts", BY)
+    between.add(Rule(FlipRequest(at=77), "PUT", "partNumber"))
     with pytest.raises(MismatchError, match="part 1 of"):
         s3.put_part("parts", upload, 1, CONTENT)
 

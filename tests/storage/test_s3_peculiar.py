@@ -140,3 +140,13 @@ def test_anonymous_requests_carry_no_signature():
             with pytest.raises(FatalError):  # this server wants one
                 s3.get(key)
     assert not any("Authorization" in headers for _, _, headers in habits.asked)
+
+
+@pytest.mark.parametrize("encryption", ["aws:kms", ""])
+def test_parts_whose_etags_are_no_md5_are_taken(encryption):
+    habits = Habits(etags_are_md5=False, encryption=encryption)
+    with peculiar(habits) as endpoint:
+        s3 = reach(endpoint)
+        assert s3.put_part("key", "an-upload", 1, b"content")
+        assert s3.put_part("key", "an-upload", 2, b"content")
+    assert len(asked(habits, "PUT")) == (2 if encryption else 3)
