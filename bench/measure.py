@@ -4,6 +4,7 @@ import ctypes
 import json
 import os
 import resource
+import signal
 import subprocess
 import threading
 import time
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 SAMPLE_EVERY_S = 0.05
+TIMEOUT_S = 1800.0
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -58,7 +60,7 @@ def run(command: Sequence[str], env: Mapping[str, str]) -> Usage:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        told, said = child.communicate()
+        told, said = _words_of(child)
         _reap_orphans()
     wall_s = time.perf_counter() - began
     if child.returncode:
@@ -73,6 +75,15 @@ def run(command: Sequence[str], env: Mapping[str, str]) -> Usage:
         watch.largest_kib,
         _engine_s(told),
     )
+
+
+def _words_of(child: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    try:
+        return child.communicate(timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        told, said = child.communicate()
+        return told, said + b"; killed after %d s" % TIMEOUT_S
 
 
 def _engine_s(told: bytes) -> float | None:

@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,11 +16,12 @@ FPSYNC_JOBS = 2
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a tool reads, writes, and may keep notes."""
+    """Where a tool reads, writes, and may keep notes; `server` leads to a bucket."""
 
-    source: Path
-    target: Path
+    source: str
+    target: str
     notes: Path
+    server: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,27 +49,27 @@ def program(name: str) -> str:
     return found
 
 
-def _contents(path: Path) -> str:
+def _contents(path: str) -> str:
     return f"{path}/"
 
 
 RSYNC = Tool(
     "rsync -a",
-    lambda at: [program("rsync"), "-a", _contents(at.source), str(at.target)],
+    lambda at: [program("rsync"), "-a", _contents(at.source), at.target],
 )
 RSYNC_DRY = Tool(
     "rsync -an",
-    lambda at: [program("rsync"), "-an", _contents(at.source), str(at.target)],
+    lambda at: [program("rsync"), "-an", _contents(at.source), at.target],
 )
 CP = Tool(
     "cp -a",
-    lambda at: [program("cp"), "-a", f"{at.source}/.", str(at.target)],
+    lambda at: [program("cp"), "-a", f"{at.source}/.", at.target],
 )
 FIND = Tool(
     "find -printf",
     lambda at: [
         program("find"),
-        str(at.source),
+        at.source,
         "-printf",
         "%P %y %m %U %G %s %T@ %C@ %i %n\\n",
     ],
@@ -89,8 +90,8 @@ def rclone(name: str, verb: str, *flags: str) -> Tool:
         lambda at: [
             program("rclone"),
             verb,
-            str(at.source),
-            str(at.target),
+            at.source,
+            at.target,
             "--links",
             "--metadata",
             f"--transfers={RCLONE_AT_ONCE}",
@@ -143,8 +144,8 @@ def haulage(name: str, *flags: str) -> Tool:
         lambda at: [
             program("haulage"),
             "sync",
-            str(at.source),
-            str(at.target),
+            at.source,
+            at.target,
             "--json",
             *flags,
         ],
@@ -155,11 +156,12 @@ def haulage(name: str, *flags: str) -> Tool:
 
 def _home_of(at: Places) -> dict[str, str]:
     """Return the environment that keeps Haulage's state in `at.notes`."""
-    return {"HAULAGE_HOME": str(at.notes), "HAULAGE_CATALOG": ""}
+    return {**at.server, "HAULAGE_HOME": str(at.notes), "HAULAGE_CATALOG": ""}
 
 
 HAULAGE = haulage("haulage sync")
 HAULAGE_UNPROVEN = haulage("haulage sync --verify none", "--verify", "none")
+HAULAGE_METADATA = haulage("haulage sync --verify metadata", "--verify", "metadata")
 HAULAGE_HELP = Tool(
     "haulage --help", lambda _: [program("haulage"), "--help"], copies=False
 )

@@ -42,6 +42,7 @@ from haulage.storage.files import Files
 from haulage.storage.objects import Objects
 from haulage.storage.opening import open_bucket
 from haulage.storage.posix import temp_name
+from haulage.storage.tagged import TaggedObjects
 
 STOP = threading.Event()  # this process was told to end
 _RANGE_THREADS = 16  # of one mover, for the parts of its large entries
@@ -167,7 +168,9 @@ def _memory_of(job: Job) -> int:
 
 def _open_end(place: Place, order: Order, job: Job) -> Store:
     if place.is_bucket:
-        return Objects(_bucket(place), place, order.ranges)
+        goes_along = place is job.source and job.target.is_bucket
+        kind = TaggedObjects if goes_along else Objects
+        return kind(_bucket(place), place, order.ranges)
     return Files(
         _open_root(place.url),
         temp=temp_name(order.token, ""),

@@ -144,18 +144,15 @@ def _outcome_table(actions: pa.Table, outcomes: Sequence[Outcome]) -> pa.Table:
 
 def _seen_entries(actions: pa.Table, outcomes: Sequence[Outcome]) -> pa.Table:
     """Return the source's entries as listed, but newer ones where a mover saw them."""
-    newer = {row: seen.entry for row, seen in enumerate(outcomes) if seen.entry}
-    if not newer:
+    if not any(outcome.entry for outcome in outcomes):
         return actions
-    for field in ENTRY:
-        if field.name == "path":
-            continue
-        values = actions[field.name].to_pylist()
-        for row, entry in newer.items():
-            values[row] = getattr(entry, field.name)
-        at = actions.schema.get_field_index(field.name)
-        actions = actions.set_column(at, field, pa.array(values, field.type))
-    return actions
+    listed = zip(*(actions[name].to_pylist() for name in ENTRY.names), strict=True)
+    rows = [
+        (row[0], *outcome.entry[1:]) if outcome.entry else row
+        for outcome, row in zip(outcomes, listed, strict=True)
+    ]
+    columns = zip(*rows, strict=True)
+    return pa.table(list(map(pa.array, columns, ENTRY.types)), schema=ENTRY)
 
 
 def _write(file: Path, table: pa.Table) -> None:

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from haulage.errors import CancelledError
-from haulage.storage.base import Store
+from haulage.place import part_bytes
+from haulage.storage.base import Reading, Store
 
 
 class Room:
@@ -48,6 +49,16 @@ class Room:
             self.give_back(count)
 
 
+def whole_bytes(size: int) -> int:
+    """Return the room for an entry that is read at once; none for a large one."""
+    return 0 if is_large(size) else size
+
+
+def is_large(size: int) -> bool:
+    """Tell whether an entry is moved in ranges."""
+    return size > part_bytes(size)
+
+
 @dataclass(slots=True)
 class Carrier:
     """Both stores, the room for content, and threads for the ranges of large entries.
@@ -64,12 +75,31 @@ class Carrier:
     room: Room
     ranges: ThreadPoolExecutor
     moved: int = 0
+    ended_by: BaseException | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def check_cancelled(self) -> None:
-        """Raise CancelledError when this mover was asked to stop."""
+        """Raise CancelledError when this mover was asked to stop, or must."""
         if self.cancelled():
             raise CancelledError("stopped on request")
+        if self.ended_by is not None:
+            raise CancelledError("another entry ended the shard")
+
+    def end(self, error: BaseException) -> None:
+        """Have every entry of the shard end soon; the first error says why."""
+        with self._lock:
+            self.ended_by = self.ended_by or error
+
+    @contextmanager
+    def opened(
+        self, store: Store, path: bytes, size: int, etag: bytes | None
+    ) -> Iterator[Reading]:
+        """Open an entry; for one that comes as a whole, room is held until it closes.
+
+        Nobody may wait for more room meanwhile.
+        """
+        with self.room.held(whole_bytes(size)), store.open(path, size, etag) as reading:
+            yield reading
 
     def note_moved(self, count: int) -> None:
         """Count bytes that arrived."""

@@ -4,7 +4,6 @@ Between two directories the kernel does the work and a mover is busy with one en
 time. With a bucket it waits for the network, so it has many entries under way.
 """
 
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -88,9 +87,8 @@ def perform_many(
 ) -> Iterator[Outcome]:
     """Yield one outcome for each action, in order, with many entries under way.
 
-    What ends the shard for one entry ends it for all that were not begun.
+    What ends the shard for one entry ends it for all, also for large ones under way.
     """
-    ended = threading.Event()
     if any((row.verb, row.kind) in _IN_ORDER for row in rows):
         at_once = 1
     under_way: deque[Future[list[Outcome]]] = deque()
@@ -98,20 +96,26 @@ def perform_many(
         try:
             for unit in _units(rows):
                 carrier.check_cancelled()
-                under_way.append(pool.submit(_unless, ended, carrier, unit))
+                under_way.append(pool.submit(_unless_ended, carrier, unit))
                 if len(under_way) > 2 * at_once:
                     yield from under_way.popleft().result()
             while under_way:
                 yield from under_way.popleft().result()
-        finally:
-            ended.set()
+        except CancelledError as err:
+            carrier.end(err)
+            raise carrier.ended_by or err from None
+        except BaseException as err:
+            carrier.end(err)
+            raise
 
 
-def _unless(ended: threading.Event, carrier: Carrier, unit: _Unit) -> list[Outcome]:
-    if ended.is_set():
-        raise CancelledError("another entry ended the shard")
-    carrier.check_cancelled()
-    return _outcomes(_BY_STORES, carrier, unit)
+def _unless_ended(carrier: Carrier, unit: _Unit) -> list[Outcome]:
+    try:
+        carrier.check_cancelled()
+        return _outcomes(_BY_STORES, carrier, unit)
+    except BaseException as err:
+        carrier.end(err)
+        raise
 
 
 def _units(rows: Sequence[Action]) -> Iterator[_Unit]:

@@ -1,16 +1,18 @@
 """Makes the target's entry what the source's is, where one of both is in a bucket."""
 
 import time
+from contextlib import closing
 
 import xxhash
 
 from haulage.errors import UnstableError, VanishedError
 from haulage.model import Action, Entry, Kind, Outcome, Status, Verified
-from haulage.ops.carrier import Carrier
+from haulage.ops.carrier import Carrier, is_large, whole_bytes
 from haulage.ops.stream import digest_of, hashed, move
-from haulage.ops.versions import as_recorded, is_racy_entry
-from haulage.place import part_bytes
+from haulage.ops.versions import as_recorded, is_as_listed, is_racy_entry
 from haulage.storage.base import Extent, Made, Reading, Seen
+
+_TRIES = 3  # to open an entry that grows
 
 
 def copy(carrier: Carrier, action: Action, row: int) -> Outcome:
@@ -21,12 +23,27 @@ def copy(carrier: Carrier, action: Action, row: int) -> Outcome:
         carrier.note_moved(seen.entry.size)
         return _copied(action, seen, made, None, moved=seen.entry.size)
     seen_ns = time.time_ns()
-    with carrier.source.open(action.path, action.size, action.etag) as reading:
-        made, checksum = _send(carrier, action.path, row, reading)
-        outcome = _copied(
-            action, reading.seen, made, checksum, moved=reading.seen.entry.size
-        )
-    return outcome._replace(racy=is_racy_entry(reading.seen.entry, seen_ns))
+    size, etag = action.size, action.etag
+    for _ in range(_TRIES):
+        with carrier.opened(carrier.source, action.path, size, etag) as reading:
+            entry = reading.seen.entry
+            if _has_room_for(size, entry.size):
+                made, checksum = _send(carrier, action.path, row, reading)
+                outcome = _copied(
+                    action, reading.seen, made, checksum, moved=entry.size
+                )
+                return outcome._replace(racy=is_racy_entry(entry, seen_ns))
+        size, etag = entry.size, entry.etag
+    raise UnstableError("grew whenever it was opened")
+
+
+def _has_room_for(expected: int, found: int) -> bool:
+    """Tell whether the room held for one size serves for the other.
+
+    Ranges wait for room, which nobody may do who holds some.
+    """
+    held = whole_bytes(expected)
+    return not held if is_large(found) else found <= held
 
 
 def _send(
@@ -36,15 +53,14 @@ def _send(
     size = seen.entry.size
     if seen.entry.kind == Kind.SYMLINK:
         return carrier.target.link(path, row, seen.entry), None
-    if size > part_bytes(size):
+    if is_large(size):
         if not carrier.target.takes_ranges:
             return _pour(carrier, path, reading)
         return _send_ranges(carrier, path, row, reading)
-    with carrier.room.held(size):
-        content = reading.read(Extent(0, size))
-        reading.confirm()
-        checksum = xxhash.xxh3_128_digest(content)
-        made = carrier.target.write(path, row, content, seen)
+    content = reading.read(Extent(0, size))
+    reading.confirm()
+    checksum = xxhash.xxh3_128_digest(content)
+    made = carrier.target.write(path, row, content, seen)
     carrier.note_moved(size)
     return made, checksum
 
@@ -70,7 +86,8 @@ def _send_ranges(
 def _pour(carrier: Carrier, path: bytes, reading: Reading) -> tuple[Made, bytes | None]:
     """Move a large entry to a bucket that takes it only from its begin to its end."""
     digest = xxhash.xxh3_128()
-    made = carrier.target.pour(path, hashed(carrier, reading, digest), reading.seen)
+    with closing(hashed(carrier, reading, digest)) as chunks:
+        made = carrier.target.pour(path, chunks, reading.seen)
     return made, digest.digest()
 
 
@@ -91,13 +108,16 @@ def _copied(
 def check(carrier: Carrier, action: Action, row: int) -> Outcome:
     """Copy an entry only if its content is not what the target has."""
     seen_ns = time.time_ns()
-    with carrier.source.open(action.path, action.size, action.etag) as reading:
+    source = carrier.source
+    with carrier.opened(source, action.path, action.size, action.etag) as reading:
         seen = reading.seen
-        if seen.entry.size != action.size or seen.entry.kind != Kind.FILE:
-            return copy(carrier, action, row)
-        checksum = digest_of(carrier, reading)
-        reading.confirm()
-    proven = _proof_of_equal(carrier, action, checksum)
+        checksum = None
+        if (seen.entry.size, seen.entry.kind) == (action.size, Kind.FILE):
+            checksum = digest_of(carrier, reading)
+            reading.confirm()
+    proven = None
+    if checksum is not None:
+        proven = _proof_of_equal(carrier, action, checksum)
     made = None if proven is None else carrier.target.set_attributes(action, seen)
     if made is None or proven is None:
         return copy(carrier, action, row)
@@ -112,8 +132,11 @@ def _proof_of_equal(
     """Return how far the target is proven to have `checksum`, or None if it has not."""
     if action.checksum is not None:
         return Verified(action.verified) if action.checksum == checksum else None
+    target = carrier.target
     try:
-        with carrier.target.open(action.path, action.size, action.made) as reading:
+        with carrier.opened(target, action.path, action.size, action.made) as reading:
+            if reading.seen.entry.size != action.size:
+                return None
             same = digest_of(carrier, reading) == checksum
     except (VanishedError, UnstableError):
         return None
@@ -125,9 +148,9 @@ def meta(carrier: Carrier, action: Action, row: int) -> Outcome:
     seen = carrier.source.look(action.path)
     if seen is None:
         raise VanishedError("is gone since it was listed")
-    if seen.entry.size != action.size:
-        return copy(carrier, action, row)
-    made = carrier.target.set_attributes(action, seen)
+    made = None
+    if is_as_listed(action, seen.entry):
+        made = carrier.target.set_attributes(action, seen)
     if made is None:
         return copy(carrier, action, row)
     outcome = _updated(action, seen, made)

@@ -43,8 +43,9 @@ def verify(carrier: Carrier, action: Action, _row: int) -> Outcome:
 
 
 def _digest_of_target(carrier: Carrier, action: Action) -> bytes:
+    target = carrier.target
     try:
-        with carrier.target.open(action.path, action.size, action.made) as reading:
+        with carrier.opened(target, action.path, action.size, action.made) as reading:
             _hold_against(action, reading.seen)
             reading.forget_cached()
             return digest_of(carrier, reading)
@@ -56,11 +57,11 @@ def _digest_of_target(carrier: Carrier, action: Action) -> bytes:
 
 def _digest_of_source(carrier: Carrier, action: Action) -> bytes:
     """Read the source, because a copy made by the server has no checksum of ours."""
-    with carrier.source.open(action.path, action.size, action.etag) as reading:
-        checksum = digest_of(carrier, reading)
+    source = carrier.source
+    with carrier.opened(source, action.path, action.size, action.etag) as reading:
         if not is_version(action, reading.seen.entry):
             raise MismatchError("the source changed, so the copy can not be proven")
-        return checksum
+        return digest_of(carrier, reading)
 
 
 def _hold_against(action: Action, seen: Seen | None) -> None:

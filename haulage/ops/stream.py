@@ -1,14 +1,14 @@
 """Moves or hashes the ranges of a large entry: many at once, hashed in their order."""
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, wait
 from contextlib import closing
 from typing import NamedTuple
 
 import xxhash
 
-from haulage.ops.carrier import Carrier
+from haulage.ops.carrier import Carrier, is_large
 from haulage.place import part_bytes
 from haulage.storage.base import Extent, Reading, Writing
 
@@ -61,9 +61,14 @@ def _write(
 
 
 def digest_of(carrier: Carrier, reading: Reading) -> bytes:
-    """Return the xxh3-128 of an entry's content."""
+    """Return the xxh3-128 of the content of an entry that the carrier opened."""
     whole = xxhash.xxh3_128()
-    pieces = _pieces(reading, Extent(0, reading.seen.entry.size))
+    size = reading.seen.entry.size
+    if not is_large(size):
+        whole.update(reading.read(Extent(0, size)))
+        carrier.note_moved(size)
+        return whole.digest()
+    pieces = _pieces(reading, Extent(0, size))
     with closing(_in_order(carrier, reading, pieces)) as arriving:
         for piece, content in arriving:
             whole.update(content)
@@ -74,15 +79,17 @@ def digest_of(carrier: Carrier, reading: Reading) -> bytes:
 
 def hashed(
     carrier: Carrier, reading: Reading, whole: xxhash.xxh3_128
-) -> Iterator[bytes | memoryview]:
+) -> Generator[bytes | memoryview, None, None]:
     """Yield an entry's content from its begin to its end, adding it to `whole`."""
     pieces = _pieces(reading, Extent(0, reading.seen.entry.size))
     with closing(_in_order(carrier, reading, pieces)) as arriving:
         for piece, content in arriving:
-            whole.update(content)
-            yield content
-            carrier.note_moved(piece.length)
-            carrier.room.give_back(piece.length)
+            try:
+                whole.update(content)
+                yield content
+                carrier.note_moved(piece.length)
+            finally:
+                carrier.room.give_back(piece.length)
     reading.confirm()
 
 

@@ -34,3 +34,11 @@ def is_version(action: Action, entry: Entry) -> bool:
         action.mtime_ns,
         action.ino,
     )
+
+
+def is_as_listed(action: Action, entry: Entry) -> bool:
+    """Tell whether the source is the listed one in all; ctime moves with any change."""
+    if not is_version(action, entry) or entry.kind != action.kind:
+        return False
+    listed = (action.ctime_s, action.ctime_ns)
+    return entry.etag is not None or (entry.ctime_s, entry.ctime_ns) == listed

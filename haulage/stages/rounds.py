@@ -168,9 +168,14 @@ def _provable(site: Site, round_: int) -> Iterator[pa.Table]:
                 yield prove(_to_prove(site, outcomes_of(site, shard)))
 
 
+def _wanted(verify: Verify) -> Verified:
+    """Return the proof that an entry needs; who moved it may have given it already."""
+    return Verified.METADATA if verify is Verify.METADATA else Verified.CHECKSUM
+
+
 def _to_prove(site: Site, outcomes: pa.Table) -> pa.Table:
     made = np.isin(outcomes["status"].to_numpy(), (Status.COPIED, Status.MADE))
-    made &= outcomes["verified"].to_numpy() < Verified.CHECKSUM
+    made &= outcomes["verified"].to_numpy() < _wanted(site.policy.verify)
     made &= np.isin(outcomes["kind"].to_numpy(), (Kind.FILE, Kind.SYMLINK))
     wanted = outcomes.filter(pa.array(made))
     if site.policy.verify is not Verify.SAMPLE:

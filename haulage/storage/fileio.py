@@ -81,22 +81,23 @@ class FileWriting(Writing):
         self._dir_fd, self._name, self._temp = dir_fd, name, temp
         self._ranges, self._fsync = ranges, fsync
         self.done: dict[int, Done] = {}
+        was_noted = ranges is not None and ranges.id is not None
         try:
-            self._fd = create(dir_fd, temp, shared=ranges is not None)
+            self._fd, is_new = _open(dir_fd, temp, shared=ranges is not None)
         except BaseException:
             os.close(dir_fd)
             raise
         try:
             if ranges:
-                self._join(ranges)
+                self._join(ranges, is_void=was_noted and is_new)
         except BaseException:
             self.leave()
             raise
 
-    def _join(self, ranges: Ranges) -> None:
+    def _join(self, ranges: Ranges, *, is_void: bool) -> None:
         found = os.fstat(self._fd)
         inode = f"{found.st_dev}-{found.st_ino}"
-        if _claim(ranges, inode) != inode:
+        if _claim(ranges, inode) != inode or is_void:
             ranges.forget()
             if _claim(ranges, inode) != inode:
                 raise UnstableError("its temporary was replaced by another mover")
@@ -160,6 +161,16 @@ class FileWriting(Writing):
         finally:
             os.close(self._fd)
             os.close(self._dir_fd)
+
+
+def _open(dir_fd: int, temp: bytes, *, shared: bool) -> tuple[int, bool]:
+    """Return the temporary, and whether it is new: inodes alone are used again."""
+    try:
+        return create(dir_fd, temp), True
+    except FileExistsError:
+        if not shared:
+            raise
+    return create(dir_fd, temp, shared=True), False
 
 
 def _claim(ranges: Ranges, inode: str) -> str:

@@ -55,11 +55,17 @@ class Files(Store):
     def look(self, path: bytes) -> Seen | None:
         with self._lock:
             self._descent.forget()  # a directory kept open may have been replaced
-            found = stat_in(self._descent, path)
+            found = self._stat(path)
             if found is None:
                 return None
             target = self._readlink(path) if stat.S_ISLNK(found.st_mode) else None
         return Seen(entry_of(path, found, target))
+
+    def _stat(self, path: bytes) -> os.stat_result | None:
+        """Return what is known of `path`; a directory is not there under a file's."""
+        found = stat_in(self._descent, path)
+        is_dir = not path or path.endswith(b"/")
+        return found if found and stat.S_ISDIR(found.st_mode) == is_dir else None
 
     def _readlink(self, path: bytes) -> bytes:
         above = parent_of(path)
@@ -202,7 +208,7 @@ class Files(Store):
 
     def remove(self, action: Action) -> Outcome:
         with self._lock:
-            found = stat_in(self._descent, action.path)
+            found = self._stat(action.path)
             if found is None:
                 return Outcome(Status.ABSENT)
             return remove_ours(self._descent, action, found)

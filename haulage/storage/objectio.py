@@ -31,7 +31,10 @@ class ObjectReading(Reading):
 
     def read(self, extent: Extent) -> memoryview:
         if self._content is not None:
-            return self._content[extent.offset : extent.offset + extent.length]
+            content = self._content[extent.offset : extent.offset + extent.length]
+            if len(content) < extent.length:
+                raise UnstableError("is shorter than it was when it was listed")
+            return content
         if not extent.length:
             return memoryview(b"")
         etag = self.seen.entry.etag

@@ -2,7 +2,8 @@
 
 import mimetypes
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from haulage.errors import PermanentError, TransientError, UnstableError, VanishedError
@@ -25,6 +26,7 @@ from haulage.storage.ranges import Ranges, begun, drop
 from haulage.storage.stamp import read_stamp, stamp_of
 
 _GIGA = 1_000_000_000
+_LONGEST_LINK = 4095  # bytes of the target of a symbolic link
 _OF_A_DIRECTORY = "application/x-directory"
 _OF_A_LINK = "inode/symlink"
 _UNKNOWN = "application/octet-stream"
@@ -68,10 +70,18 @@ class Objects(Store):
                 )
             except UnstableError:  # another version, which may be of any size
                 pass
-        found_now = self.bucket.head(key)
-        if found_now is None:
+        found = self.present(key)
+        target = None
+        if found.size <= _LONGEST_LINK:
+            target = self.bucket.get(key, etag=found.etag)[1]
+        return ObjectReading(self.bucket, key, seen_of(path, found, target), target)
+
+    def present(self, key: str) -> Found:
+        """Return an object's headers; VanishedError if it is gone."""
+        found = self.bucket.head(key)
+        if found is None:
             raise VanishedError("is gone since it was listed")
-        return ObjectReading(self.bucket, key, seen_of(path, found_now), None)
+        return found
 
     def is_empty(self) -> bool:
         prefix = self._place.prefix
@@ -87,10 +97,8 @@ class Objects(Store):
         try:
             answer = self._copy(source, action.path, found)
         except UnstableError:
-            now = source.bucket.head(found.key)
-            if now is None:
-                raise VanishedError("is gone since it was listed") from None
-            found, answer = now, self._copy(source, action.path, now)
+            found = source.present(found.key)
+            answer = self._copy(source, action.path, found)
         return seen_of(action.path, found), _made(answer)
 
     def _copy(self, source: "Objects", path: bytes, found: Found) -> Answer:
@@ -102,25 +110,28 @@ class Objects(Store):
         return self.bucket.copy_from(source.bucket, found, self._key(path), by)
 
     def as_listed(self, action: Action) -> Found:
-        """Return the version of an object that a listing told of."""
+        """Return the version of an object that a listing told of.
+
+        What may be copied in parts loses whatever the server is not told of it.
+        """
         key = self._key(action.path)
-        if action.etag is None:
-            found = self.bucket.head(key)
-            if found is None:
-                raise VanishedError("is gone since it was listed")
-            return found
+        if action.etag is None or action.size > part_bytes(0):
+            return self.present(key)
         return Found(key, action.size, action.etag, action.ctime_since_epoch_ns, {})
 
     def write(
         self, path: bytes, row: int, content: bytes | memoryview, seen: Seen
     ) -> Made:
-        return _made(self.bucket.put(self._key(path), content, put_by(seen)))
+        key = self._key(path)
+        with _has_a_source():
+            return _made(self.bucket.put(key, content, put_by(seen)))
 
     def begin(self, path: bytes, row: int, seen: Seen, *, shared: bool) -> Writing:
         ranges = Ranges(self._ranges, path, seen.entry)
         assert isinstance(self.bucket, ByParts)
         key, size = self._key(path), seen.entry.size
-        return UploadWriting(self.bucket, key, put_by(seen), ranges, size)
+        with _has_a_source():
+            return UploadWriting(self.bucket, key, put_by(seen), ranges, size)
 
     @property
     def takes_ranges(self) -> bool:
@@ -129,7 +140,8 @@ class Objects(Store):
     def pour(self, path: bytes, chunks: Chunks, seen: Seen) -> Made:
         assert isinstance(self.bucket, AsStream)
         key, size = self._key(path), seen.entry.size
-        return _made(self.bucket.put_stream(key, chunks, size, put_by(seen)))
+        with _has_a_source():
+            return _made(self.bucket.put_stream(key, chunks, size, put_by(seen)))
 
     def link(self, path: bytes, row: int, entry: Entry) -> Made:
         if entry.target is None:
@@ -152,7 +164,8 @@ class Objects(Store):
         key = self._key(path)
         if not self._place.markers:
             return Made(lost=_NO_MARKER)
-        return _made(self.bucket.put_marker(key, put_by(seen)))
+        with _has_a_source():
+            return _made(self.bucket.put_marker(key, put_by(seen)))
 
     def implied(self, path: bytes) -> Seen:
         nothing = Found("", 0, b"", 0, {})
@@ -166,9 +179,12 @@ class Objects(Store):
         if (found.etag, found.size) != (action.made, seen.entry.size):
             return None
         by = put_by(seen)
-        if dict(found.metadata) == dict(by.metadata):
+        if _is_stamped(found, by):
             return Made(found.etag, changed=False)
-        return _made(self.bucket.restamp(key, by, etag=found.etag))
+        try:
+            return _made(self.bucket.restamp(key, by, etag=found.etag))
+        except (VanishedError, UnstableError):  # of the target's object
+            return None
 
     def remove(self, action: Action) -> Outcome:
         key = self._key(action.path)
@@ -179,7 +195,10 @@ class Objects(Store):
             return Outcome(Status.KEPT, reason="its content changed since we made it")
         if action.made is None and found.size != action.size:
             return Outcome(Status.KEPT, reason="its size changed since we made it")
-        self.bucket.remove(key, etag=found.etag)
+        try:
+            self.bucket.remove(key, etag=found.etag)
+        except UnstableError:
+            return Outcome(Status.KEPT, reason="is changed at this moment")
         return Outcome(Status.DELETED)
 
     def discard(self, path: bytes) -> None:
@@ -190,6 +209,15 @@ class Objects(Store):
 
     def close(self) -> None:
         """See Store; the bucket's connections outlive it, for the next shard."""
+
+
+@contextmanager
+def _has_a_source() -> Iterator[None]:
+    """Tell a server that has no place for a key from a source that is gone."""
+    try:
+        yield
+    except VanishedError as err:
+        raise PermanentError(str(err)) from err
 
 
 def keeps_markers(bucket: Bucket, prefix: str) -> bool:
@@ -211,6 +239,16 @@ def keeps_markers(bucket: Bucket, prefix: str) -> bool:
                 bucket.remove(key)
 
 
+def _is_stamped(found: Found, by: PutBy) -> bool:
+    """Tell whether an object has all of `by`, but for tags, which it does not show."""
+    has, wanted = found.carried, by.carried
+    return (dict(found.metadata), has.content_type, dict(has.headers)) == (
+        dict(by.metadata),
+        wanted.content_type,
+        dict(wanted.headers),
+    )
+
+
 def _made(answer: Answer) -> Made:
     return Made(answer.etag, proven=answer.proven)
 
@@ -223,10 +261,10 @@ def seen_of(
     stamp = read_stamp(found.metadata, Kind.DIR if is_dir else Kind.FILE)
     changed = divmod(found.modified_ns, _GIGA)
     mtime_s, mtime_ns = stamp.mtime or changed
-    is_link = stamp.kind is Kind.SYMLINK and content is not None
+    is_link = stamp.kind is Kind.SYMLINK and found.size <= _LONGEST_LINK
     entry = Entry(
         path=path,
-        kind=stamp.kind,
+        kind=stamp.kind if is_link or is_dir else Kind.FILE,
         mode=stamp.mode,
         uid=stamp.uid,
         gid=stamp.gid,

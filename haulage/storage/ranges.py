@@ -85,7 +85,7 @@ class Ranges:
     def _mark(self) -> str:
         """Tell the notes of this transfer from those of one that was dropped."""
         assert self._claimed is not None
-        return xxhash.xxh3_64_hexdigest(self._claimed)
+        return xxhash.xxh3_64_hexdigest(self._claimed.encode())
 
     def done(self) -> dict[int, Done]:
         """Return the ranges of the claimed transfer that are made, by their offsets."""

@@ -6,7 +6,6 @@ from contextlib import ExitStack
 import pytest
 
 from tests.e2e.buckets.shelf import Shelf, Watch
-from tests.e2e.place import Place
 from tests.servers.s3 import S3Server
 
 Shelve = Callable[[S3Server], Shelf]
@@ -43,6 +42,12 @@ def strict_shelf(localstack: S3Server, shelve: Shelve) -> Shelf:
     return shelve(localstack)
 
 
+@pytest.fixture
+def rclone_shelf(rclone_s3: S3Server, shelve: Shelve) -> Shelf:
+    """Return a shelf in rclone's server."""
+    return shelve(rclone_s3)
+
+
 @pytest.fixture(params=["moto_s3", "localstack", "rclone_s3"])
 def any_shelf(request: pytest.FixtureRequest, shelve: Shelve) -> Shelf:
     """Return a shelf in each of the servers in turn."""
@@ -54,6 +59,3 @@ def watch() -> Iterator[Watch]:
     """Return what puts proxies before shelves."""
     with ExitStack() as stack:
         yield Watch(stack)
-
-
-__all__ = ["Place"]

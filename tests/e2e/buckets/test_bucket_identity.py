@@ -1,36 +1,110 @@
-"""A tree goes into a bucket and comes back as it was."""
+"""A tree goes into a bucket and comes back as it was, or it is said what did not."""
 
 import os
-import shutil
+import stat
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.buckets.conftest import Shelve
 from tests.e2e.buckets.shelf import Route, Shelf
-from tests.e2e.place import Place, write
-from tests.servers.s3 import S3Server
-from tests.trees.compare import assert_same, leftovers
+from tests.e2e.place import Place, grow_old, stats_in, write
+from tests.trees.build import plant
+from tests.trees.compare import Aspect, assert_same, differences, leftovers, shown
+
+_ATTRIBUTES = frozenset({Aspect.MODE, Aspect.UID, Aspect.GID, Aspect.MTIME})
 
 
-def there_and_back(place: Place, source: Path, shelf: Shelf) -> Path:
-    """Sync a tree into the shelf and from there into a new directory."""
-    Route(place, source, shelf).synced()
+@pytest.fixture(scope="module")
+def nasty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return every nasty name in a tree that fills less than a page of a listing."""
+    root = tmp_path_factory.mktemp("nasty") / "tree"
+    plant(root, seed=8, entries=600, specials=True)
+    grow_old()
+    return root
+
+
+def back_from(place: Place, shelf: Shelf) -> Path:
+    """Sync the shelf into a new directory."""
     back = place.root / "back"
-    summary = Route(place.with_source(back), shelf, back).sync("--name", "back")
-    assert summary.code == 0, summary.text
+    Route(place, shelf, back).synced("--name", "back")
+    assert leftovers(back) == []
     return back
 
 
-@pytest.mark.parametrize("name", ["moto_s3", "localstack"])
-def test_a_nasty_tree_comes_back_from_a_bucket_as_it_was(
-    place: Place,
-    nasty_tree: Path,
-    name: str,
-    shelve: Shelve,
-    request: pytest.FixtureRequest,
+def test_a_nasty_tree_comes_back_as_it_was_but_for_its_fifos(
+    place: Place, nasty: Path, strict_shelf: Shelf
 ) -> None:
-    server: S3Server = request.getfixturevalue(name)
-    back = there_and_back(place, nasty_tree, shelve(server))
-    assert_same(nasty_tree, back)
-    assert leftovers(back) == []
+    summary = Route(place, nasty, strict_shelf).synced()
+    back = back_from(place, strict_shelf)
+    fifos = [p for p, info in stats_in(nasty).items() if stat.S_ISFIFO(info.st_mode)]
+    assert fifos
+    assert summary["notes"] == [f"{len(fifos)} special files were left out"]
+    assert sorted(differences(nasty, back)) == sorted(
+        f"{shown(path)}: missing" for path in fifos
+    )
+
+
+def test_a_server_that_keeps_keys_as_files_gives_all_back_but_what_directories_are(
+    place: Place, plain_tree: Path, rclone_shelf: Shelf
+) -> None:
+    summary = Route(place, plain_tree, rclone_shelf).synced()
+    back = back_from(place, rclone_shelf)
+    lines = differences(plain_tree, back)
+    found = stats_in(plain_tree)
+    dirs = {path for path, info in found.items() if stat.S_ISDIR(info.st_mode)}
+    full = {os.path.dirname(path) for path in found}
+    allowed = {f"{shown(path)}: missing" for path in dirs - full}
+    rest = [line for line in lines if line not in allowed]
+    inside = tuple(f"{shown(path)}: " for path in [*dirs, b""])
+    assert [line for line in rest if not line.startswith(inside)] == []
+    assert {line.rpartition(": ")[2].split()[0] for line in rest} <= set(_ATTRIBUTES)
+    assert "lost their attributes" in " ".join(summary["notes"])
+
+
+def test_a_path_that_is_too_long_for_a_key_is_reported_and_the_rest_arrives(
+    place: Place, moto_shelf: Shelf
+) -> None:
+    deep = place.source.joinpath(*["d" * 240] * 4)
+    write(deep / ("n" * 100))
+    write(deep / "short")
+    write(place.source / "beside")
+    route = Route(place, place.source, moto_shelf)
+    ended = route.sync()
+    lost = os.fsencode((deep / ("n" * 100)).relative_to(place.source))
+    assert ended.code == 1
+    assert set(route.reasons()) == {lost}
+    size = len(moto_shelf.prefix) + len(lost)
+    assert f"{size} bytes, and a bucket takes 1024" in route.reasons()[lost]
+    back = back_from(place, moto_shelf)
+    assert differences(place.source, back) == [f"{shown(lost)}: missing"]
+
+
+def test_a_key_that_the_server_has_no_place_for_is_a_failure_of_its_entry(
+    place: Place, moto_shelf: Shelf
+) -> None:
+    """Moto answers 404 to any key with a newline in it."""
+    write(place.source / "line\nbreak")
+    (place.source / "link\n").symlink_to("fine")
+    (place.source / "dir\n").mkdir()
+    write(place.source / "fine")
+    route = Route(place, place.source, moto_shelf)
+    assert route.sync().code == 1
+    assert set(route.reasons()) == {b"line\nbreak", b"link\n", b"dir\n/"}
+    assert set(moto_shelf.etags()) == {"", "fine"}
+
+
+def test_empty_files_and_directories_and_a_whole_bucket_come_back(
+    place: Place, any_shelf: Shelf
+) -> None:
+    whole = Shelf(any_shelf.server, any_shelf.bucket, "")
+    write(place.source / "empty", b"")
+    write(place.source / "a" / "b" / "c", b"x" * 5000)
+    (place.source / "a" / "link").symlink_to("b/c")
+    os.chmod(place.source / "a" / "b" / "c", 0o4750)
+    os.chown(place.source / "empty", 1234, 4321)
+    os.utime(place.source / "a" / "b" / "c", ns=(0, -1_500_000_001))
+    Route(place, place.source, whole).synced()
+    back = back_from(place, whole)
+    for path in ("", "a", "a/b"):  # what a whole bucket or rclone does not keep
+        os.utime(back / path, ns=(0, (place.source / path).stat().st_mtime_ns))
+    assert_same(place.source, back)

@@ -1,0 +1,188 @@
+"""Of a bucket only what we made, as we left it, and gone at the source is deleted."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.buckets.conftest import Shelve
+from tests.e2e.buckets.shelf import GUARDED, End, Route, Shelf, acted_on
+from tests.e2e.place import Place, paths_in, write
+from tests.servers.s3 import S3Server
+from tests.trees.compare import assert_same
+
+
+@pytest.fixture
+def route(place: Place, any_shelf: Shelf) -> Route:
+    """Return a synced directory of ten files."""
+    for number in range(5):
+        write(place.source / f"top-{number}", b"x" * 100)
+        write(place.source / "dir" / "sub" / f"in-{number}", b"x" * 100)
+    made = Route(place, place.source, any_shelf)
+    made.synced()
+    return made
+
+
+def files_in(shelf: Shelf) -> set[str]:
+    return {key for key in shelf.etags() if not key.endswith("/") and key}
+
+
+def test_what_is_gone_is_deleted_from_a_bucket_but_nothing_of_others(
+    route: Route,
+) -> None:
+    source, shelf = route.source, route.target
+    assert isinstance(source, Path)
+    assert isinstance(shelf, Shelf)
+    shelf.put("top-1", b"changed by another")
+    shelf.put("dir/foreign", b"never ours")
+    beside = replace(shelf, prefix="database/")
+    beside.put("beside")
+    (source / "top-1").unlink()
+    (source / "top-2").unlink()
+    shutil.rmtree(source / "dir")
+    ended = route.sync(*GUARDED)
+    assert ended.code == 0, ended.text
+    assert files_in(shelf) == {"top-0", "top-1", "top-3", "top-4", "dir/foreign"}
+    assert shelf.get("top-1") == b"changed by another"
+    assert ended.summary()["kept"] == 1
+    assert "changed since we made it" in route.reasons()[b"top-1"]
+    assert b"top-2" in route.place.deleted()
+    assert beside.get("beside") == b"content"
+
+
+def test_without_delete_a_bucket_keeps_all(route: Route) -> None:
+    source, shelf = route.source, route.target
+    assert isinstance(source, Path)
+    assert isinstance(shelf, Shelf)
+    before = shelf.etags()
+    shutil.rmtree(source / "dir")
+    route.synced()
+    assert set(shelf.etags()) == set(before)
+
+
+def test_an_object_of_the_same_size_is_not_ours_any_more(
+    place: Place, moto_shelf: Shelf
+) -> None:
+    write(place.source / "stays")
+    write(place.source / "goes", b"1234")
+    route = Route(place, place.source, moto_shelf)
+    route.synced()
+    moto_shelf.put("goes", b"5678")
+    (place.source / "goes").unlink()
+    assert route.sync(*GUARDED).summary()["kept"] == 1
+    assert moto_shelf.get("goes") == b"5678"
+
+
+@pytest.fixture(params=["directory to bucket", "bucket to directory", "two buckets"])
+def ends(
+    place: Place, moto_s3: S3Server, shelve: Shelve, request: pytest.FixtureRequest
+) -> Route:
+    """Return a synced pair of ends of each kind, with a file and six more."""
+    first, second = shelve(moto_s3), shelve(moto_s3)
+    pairs: dict[str, tuple[End, End]] = {
+        "directory to bucket": (place.source, first),
+        "bucket to directory": (first, place.root / "back"),
+        "two buckets": (first, second),
+    }
+    made = Route(place, *pairs[request.param])
+    for number in range(7):
+        put(made.source, f"file-{number}")
+    made.synced()
+    return made
+
+
+def put(end: End, name: str) -> None:
+    if isinstance(end, Shelf):
+        end.put(name)
+    else:
+        write(end / name)
+
+
+def drop(end: End, name: str) -> None:
+    if isinstance(end, Shelf):
+        end.remove(name)
+    else:
+        (end / name).unlink()
+
+
+def names_in(end: End) -> set[str]:
+    if isinstance(end, Shelf):
+        return files_in(end)
+    return {path.decode() for path in paths_in(end)}
+
+
+def test_an_emptied_source_is_refused_and_caps_hold(ends: Route) -> None:
+    every = names_in(ends.target)
+    assert len(every) == 7
+    for number in range(4):
+        drop(ends.source, f"file-{number}")
+    ended = ends.sync("--delete", "guarded")
+    assert ended.code == 0, ended.text
+    assert "--max-delete-share 1" in " ".join(ended.summary()["notes"])
+    ended = ends.sync("--delete", "guarded", "--max-delete", "3")
+    assert "over the cap" in " ".join(ended.summary()["notes"])
+    assert names_in(ends.target) == every
+    for number in range(4, 7):
+        drop(ends.source, f"file-{number}")
+    ended = ends.sync(*GUARDED)
+    assert ended.code == 2
+    assert "--allow-empty-source" in ended.text
+    assert names_in(ends.target) == every
+    assert ends.sync(*GUARDED, "--allow-empty-source").code == 0
+    assert names_in(ends.target) == set()
+
+
+@pytest.mark.parametrize("name", ["moto_s3", "rclone_s3"])
+def test_the_first_run_on_a_filled_bucket_copies_only_what_differs(
+    place: Place, name: str, shelve: Shelve, request: pytest.FixtureRequest
+) -> None:
+    shelf = shelve(request.getfixturevalue(name))
+    for number in range(6):
+        write(place.source / "dir" / f"file-{number}", b"%d" % number * 50)
+    Route(place, place.source, shelf).synced("--name", "earlier")
+    shelf.put("dir/file-1", b"another size")
+    shelf.put("dir/file-2", b"z" * 50)
+    shelf.remove("dir/file-3")
+    shelf.put("foreign", b"stays")
+    route = Route(place, place.source, shelf)
+    assert route.synced(*GUARDED)["copied"] == 3
+    assert acted_on(route.synced(*GUARDED)) == 0
+    back = place.root / "back"
+    Route(place, shelf, back).synced("--name", "back", "--exclude", "foreign")
+    assert [(back / "dir" / f"file-{n}").read_bytes()[:1] for n in range(6)] == [
+        b"%d" % number for number in range(6)
+    ]
+    assert shelf.get("foreign") == b"stays"
+
+
+def test_the_first_run_on_a_filled_directory_copies_only_what_differs(
+    place: Place, moto_shelf: Shelf
+) -> None:
+    for number in range(6):
+        write(place.source / f"file-{number}", b"%d" % number * 50)
+    Route(place, place.source, moto_shelf).synced("--name", "up")
+    back = place.root / "back"
+    Route(place, moto_shelf, back).synced("--name", "earlier")
+    write(back / "file-1", b"another size")
+    write(back / "file-2", b"z" * 50)
+    (back / "file-3").unlink()
+    write(back / "foreign")
+    route = Route(place, moto_shelf, back)
+    assert route.synced(*GUARDED)["copied"] == 3
+    (back / "foreign").unlink()
+    assert_same(place.source, back)
+
+
+def test_the_first_run_between_filled_buckets_copies_only_what_differs(
+    place: Place, moto_s3: S3Server, shelve: Shelve
+) -> None:
+    one, two = shelve(moto_s3), shelve(moto_s3)
+    for number in range(6):
+        one.put(f"file-{number}", b"%d" % number * 50)
+    Route(place, one, two).synced("--name", "earlier")
+    two.put("file-1", b"another size")
+    two.put("file-2", b"z" * 50)
+    two.remove("file-3")
+    assert Route(place, one, two).synced(*GUARDED)["copied"] == 3
+    assert one.etags() == two.etags()

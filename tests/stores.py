@@ -1,0 +1,88 @@
+"""Stores of both kinds for tests, and a carrier between two of them."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from haulage.ops.carrier import Carrier, Room
+from haulage.place import Place
+from haulage.storage.base import Store
+from haulage.storage.descent import Descent
+from haulage.storage.files import Files
+from haulage.storage.objects import Objects, keeps_markers
+from tests.servers.s3 import S3Server
+from tests.storage.s3_opening import opened
+
+MIB = 1 << 20
+PART = 16 * MIB
+
+
+@dataclass
+class Shelf:
+    """One root, and every store that a test opens on it, each as another attempt."""
+
+    name: str
+    open: Callable[..., Any]
+    root: Path | None = None
+    bucket: Any = None
+
+
+def files_shelf(home: Path) -> Shelf:
+    """Return a directory tree."""
+    root = home / "tree"
+    root.mkdir(parents=True)
+
+    def opening(token: str = "abcdefabcdef", **wanted: Any) -> Files:
+        return Files(
+            Descent(str(root)),
+            temp=b".haulage-%s-" % token.encode(),
+            split=b".haulage-0123456789ab-",
+            fsync=wanted.get("fsync", False),
+            ranges=wanted.get("ranges", home / "ranges"),
+        )
+
+    return Shelf("files", opening, root=root)
+
+
+def objects_shelf(server: S3Server, name: str, home: Path, prefix: str = "") -> Shelf:
+    """Return a prefix of a bucket."""
+    bucket = opened(server, name)
+    markers = keeps_markers(bucket, prefix)
+
+    def opening(token: str = "", **wanted: Any) -> Objects:
+        url = f"s3://{name}/{wanted.get('prefix', prefix)}"
+        place = Place(url, endpoint=server.endpoint, markers=markers)
+        return Objects(bucket, place, wanted.get("ranges", home / "ranges"))
+
+    return Shelf(server.name, opening, bucket=bucket)
+
+
+@contextmanager
+def carrying(source: Store, target: Store, **fields: Any) -> Iterator[Carrier]:
+    """Give a carrier between two stores; its room must be whole again at the end."""
+    limit = fields.pop("room_bytes", 64 * MIB)
+    values: dict[str, Any] = {
+        "hashing": True,
+        "verifies_content": True,
+        "began_ns": time.time_ns(),
+        "cancelled": lambda: False,
+        "room": Room(limit),
+        "ranges": ThreadPoolExecutor(4, "range"),
+    }
+    carrier = Carrier(source, target, **(values | fields))
+    try:
+        yield carrier
+        assert carrier.room.try_take(limit), "some room was not given back"
+        carrier.room.give_back(limit)
+    finally:
+        carrier.close()
+
+
+def open_descriptors() -> int:
+    """Return how many descriptors this process has."""
+    return len(os.listdir("/proc/self/fd"))
