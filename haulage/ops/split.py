@@ -10,6 +10,7 @@ import xxhash
 from haulage.errors import MismatchError, UnstableError
 from haulage.model import Action, Outcome, Status, Verified, parent_of
 from haulage.ops.content import copy_range, feed, forget_cached
+from haulage.ops.extras import for_old, of_source
 from haulage.ops.work import Work, is_as_listed, is_racy
 from haulage.storage.attributes import attributes_of, set_attributes
 from haulage.storage.posix import (
@@ -23,6 +24,7 @@ from haulage.storage.posix import (
     stat_in,
     stood_still,
 )
+from haulage.storage.xattrs import Xattrs
 
 
 def part(work: Work, action: Action, row: int) -> Outcome:
@@ -101,6 +103,7 @@ def _complete(work: Work, dir_fd: int, name: bytes, parts: Sequence[Action]) -> 
     now = stat_in(work.source, whole.path)
     if now is None or not all(is_as_listed(piece, now) for piece in parts):
         raise UnstableError("changed while its parts were copied")
+    wanted = _xattrs_of(work, whole, now)
     try:
         target = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
     except FileNotFoundError as err:
@@ -108,14 +111,23 @@ def _complete(work: Work, dir_fd: int, name: bytes, parts: Sequence[Action]) -> 
     try:
         checksum = _prove_parts(work, target, parts)
         os.ftruncate(target, whole.size)
-        lost = set_attributes(target, attributes_of(now))
+        extras = for_old(work, wanted, target, os.fstat(target))
+        lost = set_attributes(target, attributes_of(now), extras)
         if work.fsync:
             os.fsync(target)
     finally:
         os.close(target)
     proof = Verified.NONE if checksum is None else Verified.CHECKSUM
     racy = any(piece.racy for piece in parts)
-    return Outcome(Status.COPIED, checksum, proof, racy, reason=lost)
+    return Outcome(Status.COPIED, checksum, proof, racy, lost=lost)
+
+
+def _xattrs_of(work: Work, whole: Action, now: os.stat_result) -> Xattrs:
+    source = open_source(work.source, whole.path)
+    try:
+        return of_source(work, source, now)
+    finally:
+        os.close(source)
 
 
 def _prove_parts(work: Work, target: int, parts: Sequence[Action]) -> bytes | None:

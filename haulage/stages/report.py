@@ -10,7 +10,7 @@ from haulage.catalog.engine import Catalog
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.shards import ShardState
 from haulage.errors import FatalError, RefusedError
-from haulage.model import Pass
+from haulage.model import Loss, Pass
 from haulage.ops.plan import Plan
 from haulage.policy import Dataset, Delete
 from haulage.stages.commit import Ledger
@@ -26,7 +26,9 @@ from haulage.stages.guards import Gone, refusal
 from haulage.stages.planning import planned
 from haulage.stages.site import Site
 
-_NOT_STATUSES = ("bytes", "lost_owner")
+_NOT_STATUSES = frozenset(
+    {"bytes", "lost", *(f"lost_{kind.name}".lower() for kind in Loss)}
+)
 
 
 def summary_of(site: Site, result: Ledger) -> Summary:
@@ -44,12 +46,12 @@ def stopped_summary(site: Site, state: str, reason: str) -> Summary:
 
 def _summary(site: Site, tally: Counter[str], state: str, failed: int) -> Summary:
     counts = site.meter.counts
-    if tally["lost_owner"] and site.pair.target.is_bucket:
+    if tally["lost_marker"]:
         site.notes.append(
-            f"{tally['lost_owner']} directories lost their attributes: the server "
+            f"{tally['lost_marker']} directories lost their attributes: the server "
             f"stores no object for a directory"
         )
-    elif tally["lost_owner"]:
+    if tally["lost_owner"]:
         site.notes.append(
             f"{tally['lost_owner']} entries belong to this user, not to their owner: "
             f"only root may give files away"

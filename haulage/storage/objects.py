@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from haulage.errors import PermanentError, TransientError, UnstableError, VanishedError
-from haulage.model import Action, Entry, Kind, Outcome, Status
+from haulage.model import Action, Entry, Kind, Loss, Lost, Outcome, Status
 from haulage.place import Place, part_bytes
 from haulage.storage.base import (
     Carried,
@@ -30,7 +30,10 @@ _LONGEST_LINK = 4095  # bytes of the target of a symbolic link
 _OF_A_DIRECTORY = "application/x-directory"
 _OF_A_LINK = "inode/symlink"
 _UNKNOWN = "application/octet-stream"
-_NO_MARKER = "the server stores no object for a directory: its attributes are not kept"
+_NO_MARKER = Lost(
+    Loss.MARKER,
+    "the server stores no object for a directory: its attributes are not kept",
+)
 
 
 class Objects(Store):

@@ -333,4 +333,4 @@ def test_split_parts_of_two_files_are_published_each_by_its_own(ends, mover, ord
 def test_a_shard_without_a_row_is_done_at_once(ends, mover, orders):
     assert actions_table([]).num_rows == 0
     mover.order(orders([]))
-    assert mover.answer()["tally"] == {"bytes": 0, "lost_owner": 0}
+    assert mover.answer()["tally"] == {"bytes": 0, "lost": 0}

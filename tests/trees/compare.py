@@ -37,6 +37,7 @@ class Aspect(StrEnum):
     CONTENT = "content"
     MTIME = "mtime"
     TARGET = "target"
+    XATTRS = "xattrs"  # ACLs are among them
 
 
 OWNER = frozenset({Aspect.UID, Aspect.GID})
@@ -96,6 +97,7 @@ class _Comparer:
     def roots(self, a: bytes, b: bytes) -> Iterator[str]:
         with opened(a) as in_a, opened(b) as in_b:
             yield from self._stats(b"", os.fstat(in_a), os.fstat(in_b))
+            yield from self._xattrs(b"", b".", in_a, in_b)
             yield from self._inside(b"", in_a, in_b)
 
     def _inside(self, above: bytes, a: int, b: int) -> Iterator[str]:
@@ -114,6 +116,7 @@ class _Comparer:
     def _pair(self, path: bytes, name: bytes, a: int, b: int) -> Iterator[str]:
         in_a, in_b = lstat(name, a), lstat(name, b)
         yield from self._stats(path, in_a, in_b)
+        yield from self._xattrs(path, name, a, b)
         kind = stat.S_IFMT(in_a.st_mode)
         if kind != stat.S_IFMT(in_b.st_mode):
             yield from _all_below(path, name, a, "missing")
@@ -139,11 +142,25 @@ class _Comparer:
         if stat.S_ISREG(a.st_mode) and stat.S_ISREG(b.st_mode):
             yield from self._line(path, Aspect.SIZE, a.st_size, b.st_size)
 
+    def _xattrs(self, path: bytes, name: bytes, a: int, b: int) -> Iterator[str]:
+        in_a, in_b = (_xattrs_of(b"/proc/self/fd/%d/%s" % (fd, name)) for fd in (a, b))
+        yield from self._line(path, Aspect.XATTRS, in_a, in_b)
+
     def _line(
         self, path: bytes, aspect: Aspect, in_a: object, in_b: object
     ) -> Iterator[str]:
         if in_a != in_b and aspect not in self._ignore:
             yield f"{shown(path)}: {aspect} {in_a} != {in_b}"
+
+
+def _xattrs_of(path: bytes) -> list[tuple[str, bytes]]:
+    """Return an entry's extended attributes; labels are the system's own."""
+    names = sorted(os.listxattr(path, follow_symlinks=False))
+    return [
+        (name, os.getxattr(path, name, follow_symlinks=False))
+        for name in names
+        if name != "security.selinux"
+    ]
 
 
 def _all_below(path: bytes, name: bytes, fd: int, word: str) -> Iterator[str]:
