@@ -9,7 +9,7 @@ import xxhash
 
 from haulage.errors import MismatchError, UnstableError
 from haulage.model import Action, Outcome, Status, Verified, parent_of
-from haulage.ops.content import copy_range, feed, forget_cached
+from haulage.ops.content import copy_part, feed, forget_cached
 from haulage.ops.extras import for_old, of_source
 from haulage.ops.work import Work, is_as_listed, is_racy
 from haulage.storage.attributes import attributes_of, set_attributes
@@ -42,9 +42,8 @@ def part(work: Work, action: Action, row: int) -> Outcome:
             dir_fd, split_temp_name(work.split_prefix, action.path), shared=True
         )
         try:
-            moved, checksum = copy_range(
-                work, source, target, action.offset, action.length
-            )
+            piece = (action.offset, action.length)
+            moved, checksum = copy_part(work, source, target, piece, before)
             if work.fsync:
                 os.fsync(target)
         finally:
@@ -109,8 +108,8 @@ def _complete(work: Work, dir_fd: int, name: bytes, parts: Sequence[Action]) -> 
     except FileNotFoundError as err:
         raise UnstableError("its parts are gone; it is copied again") from err
     try:
+        os.ftruncate(target, whole.size)  # a hole at the end was not written
         checksum = _prove_parts(work, target, parts)
-        os.ftruncate(target, whole.size)
         extras = for_old(work, wanted, target, os.fstat(target))
         lost = set_attributes(target, attributes_of(now), extras)
         if work.fsync:

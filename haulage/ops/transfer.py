@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from haulage.errors import UnstableError, VanishedError
 from haulage.model import Action, Outcome, Status, Verified, parent_of
-from haulage.ops.content import copy_content, digest_of
+from haulage.ops.content import copy_content, digest_of, is_same_data
 from haulage.ops.extras import for_link, for_new, for_old, of_source
 from haulage.ops.work import Work, is_as_listed, is_racy
 from haulage.storage.attributes import (
@@ -17,6 +17,7 @@ from haulage.storage.attributes import (
     set_link_attributes,
 )
 from haulage.storage.descent import Descent
+from haulage.storage.holes import is_hashed
 from haulage.storage.posix import (
     create,
     entry_of,
@@ -69,7 +70,7 @@ def _fill(work: Work, action: Action, ends: _Ends) -> Outcome:
     """Give the temporary its content and attributes, and close it."""
     source, target, before, extras = ends
     try:
-        moved, checksum = copy_content(work, source, target, before.st_size)
+        moved, checksum = copy_content(work, source, target, before)
         if moved != before.st_size or not stood_still(before, os.fstat(source)):
             raise UnstableError("changed while it was copied")
         lost = set_attributes(target, attributes_of(before), extras)
@@ -95,11 +96,12 @@ def check(work: Work, action: Action, row: int) -> Outcome:
         if not stat.S_ISREG(before.st_mode) or before.st_size != action.size:
             return copy(work, action, row)
         wanted = _Wanted(attributes_of(before), of_source(work, source, before))
-        checksum = digest_of(work, source)
-        still = stood_still(before, os.fstat(source))
+        checksum = digest_of(work, source) if is_hashed(before) else None
+        proven = _proof_of_equal(work, action, source, checksum)
+        if not stood_still(before, os.fstat(source)):
+            proven = None
     finally:
         os.close(source)
-    proven = _proof_of_equal(work, action, checksum) if still else None
     if proven is None:
         return copy(work, action, row)
     outcome = _set_on_target(work, action, wanted)
@@ -114,16 +116,24 @@ def check(work: Work, action: Action, row: int) -> Outcome:
     )
 
 
-def _proof_of_equal(work: Work, action: Action, checksum: bytes) -> Verified | None:
-    """Return how far the target is proven to have `checksum`, or None if it has not."""
-    if action.checksum is not None:
+def _proof_of_equal(
+    work: Work, action: Action, source: int, checksum: bytes | None
+) -> Verified | None:
+    """Return how far the target is proven to have `checksum`, or None if it has not.
+
+    A file with huge holes has none; it is held against the target itself.
+    """
+    if action.checksum is not None and checksum is not None:
         return Verified(action.verified) if action.checksum == checksum else None
     try:
         target = open_file(work.target, action.path)
     except OSError:
         return None
     try:
-        same = digest_of(work, target) == checksum
+        if checksum is None:
+            same = is_same_data(work, source, target)
+        else:
+            same = digest_of(work, target) == checksum
     finally:
         os.close(target)
     return Verified.CHECKSUM if same else None

@@ -61,7 +61,7 @@ class Attributes:
     ) -> None:
         """Draw from `rng`; owners and set-id bits only when running as root. `extras`
         are extended attributes, ACLs and capabilities."""
-        self._extras = extras
+        self.extras = extras
         self._rng = rng
         self._nasty = nasty
         self.as_root = os.geteuid() == 0
@@ -75,7 +75,7 @@ class Attributes:
             os.chown(name, uid, gid, dir_fd=dir_fd, follow_symlinks=False)
         if kind is not Kind.SYMLINK:
             os.chmod(name, mode, dir_fd=dir_fd)
-        if self._extras:
+        if self.extras:
             above = b"." if dir_fd is None else b"/proc/self/fd/%d" % dir_fd
             self._dress_up(os.path.join(above, name), kind, mode)
         atime_ns = 1_600_000_000 * _SECOND

@@ -149,6 +149,8 @@ class _Planter:
         with open(os.open(name, flags, 0o600, dir_fd=fd), "wb") as file:
             zeros = self._rng.random() < 0.05
             file.write(bytes(size) if zeros else self._rng.randbytes(size))
+            if self.attributes.extras and size % 16 == 1:
+                file.truncate(size + (1 << 20))  # a hole at the end
         self.attributes.dress(name, Kind.FILE, fd)
         self._last = name
         return 1

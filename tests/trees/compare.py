@@ -22,6 +22,7 @@ from tests.trees.walk import below, lstat, names_in, opened
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW
 _CHUNK_BYTES = 1 << 20
 _SHOWN_LINES = 20
+_MOST_ROOM = 128 << 10  # bytes that a copy may be allocated more than its source
 _TEMPORARY = re.compile(rb"\.haulage-([0-9a-f]{12})-.*", re.DOTALL)
 _RSYNC = ("rsync", "-aHnci", "--delete", "--numeric-ids", "--modify-window=-1")
 
@@ -37,6 +38,7 @@ class Aspect(StrEnum):
     CONTENT = "content"
     MTIME = "mtime"
     TARGET = "target"
+    HOLES = "holes"  # b takes far more room than a
     XATTRS = "xattrs"  # ACLs are among them
 
 
@@ -141,6 +143,9 @@ class _Comparer:
         yield from self._line(path, Aspect.MTIME, a.st_mtime_ns, b.st_mtime_ns)
         if stat.S_ISREG(a.st_mode) and stat.S_ISREG(b.st_mode):
             yield from self._line(path, Aspect.SIZE, a.st_size, b.st_size)
+            room = a.st_blocks * 512 + _MOST_ROOM
+            if b.st_blocks * 512 > room:  # allocation is in blocks, by guess
+                yield from self._line(path, Aspect.HOLES, a.st_blocks, b.st_blocks)
 
     def _xattrs(self, path: bytes, name: bytes, a: int, b: int) -> Iterator[str]:
         in_a, in_b = (_xattrs_of(b"/proc/self/fd/%d/%s" % (fd, name)) for fd in (a, b))

@@ -242,3 +242,13 @@ def test_an_attribute_and_an_acl_are_seen(a: Path, b: Path) -> None:
     seen = {path: what.partition(" ")[0] for path, what in lines}
     wanted = ["dir:", "dir/link:", "top:"] if os.geteuid() == 0 else ["dir:", "top:"]
     assert seen == dict.fromkeys(wanted, "xattrs")
+
+
+def test_holes_that_were_filled_are_seen(a: Path, b: Path) -> None:
+    with (a / "top").open("wb") as file:
+        file.truncate(1 << 20)
+    (b / "top").write_bytes(bytes(1 << 20))
+    for root in (a, b):
+        set_mtime(root / "top", 5 * SECOND)
+    assert [line.split()[1] for line in differences(a, b)] == ["holes"]
+    assert differences(b, a) == []
