@@ -63,6 +63,8 @@ class Summary:
     seconds: float
     first_byte_s: float | None
     notes: tuple[str, ...]
+    lost: int = 0  # made, but without something that their source has
+    fidelity: float = 1.0  # share of what was made that lost nothing
 
     def as_dict(self) -> dict[str, object]:
         """Return the summary as JSON takes it."""
