@@ -46,6 +46,11 @@ class LocalPool:
         """See Launcher."""
         return f"local movers of process {os.getpid()}"
 
+    def warm_up(self) -> None:
+        """Start every mover now, so that its imports are done when work comes."""
+        for feeder in self._feeders:
+            feeder.warm_up()
+
     def start_or_attach(self, name: str, orders: Sequence[Order]) -> None:
         """See Launcher."""
         with self._changed:
@@ -127,6 +132,10 @@ class _Feeder:
                 env=self._environ,
                 process_group=0,  # a Ctrl-C is for the driver, which then tells us
             )
+
+    def warm_up(self) -> None:
+        """Start the mover, before the first order does."""
+        self._process = self._process or self._start()
 
     def _feed(self) -> None:
         while pair := self._take():

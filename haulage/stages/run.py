@@ -214,6 +214,8 @@ def _site(standing: _Standing, run: Run, crew: Crew | None = None) -> Iterator[S
     if not pair.target.is_bucket:
         Path(pair.target.url).mkdir(parents=True, exist_ok=True)
     pool = LocalPool(run.policy.movers, workspace / "logs", pair.secrets)
+    if run.base_manifest_id is None:  # a first run, which has work for them
+        pool.warm_up()
     meter = Meter(dict(run.counts))
     site = Site(standing.catalog, standing.row, run, pair, pool, meter)
     watch = site.watch(crew.note if crew else lambda _: None)

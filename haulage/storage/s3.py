@@ -15,7 +15,7 @@ from haulage.storage.s3read import Reader
 from haulage.storage.s3uploads import Uploads, call_client
 from haulage.storage.s3write import Writer
 
-_MARKER_TRIES = 4
+_MARKER_TRIES = 2
 _COPIED_AT_ONCE = 5 << 30  # bytes; more is Amazon's EntityTooLarge
 
 

@@ -38,9 +38,7 @@ class Chain(NamedTuple):
 
 
 @pytest.fixture
-def chain(
-    place: Place, localstack: S3Server, shelve: Shelve, watch: Watch
-) -> Chain:
+def chain(place: Place, localstack: S3Server, shelve: Shelve, watch: Watch) -> Chain:
     one, passing = watch.before(shelve(localstack))
     two = shelve(localstack).behind(passing.endpoint)
     ends: list[Path | Shelf] = [place.source, one, two, place.root / "back"]
