@@ -62,9 +62,9 @@ fmt: .venv/.dev ## format the code
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
 
-bench: .venv/.bench ## compare with rsync, cp, rclone and fpsync
+bench: .venv/.bench ## compare with rsync, cp, rclone, fpsync, s5cmd and boto3
 	@scripts/system-packages rsync:rsync fpsync:fpart
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench $(ROWS)
 
 .venv/.bench: .venv/.installed
 	@$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[bench]'

@@ -23,9 +23,14 @@ class LocalPool:
     """A launcher over `movers` processes, each fed by a thread of its own."""
 
     def __init__(
-        self, movers: int, logs: Path, environ: Mapping[str, str] | None = None
+        self,
+        movers: int,
+        logs: Path,
+        environ: Mapping[str, str] | None = None,
+        *,
+        warm: bool = False,
     ) -> None:
-        """Prepare the feeders; a mover starts with the first order that it gets.
+        """Start the feeders; a mover starts with its first order, or now if `warm`.
 
         `environ` is what movers have in their environment beside this process's own.
         """
@@ -37,8 +42,8 @@ class LocalPool:
         self._closed = False
         logs.mkdir(parents=True, exist_ok=True)
         self._feeders = [
-            _Feeder(logs / f"mover-{number}.log", self._take, self._answer, environ)
-            for number in range(movers)
+            _Feeder(log, self._take, self._answer, environ, warm=warm)
+            for log in (logs / f"mover-{number}.log" for number in range(movers))
         ]
 
     @property
@@ -107,11 +112,14 @@ class _Feeder:
         take: Callable[[], tuple[str, Order] | None],
         answer: Callable[[str, Answer], None],
         environ: Mapping[str, str],
+        *,
+        warm: bool,
     ) -> None:
         self._log = log
         self._environ = environ
         self._take = take
         self._answer = answer
+        self._warm = warm
         self._process: subprocess.Popen[bytes] | None = None
         self._job: str | None = None
         self._thread = threading.Thread(target=self._feed, daemon=True)
@@ -129,6 +137,9 @@ class _Feeder:
             )
 
     def _feed(self) -> None:
+        if self._warm:  # in this thread: a signal breaks off the main one anywhere
+            with suppress(OSError):  # the first order will tell of it
+                self._process = self._start()
         while pair := self._take():
             self._job, order = pair
             try:

@@ -196,9 +196,11 @@ def mkdir(carrier: Carrier, action: Action, row: int) -> Outcome:
 
 def finish_dir(carrier: Carrier, action: Action, _row: int) -> Outcome:
     """Give a directory what its source has; what only a prefix implies has nothing."""
-    seen = carrier.source.look(action.path)
+    source = carrier.source
+    is_known = action.etag is None and not source.has_directories
+    seen = None if is_known else source.look(action.path)
     if seen is None:
-        seen = carrier.source.implied(action.path)
+        seen = source.implied(action.path)
     made = carrier.target.finish_dir(action.path, seen)
     if made is None:
         return Outcome(Status.ABSENT)

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -213,12 +213,26 @@ def _site(standing: _Standing, run: Run, crew: Crew | None = None) -> Iterator[S
     pair = standing.pair
     if not pair.target.is_bucket:
         Path(pair.target.url).mkdir(parents=True, exist_ok=True)
-    pool = LocalPool(run.policy.movers, workspace / "logs", pair.secrets)
-    meter = Meter(dict(run.counts))
-    site = Site(standing.catalog, standing.row, run, pair, pool, meter)
+    pool = LocalPool(
+        run.policy.movers,
+        workspace / "logs",
+        pair.secrets,
+        warm=run.base_manifest_id is None,  # a first run has work for them
+    )
+    with closing(pool):
+        meter = Meter(dict(run.counts))
+        site = Site(standing.catalog, standing.row, run, pair, pool, meter)
+        with _watched(site, crew):
+            yield site
+
+
+@contextmanager
+def _watched(site: Site, crew: Crew | None) -> Iterator[None]:
+    """Keep the run's heart beating, and record its end if it does not finish."""
+    run = site.run
     watch = site.watch(crew.note if crew else lambda _: None)
     try:
-        yield site
+        yield
     except KeyboardInterrupt as err:
         _record_end(site, err)
         raise CancelledError(
@@ -229,7 +243,6 @@ def _site(standing: _Standing, run: Run, crew: Crew | None = None) -> Iterator[S
         raise
     finally:
         site.end()
-        pool.close()
         for thread in watch:
             thread.join()
 

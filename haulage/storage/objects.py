@@ -4,6 +4,7 @@ import mimetypes
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from haulage.errors import PermanentError, TransientError, UnstableError, VanishedError
@@ -302,6 +303,13 @@ def _content_type_of(entry: Entry) -> str:
         return _OF_A_DIRECTORY
     if entry.kind == Kind.SYMLINK:
         return _OF_A_LINK
-    name = entry.path.rpartition(b"/")[2].decode("utf-8", "replace")
-    guessed, encoding = mimetypes.guess_type(f"file:{name}")
+    name = entry.path.rpartition(b"/")[2]
+    return _type_by_suffix(b".".join(name.split(b".")[1:][-2:]))
+
+
+@lru_cache(maxsize=4096)
+def _type_by_suffix(suffix: bytes) -> str:
+    """Guess what files are whose names end so; `tar.gz` is told from `gz` alone."""
+    name = suffix.decode("utf-8", "replace")
+    guessed, encoding = mimetypes.guess_type(f"file:x.{name}")
     return guessed if guessed and not encoding else _UNKNOWN
