@@ -63,6 +63,7 @@ class Summary:
     seconds: float
     first_byte_s: float | None
     notes: tuple[str, ...]
+    waiting_plan: int | None = None  # deletes that wait for approval
 
     def as_dict(self) -> dict[str, object]:
         """Return the summary as JSON takes it."""

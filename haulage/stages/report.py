@@ -22,7 +22,7 @@ from haulage.stages.discover import (
     starts_afresh,
 )
 from haulage.stages.ends import Pair
-from haulage.stages.guards import Gone, refusal
+from haulage.stages.guards import Gone, emptiness, needs_approval
 from haulage.stages.planning import planned
 from haulage.stages.site import Site
 
@@ -74,6 +74,7 @@ def _summary(site: Site, tally: Counter[str], state: str, failed: int) -> Summar
         seconds=round(site.meter.seconds(), 3),
         first_byte_s=site.meter.first_byte_s,
         notes=tuple(site.notes),
+        waiting_plan=site.waiting_plan,
     )
 
 
@@ -155,9 +156,12 @@ def _intentions(dataset: Dataset, ends: Ends, counts: Counter[str]) -> list[str]
         counts["listed"],
         ends.manifest.entries,
     )
-    forbidden = refusal(dataset.policy, gone) if counts["deletes"] else None
-    if forbidden:
+    if not counts["deletes"]:
+        return notes
+    if forbidden := emptiness(dataset.policy, gone):
         notes.append(f"would delete nothing after all: {forbidden}")
+    elif reason := needs_approval(dataset.policy, gone):
+        notes.append(f"would keep that as a plan until it is approved: {reason}")
     return notes
 
 
