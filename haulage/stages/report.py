@@ -15,15 +15,11 @@ from haulage.ops.plan import Plan
 from haulage.policy import Dataset, Delete
 from haulage.stages.commit import Ledger
 from haulage.stages.crew import Summary
-from haulage.stages.discover import (
-    Ends,
-    check_not_emptied,
-    now_s,
-    starts_afresh,
-)
+from haulage.stages.discover import Ends, now_s
 from haulage.stages.ends import Pair
 from haulage.stages.guards import Gone, emptiness, needs_approval
 from haulage.stages.planning import planned
+from haulage.stages.recognition import begins_anew, check_recognised
 from haulage.stages.site import Site
 
 _NOT_STATUSES = ("bytes", "lost_owner")
@@ -112,8 +108,8 @@ def dry_summary(
 ) -> Summary:
     """Return what a run would do, having touched nothing; `tell` it page by page."""
     ends = _ends_of(catalog, dataset, pair)
-    check_not_emptied(ends)
-    if starts_afresh(ends):
+    check_recognised(ends)
+    if begins_anew(ends):
         ends = replace(ends, manifest=Manifest(catalog, None))
     counts: Counter[str] = Counter()
     for plan in planned(ends):

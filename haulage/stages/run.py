@@ -21,15 +21,11 @@ from haulage.stages import passes
 from haulage.stages.approval import Approval, approved_plan
 from haulage.stages.commit import commit
 from haulage.stages.crew import Crew, Summary
-from haulage.stages.discover import (
-    Ends,
-    check_not_emptied,
-    discover,
-    starts_afresh,
-)
+from haulage.stages.discover import Ends, discover
 from haulage.stages.ends import Pair
 from haulage.stages.meter import Meter
 from haulage.stages.preflight import check_ends
+from haulage.stages.recognition import begins_anew, check_recognised
 from haulage.stages.report import dry_summary, stopped_summary, summary_of
 from haulage.stages.rounds import prove_manifest, settle, settle_blocked
 from haulage.stages.salvage import supersede, sweep
@@ -179,6 +175,8 @@ def _begin(
     catalog, row = standing.catalog, standing.row
     earlier = _to_resume(catalog, flow_run_id, resume)
     if earlier:
+        base = Manifest(catalog, earlier.base_manifest_id)
+        check_recognised(Ends(standing.pair, earlier.policy, base, 0.0))
         return _noted(catalog, runs.take_over(catalog, earlier), "resumed", trigger)
     ends = Ends(
         standing.pair,
@@ -186,7 +184,7 @@ def _begin(
         Manifest(catalog, row.manifest_id),
         0.0,
     )
-    check_not_emptied(ends)
+    check_recognised(ends)
     latest = next(iter(runs.recent(catalog, row.id, 1)), None)
     if latest and latest.state in _RESUMABLE:
         _check_not_driven(catalog, latest)
@@ -196,7 +194,7 @@ def _begin(
         row,
         trigger=trigger,
         flow_run_id=flow_run_id,
-        afresh=starts_afresh(ends),
+        afresh=begins_anew(ends),
     )
     return _noted(catalog, run, "began", trigger)
 
