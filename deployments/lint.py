@@ -108,13 +108,18 @@ def _lint_pool(pool: Tree, templates: Mapping[str, Tree]) -> Iterator[str]:
 
 
 def _lint_parameters(deployment: Tree) -> Iterator[str]:
-    """Load the flow and hand it the parameters as they would be deployed."""
+    """Load the flow and hand it the parameters as they would be deployed.
+
+    A deployment that only people start may leave all of them to its run form.
+    """
     try:
         flow: Flow[..., Any] = load_flow_from_entrypoint(
             deployment.get("entrypoint", "")
         )
     except Exception as err:  # noqa: BLE001 - whatever an import may raise is a finding
         yield f"entrypoint {deployment.get('entrypoint')!r}: {err!r}"
+        return
+    if not deployment.get("parameters") and not deployment.get("schedules"):
         return
     given = apply_values(dict(deployment.get("parameters") or {}), dict(os.environ))
     try:

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from flows.words import (
     artifact_key,
     failure_line,
     plain,
+    plan_page,
     share_done,
     state_of,
     summary_line,
@@ -28,6 +29,7 @@ from flows.words import (
     wave_line,
     wave_rows,
 )
+from haulage.catalog.delete_plans import DeletePlan
 from haulage.catalog.failures import Failure
 from haulage.policy import Dataset
 from haulage.stages.crew import Progress, Summary
@@ -41,6 +43,7 @@ _MEANING = {
     "progress": "How far the run is that syncs",
     "waves": "The waves of shards of the run that syncs",
     "summary": "What became of the run that synced",
+    "deletes": "The deletes that wait for approval in",
 }
 ENDED = frozenset({"done", "failed", "cancelled"})
 
@@ -87,6 +90,11 @@ class Board:
             self._log.error("%s", plain(failure_line(failure)))
         page = summary_page(self._dataset, summary)
         self._made(create_markdown_artifact, page, "summary")
+
+    def ask(self, plan: DeletePlan, first: Sequence[bytes]) -> None:
+        """Show deletes that wait for a person, and what that person types."""
+        page = plan_page(self._dataset, plan, first)
+        self._made(create_markdown_artifact, page, "deletes")
 
     def _draw(self, progress: Progress) -> None:
         state = plain(state_of(progress))

@@ -14,7 +14,8 @@ from flows.crew import WAVES_AT_ONCE, PrefectCrew
 from flows.hooks import tell_how_it_goes_on
 from flows.stopping import movers_stopped_early
 from flows.verdict import verdict_of, verdict_on
-from haulage.catalog import failures
+from haulage.catalog import delete_plans, failures
+from haulage.catalog.delete_plans import DeletePlan
 from haulage.catalog.engine import open_catalog
 from haulage.catalog.failures import Failure
 from haulage.errors import HaulageError
@@ -23,6 +24,7 @@ from haulage.stages import run
 from haulage.stages.crew import Summary
 
 FAILURES_TOLD = 10
+DELETES_SHOWN = 20
 RUNNER: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=WAVES_AT_ONCE)
 
 
@@ -61,6 +63,8 @@ def sync(dataset: Dataset, dry_run: bool = False) -> Any:  # noqa: ANN401, FBT00
     except HaulageError as err:
         return verdict_on(err)
     board.close(summary, first_failures_of(summary))
+    if summary.waiting_plan:
+        board.ask(*plan_of(summary.waiting_plan))
     return verdict_of(summary)
 
 
@@ -100,3 +104,11 @@ def first_failures_of(summary: Summary) -> list[Failure]:
         return []
     with open_catalog() as catalog:
         return failures.of_run(catalog, summary.run_id, limit=FAILURES_TOLD)
+
+
+def plan_of(number: int) -> tuple[DeletePlan, list[bytes]]:
+    """Return the deletes that wait, and the first paths of them."""
+    with open_catalog() as catalog:
+        plan = delete_plans.find(catalog, number)
+        first = next(delete_plans.tables(catalog, plan))
+    return plan, first["path"].slice(0, DELETES_SHOWN).to_pylist()

@@ -5,9 +5,11 @@ shown of them can neither end a table's cell nor start a link, an element or a c
 sequence.
 """
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from haulage.catalog.delete_plans import DeletePlan
 from haulage.catalog.failures import Failure
 from haulage.model import shown, shown_bytes
 from haulage.policy import Dataset
@@ -113,6 +115,25 @@ def summary_page(dataset: Dataset, summary: Summary) -> str:
         f"| | |\n|---|---:|\n{rows}\n\n{notes}\n\n"
         f"Run {summary.run_id}. What failed, and why: "
         f"`haulage failures {summary.run_id}`\n"
+    )
+
+
+def plan_page(dataset: Dataset, plan: DeletePlan, first: Sequence[bytes]) -> str:
+    """Return a page of Markdown about deletes that wait, with the first paths."""
+    paths = "\n".join(f"- {harmless(os.fsdecode(path))}" for path in first)
+    rest = plan.entries - len(first)
+    more = f"\n\nand {rest:,} more: `haulage deletes show {plan.id}`" if rest else ""
+    return (
+        f"## {harmless(dataset.name)}: {plan.entries:,} deletes wait "
+        f"({shown_bytes(plan.content_bytes)})\n\n"
+        f"{harmless(plan.reason)}\n\n"
+        f"Look first whether {harmless(dataset.source)} is whole. To delete them from "
+        f"{harmless(dataset.target)}, run the deployment "
+        f"**apply-deletes** with plan `{plan.id}` and yes_delete `{plan.entries}`, or "
+        f"type `haulage deletes apply {plan.id} --yes-delete {plan.entries}`; to drop "
+        f"the plan, `haulage deletes decline {plan.id}`. Each path is checked again."
+        f"\n\n"
+        f"{paths}{more}\n"
     )
 
 

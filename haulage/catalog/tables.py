@@ -221,6 +221,39 @@ class TombstoneTable(Base):
     deleted_at: Mapped[datetime] = mapped_column(default=DatabaseNow())
 
 
+class DeletePlanTable(Base):
+    """Deletes that no run may carry out before a person approves them."""
+
+    __tablename__ = "delete_plans"
+    __table_args__ = _NEVER_REUSED
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id"), index=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), unique=True)
+    manifest_id: Mapped[int | None]
+    entries: Mapped[int]
+    content_bytes: Mapped[int]
+    reason: Mapped[str] = mapped_column(Note)
+    state: Mapped[str] = mapped_column(String(12))
+    created_at: Mapped[datetime] = mapped_column(default=DatabaseNow())
+    decided_by: Mapped[str | None] = mapped_column(Note)
+    decided_at: Mapped[datetime | None]
+    because: Mapped[str | None] = mapped_column(Note)
+    apply_run_id: Mapped[str | None] = mapped_column(String(40), unique=True)
+
+
+class DeletePlanPageTable(Base):
+    """Entries of a plan as its manifest had them; gone when the plan is decided."""
+
+    __tablename__ = "delete_plan_pages"
+
+    plan_id: Mapped[int] = mapped_column(
+        ForeignKey("delete_plans.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True)
+    content: Mapped[bytes]
+
+
 class EventTable(Base):
     """Who did what, when."""
 

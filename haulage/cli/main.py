@@ -9,7 +9,7 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from haulage.cli.arguments import add_policy
@@ -29,6 +29,17 @@ class _Command:
     function: str
     text: str
     adders: tuple[Callable[[argparse.ArgumentParser], None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """A sub-command that has sub-commands of its own."""
+
+    text: str
+    commands: "_Commands"
+
+
+_Commands = Mapping[str, _Command | _Group]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,13 +77,20 @@ def _parser() -> argparse.ArgumentParser:
         "arrived.",
         epilog="Exit codes: 0 all done, 1 done with failures listed, 2 nothing done.",
     )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name, command in _COMMANDS.items():
-        sub = commands.add_parser(name, help=command.text, description=command.text)
+    _add_commands(parser, _COMMANDS)
+    return parser
+
+
+def _add_commands(parser: argparse.ArgumentParser, commands: _Commands) -> None:
+    added = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, command in commands.items():
+        sub = added.add_parser(name, help=command.text, description=command.text)
+        if isinstance(command, _Group):
+            _add_commands(sub, command.commands)
+            continue
         sub.set_defaults(command=command.function)
         for add in command.adders:
             add(sub)
-    return parser
 
 
 def _ends(parser: argparse.ArgumentParser) -> None:
@@ -105,6 +123,21 @@ def _catalog(parser: argparse.ArgumentParser) -> None:
 
 def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run's id, or its end")
+
+
+def _plan(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("plan", metavar="PLAN", type=int, help="a delete plan's number")
+
+
+def _confirmed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--yes-delete", metavar="N", type=int, required=True,
+        help="how many entries the plan deletes, as 'deletes show' says",
+    )  # fmt: skip
+
+
+def _because(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--because", metavar="TEXT", help="why; kept with the plan")
 
 
 def _name(parser: argparse.ArgumentParser) -> None:
@@ -152,7 +185,30 @@ def _server_start(parser: argparse.ArgumentParser) -> None:
     )
 
 
-_COMMANDS = {
+_DELETES: _Commands = {
+    "list": _Command(
+        "haulage.cli.deleting:list_plans",
+        "List delete plans, newest first.",
+        (_some_name, _limit, _catalog),
+    ),
+    "show": _Command(
+        "haulage.cli.deleting:show_plan",
+        "Show all that a plan deletes.",
+        (_plan, _catalog),
+    ),
+    "apply": _Command(
+        "haulage.cli.deleting:apply_plan",
+        "Delete what a plan lists, after checking every path again.",
+        (_plan, _confirmed, _catalog),
+    ),
+    "decline": _Command(
+        "haulage.cli.deleting:decline_plan",
+        "Drop a plan.",
+        (_plan, _because, _catalog),
+    ),
+}
+
+_COMMANDS: _Commands = {
     "sync": _Command(
         "haulage.cli.moving:sync",
         "Make TARGET equal to SOURCE.",
@@ -173,6 +229,7 @@ _COMMANDS = {
         "Read a whole target again and hold it against its manifest.",
         (_name, _catalog),
     ),
+    "deletes": _Group("Look at deletes that wait, and decide on them.", _DELETES),
     "sweep": _Command(
         "haulage.cli.sweeping:sweep",
         "Abort old multipart uploads that a lost machine left in a target bucket.",

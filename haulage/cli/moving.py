@@ -33,34 +33,34 @@ def sync(args: argparse.Namespace) -> int:
         summary = run.sync(
             dataset, crew, catalog_url=args.catalog, keep_policy=bool(args.dataset)
         )
-    return _tell(summary, as_json=args.json)
+    return tell(summary, as_json=args.json)
 
 
 def plan(args: argparse.Namespace) -> int:
     """Carry out `plan` and `sync --dry-run`: one line an action, then the sums."""
     dataset, pair = check_ends(_dataset(args))
 
-    def tell(page: Plan) -> None:
+    def tell_page(page: Plan) -> None:
         _tell_actions(page.actions, as_json=args.json)
         if dataset.policy.delete is not Delete.OFF:
             _tell_actions(page.deletes, as_json=args.json)
 
-    summary = dry_summary(open_catalog(args.catalog), dataset, pair, tell)
-    return _tell(summary, as_json=args.json)
+    summary = dry_summary(open_catalog(args.catalog), dataset, pair, tell_page)
+    return tell(summary, as_json=args.json)
 
 
 def resume(args: argparse.Namespace) -> int:
     """Go on with a run that stopped."""
     with crew_with_progress(quiet=args.json) as crew:
         summary = run.resume(args.run, crew, catalog_url=args.catalog)
-    return _tell(summary, as_json=args.json)
+    return tell(summary, as_json=args.json)
 
 
 def verify(args: argparse.Namespace) -> int:
     """Read a dataset's target again and hold it against its manifest."""
     with crew_with_progress(quiet=args.json) as crew:
         summary = run.verify(args.dataset, crew, catalog_url=args.catalog)
-    return _tell(summary, as_json=args.json)
+    return tell(summary, as_json=args.json)
 
 
 def run_one_shard(args: argparse.Namespace) -> int:
@@ -102,7 +102,8 @@ def _tell_actions(actions: pa.Table, *, as_json: bool) -> None:
             print(f"{verb:<7} {shown(path)}")
 
 
-def _tell(summary: Summary, *, as_json: bool) -> int:
+def tell(summary: Summary, *, as_json: bool) -> int:
+    """Print what became of a run; return its exit code."""
     if as_json:
         print(json.dumps(summary.as_dict()))
         return summary.exit_code

@@ -47,14 +47,13 @@ def plan(difference: Difference, intent: Intent) -> Plan:
     every = pa.concat_tables([new, known])
     actions = _wanted(every)
     skipped = every.num_rows - int(np.isin(_kinds(every), _MOVED_KINDS).sum())
-    gone = difference.gone
     return Plan(
         last=difference.last,
         listed=difference.listed,
         unchanged=difference.listed - actions.num_rows - skipped,
         skipped=skipped,
         actions=actions,
-        deletes=_actions(gone, np.full(gone.num_rows, Verb.DELETE, np.uint8), gone),
+        deletes=remove(difference.gone),
     )
 
 
@@ -130,6 +129,12 @@ def _wanted(actions: pa.Table) -> pa.Table:
     """Return the rows with a verb, in canonical order."""
     actions = actions.filter(pa.array(actions["verb"].to_numpy() != 0))
     return actions.sort_by("path") if actions.num_rows else actions
+
+
+def remove(entries: pa.Table) -> pa.Table:
+    """Return the actions that delete what a manifest has as `entries`."""
+    verbs = np.full(entries.num_rows, Verb.DELETE, np.uint8)
+    return _actions(entries, verbs, entries)
 
 
 def redo(outcomes: pa.Table) -> pa.Table:

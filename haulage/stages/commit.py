@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from haulage.catalog import failures, tombstones
+from haulage.catalog import delete_plans, failures, tombstones
 from haulage.catalog import shards as ledger
 from haulage.catalog.failures import Failure
 from haulage.catalog.manifests import Manifest, ManifestWriter, PageRef, prune
@@ -33,6 +33,7 @@ _FAILED = (Status.FAILED, Status.UNSTABLE, Status.MISMATCH, Status.BLOCKED)
 class Ledger:
     """What the outcomes add up to, path by path."""
 
+    approved_by: str
     failures: list[Failure] = field(default_factory=list)
     losses: list[Failure] = field(default_factory=list)
 
@@ -47,7 +48,7 @@ def commit(site: Site) -> Ledger:
     is_local = not site.pair.target.is_bucket
     if is_local and site.policy.fsync is Fsync.RUN and site.meter.counts["planned"]:
         sync_file_system(site.pair.target.url)
-    seen = Ledger(failures=[*_unreadable(site), *_lost_shards(site)])
+    seen = Ledger(_approval(site), [*_unreadable(site), *_lost_shards(site)])
     writer = ManifestWriter(site.catalog, site.run)
     streams = [Stream(tables) for tables in _overlays(site)]
     base = _Base(Manifest(site.catalog, site.run.base_manifest_id))
@@ -139,7 +140,13 @@ def _account(site: Site, seen: Ledger, merged: Merged) -> None:
         for row in gone.select(["path", "kind", "size"]).to_pylist()
     )
     if gone.num_rows:
-        tombstones.add(site.catalog, site.run, "policy: delete guarded", stones)
+        tombstones.add(site.catalog, site.run, seen.approved_by, stones)
+
+
+def _approval(site: Site) -> str:
+    """Say by whose leave this run deletes."""
+    plan = delete_plans.applied_by(site.catalog, site.run)
+    return f"{plan.decided_by}: plan {plan.id}" if plan else "policy: delete guarded"
 
 
 def _note_losses(seen: Ledger, overlays: list[pa.Table]) -> None:

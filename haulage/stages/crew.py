@@ -65,6 +65,7 @@ class Summary:
     notes: tuple[str, ...]
     lost: int = 0  # made, but without something that their source has
     fidelity: float = 1.0  # share of what was made that lost nothing
+    waiting_plan: int | None = None  # deletes that wait for approval
 
     def as_dict(self) -> dict[str, object]:
         """Return the summary as JSON takes it."""

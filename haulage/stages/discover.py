@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from haulage.catalog import delete_plans
 from haulage.catalog import shards as ledger
 from haulage.catalog.engine import home
 from haulage.catalog.manifests import Manifest
@@ -81,6 +82,7 @@ def discover(site: Site) -> Iterator[Wave]:
         site.run.listed_until,
         home() / "datasets" / site.row.dataset.name,
     )
+    delete_plans.outdate(site.catalog, site.run)
     sealer = Sealer(site, known)
     intent = intent_of(ends)
     for difference in differences(ends, site.workspace / "spool"):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from haulage.policy import Policy
+from haulage.policy import Delete, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,24 +15,31 @@ class Gone:
     known: int
 
 
-def refusal(policy: Policy, gone: Gone) -> str | None:
-    """Say which guard forbids to delete `gone`, and how to go on; None if none does."""
-    guards = policy.guards
+def emptiness(policy: Policy, gone: Gone) -> str | None:
+    """Say that the source looks unmounted, and how to go on; None if it does not."""
     if gone.listed <= 1 and not policy.allow_empty_source:
         return "the source is empty; if that is right: --allow-empty-source"
+    return None
+
+
+def needs_approval(policy: Policy, gone: Gone) -> str | None:
+    """Say why a person has to approve that `gone` is deleted; None if nobody has to."""
+    guards = policy.guards
+    if policy.delete is Delete.PLAN:
+        return f"{gone.entries} entries are gone at the source, and delete is 'plan'"
     if gone.entries > guards.max_count:
         return (
             f"{gone.entries} entries are gone at the source, over the cap of "
-            f"{guards.max_count}; if that is right: --max-delete {gone.entries}"
+            f"{guards.max_count}; to raise it: --max-delete {gone.entries}"
         )
     if gone.entries > guards.max_share * gone.known:
         return (
             f"{gone.entries} of {gone.known} entries are gone at the source, over the "
-            f"cap of {guards.max_share:.0%}; if that is right: --max-delete-share 1"
+            f"cap of {guards.max_share:.0%}; to raise it: --max-delete-share 1"
         )
     if guards.max_bytes is not None and gone.bytes > guards.max_bytes:
         return (
             f"{gone.bytes} bytes are gone at the source, over the cap of "
-            f"{guards.max_bytes}; if that is right: --max-delete-bytes {gone.bytes}"
+            f"{guards.max_bytes}; to raise it: --max-delete-bytes {gone.bytes}"
         )
     return None

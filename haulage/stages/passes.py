@@ -3,22 +3,25 @@
 import os
 from collections.abc import Iterator
 from functools import partial
+from itertools import count
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from haulage.catalog import events
+from haulage.catalog import delete_plans, events
 from haulage.catalog import shards as ledger
+from haulage.catalog.delete_plans import DeletePlan
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.shards import Shard, ShardState
-from haulage.model import Kind, Pass, Status, Verb
-from haulage.ops.plan import on_paths
+from haulage.model import MANIFEST, Kind, Pass, Status, Verb
+from haulage.ops.plan import on_paths, remove
 from haulage.policy import Delete, Step
+from haulage.shardfile import read_shard
 from haulage.stages.crew import Crew
-from haulage.stages.guards import Gone, refusal
+from haulage.stages.guards import Gone, emptiness, needs_approval
 from haulage.stages.rounds import done, outcomes_of
-from haulage.stages.sealing import DIRS_ROUND, FILES_ROUND, seal
+from haulage.stages.sealing import DIRS_ROUND, FILES_ROUND, delete_shards, seal
 from haulage.stages.site import Site
 from haulage.stages.wave import Wave, run_wave
 
@@ -34,38 +37,79 @@ _LEFT_ALONE = (
 
 
 def delete(site: Site, crew: Crew) -> None:
-    """Remove what is gone at the source, if policy and guards allow it."""
-    planned = ledger.listed(
-        site.catalog, site.run.id, pass_=Pass.DELETE, states=[ShardState.READY]
-    )
+    """Remove what is gone at the source, or keep it as a plan that waits."""
+    planned = _ready(site)
     wanted = Step.DELETE in site.policy.steps and site.policy.delete is not Delete.OFF
     if not planned or not wanted:
         return
-    if site.policy.delete is Delete.PLAN:
-        site.notes.append(
-            f"{_entries(planned)} entries are gone at the source; "
-            f"nothing was deleted, because delete is 'plan'"
-        )
-        return
-    if forbidden := _refusal(site):
+    gone = _gone(site)
+    if forbidden := emptiness(site.policy, gone):
         site.notes.append(f"nothing was deleted: {forbidden}")
         events.note(site.catalog, site.run.id, "delete refused", {"reason": forbidden})
-        return
-    site.meter.stage = "delete"
-    crew.call("delete", partial(_delete, site, planned))
+    elif reason := needs_approval(site.policy, gone):
+        _keep_as_plan(site, reason)
+    else:
+        _run_deletes(site, crew, planned)
 
 
-def _entries(shards: list[Shard]) -> int:
-    return sum(shard.entries for shard in shards)
+def delete_approved(site: Site, crew: Crew, plan: DeletePlan) -> None:
+    """Remove what a person approved; every proof is asked for again."""
+    site.meter.counts["planned"] = plan.entries
+    site.meter.finished_listing = True
+    if not ledger.listed(site.catalog, site.run.id, pass_=Pass.DELETE):
+        seq = count()
+        new = [
+            shard
+            for entries in delete_plans.tables(site.catalog, plan)
+            for shard in delete_shards(site, seq, remove(entries))
+        ]
+        ledger.seal(site.catalog, site.run, new)
+    if planned := _ready(site):
+        _run_deletes(site, crew, planned)
+    delete_plans.close(site.catalog, site.run, plan)
 
 
-def _refusal(site: Site) -> str | None:
-    """Ask the guards about all that the run planned, not only what is left of it."""
+def _ready(site: Site) -> list[Shard]:
+    return ledger.listed(
+        site.catalog, site.run.id, pass_=Pass.DELETE, states=[ShardState.READY]
+    )
+
+
+def _gone(site: Site) -> Gone:
+    """Return all that the run planned to delete, not only what is left of it."""
     planned = ledger.listed(site.catalog, site.run.id, pass_=Pass.DELETE)
+    entries = sum(shard.entries for shard in planned)
     counts = site.meter.counts
     known = Manifest(site.catalog, site.run.base_manifest_id).entries
-    gone = Gone(_entries(planned), counts["delete_bytes"], counts["listed"], known)
-    return refusal(site.policy, gone)
+    return Gone(entries, counts["delete_bytes"], counts["listed"], known)
+
+
+def _keep_as_plan(site: Site, reason: str) -> None:
+    """Keep the deletes in the catalog, because the workspace goes with the run."""
+    plan = delete_plans.keep(site.catalog, site.run, reason, _planned(site))
+    site.waiting_plan = plan.id
+    site.notes.append(f"nothing was deleted: {reason}")
+    site.notes.append(
+        f"delete plan {plan.id} waits: 'haulage deletes show {plan.id}' lists its "
+        f"{plan.entries} entries, 'haulage deletes apply {plan.id} --yes-delete "
+        f"{plan.entries}' deletes them, 'haulage deletes decline {plan.id}' drops it"
+    )
+    detail = {"plan": plan.id, "entries": plan.entries, "reason": reason}
+    events.note(site.catalog, site.run.id, "deletes wait for approval", detail)
+
+
+def _planned(site: Site) -> Iterator[pa.Table]:
+    """Yield the entries to delete in canonical order, files before directories."""
+    for shard in ledger.listed(site.catalog, site.run.id, pass_=Pass.DELETE):
+        actions, _ = read_shard(site.workspace / shard.file)
+        if shard.round == DIRS_ROUND:  # deepest first in its file
+            actions = actions.take(np.arange(actions.num_rows)[::-1])
+        yield actions.select(MANIFEST.names)
+
+
+def _run_deletes(site: Site, crew: Crew, planned: list[Shard]) -> None:
+    site.meter.stage = "delete"
+    crew.call("delete", partial(_delete, site, planned))
 
 
 def _delete(site: Site, planned: list[Shard]) -> None:

@@ -15,15 +15,11 @@ from haulage.ops.plan import Plan
 from haulage.policy import Dataset, Delete
 from haulage.stages.commit import Ledger
 from haulage.stages.crew import Summary
-from haulage.stages.discover import (
-    Ends,
-    check_not_emptied,
-    now_s,
-    starts_afresh,
-)
+from haulage.stages.discover import Ends, now_s
 from haulage.stages.ends import Pair
-from haulage.stages.guards import Gone, refusal
+from haulage.stages.guards import Gone, emptiness, needs_approval
 from haulage.stages.planning import planned
+from haulage.stages.recognition import begins_anew, check_recognised
 from haulage.stages.site import Site
 
 _LOSSES = {f"lost_{kind.name}".lower(): kind for kind in Loss}
@@ -77,6 +73,7 @@ def _summary(site: Site, tally: Counter[str], state: str, failed: int) -> Summar
         notes=tuple(site.notes),
         lost=tally["lost"],
         fidelity=fidelity,
+        waiting_plan=site.waiting_plan,
     )
 
 
@@ -137,8 +134,8 @@ def dry_summary(
 ) -> Summary:
     """Return what a run would do, having touched nothing; `tell` it page by page."""
     ends = _ends_of(catalog, dataset, pair)
-    check_not_emptied(ends)
-    if starts_afresh(ends):
+    check_recognised(ends)
+    if begins_anew(ends):
         ends = replace(ends, manifest=Manifest(catalog, None))
     counts: Counter[str] = Counter()
     for plan in planned(ends):
@@ -181,9 +178,12 @@ def _intentions(dataset: Dataset, ends: Ends, counts: Counter[str]) -> list[str]
         counts["listed"],
         ends.manifest.entries,
     )
-    forbidden = refusal(dataset.policy, gone) if counts["deletes"] else None
-    if forbidden:
+    if not counts["deletes"]:
+        return notes
+    if forbidden := emptiness(dataset.policy, gone):
         notes.append(f"would delete nothing after all: {forbidden}")
+    elif reason := needs_approval(dataset.policy, gone):
+        notes.append(f"would keep that as a plan until it is approved: {reason}")
     return notes
 
 

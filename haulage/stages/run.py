@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from haulage.catalog import datasets, events, runs
+from haulage.catalog import datasets, delete_plans, events, runs
 from haulage.catalog.datasets import DatasetRow
 from haulage.catalog.engine import Catalog, open_catalog
 from haulage.catalog.manifests import Manifest
@@ -18,17 +18,14 @@ from haulage.launch.base import STOP
 from haulage.launch.local import LocalPool
 from haulage.policy import Dataset, Verify
 from haulage.stages import passes
+from haulage.stages.approval import Approval, approved_plan
 from haulage.stages.commit import commit
 from haulage.stages.crew import Crew, Summary
-from haulage.stages.discover import (
-    Ends,
-    check_not_emptied,
-    discover,
-    starts_afresh,
-)
+from haulage.stages.discover import Ends, discover
 from haulage.stages.ends import Pair
 from haulage.stages.meter import Meter
 from haulage.stages.preflight import check_ends
+from haulage.stages.recognition import begins_anew, check_recognised
 from haulage.stages.report import dry_summary, stopped_summary, summary_of
 from haulage.stages.rounds import prove_manifest, settle, settle_blocked
 from haulage.stages.salvage import supersede, sweep
@@ -36,6 +33,7 @@ from haulage.stages.site import Site, workspace_of
 from haulage.stages.wave import run_wave
 
 _VERIFY = "verify"  # the trigger of a run that only verifies
+_DELETES = "deletes"  # of one that carries out an approved plan
 _RESUMABLE = (RunState.ACTIVE, RunState.FAILED, RunState.CANCELLED)
 
 
@@ -89,6 +87,14 @@ def resume(run_id: str, crew: Crew, *, catalog_url: str | None = None) -> Summar
     with open_catalog(catalog_url) as catalog:
         run = runs.find(catalog, run_id)
         dataset = datasets.get(catalog, run.dataset_id).dataset
+        approved = delete_plans.applied_by(catalog, run)
+    if approved:
+        return apply_deletes(
+            Approval(approved.id, approved.entries, approved.decided_by or ""),
+            crew,
+            catalog_url=catalog_url,
+            resume=run.id,
+        )
     if run.trigger == _VERIFY and run.state in _RESUMABLE:
         return verify(dataset.name, crew, catalog_url=catalog_url)
     return sync(dataset, crew, catalog_url=catalog_url, resume=run_id, keep_policy=True)
@@ -105,6 +111,34 @@ def verify(name: str, crew: Crew, *, catalog_url: str | None = None) -> Summary:
         run = _begin(standing, _VERIFY, None, None)
         with _site(standing, run, crew) as site:
             prove_manifest(site, crew)
+            return _finish(site, crew)
+
+
+def apply_deletes(
+    approval: Approval,
+    crew: Crew,
+    *,
+    catalog_url: str | None = None,
+    flow_run_id: str | None = None,
+    resume: str | None = None,
+    secrets: Mapping[str, str] | None = None,
+) -> Summary:
+    """Carry out a delete plan that a person approved, as a run of its own.
+
+    Every entry is proven again: gone at the source, and in the target as we made it.
+    """
+    with open_catalog(catalog_url) as catalog:
+        earlier = _to_resume(catalog, flow_run_id, resume)
+        plan = approved_plan(catalog, approval, earlier)
+        row = datasets.get(catalog, plan.dataset_id)
+        _, pair = check_ends(row.dataset, secrets)
+        standing = _Standing(catalog, row, pair)
+        run = _begin(standing, _DELETES, flow_run_id, resume)
+        with _site(standing, run, crew) as site:
+            delete_plans.approve(catalog, run, plan, approval.who)
+            passes.delete_approved(site, crew, plan)
+            sweep(site)
+            passes.finish_dirs(site, crew)
             return _finish(site, crew)
 
 
@@ -141,6 +175,8 @@ def _begin(
     catalog, row = standing.catalog, standing.row
     earlier = _to_resume(catalog, flow_run_id, resume)
     if earlier:
+        base = Manifest(catalog, earlier.base_manifest_id)
+        check_recognised(Ends(standing.pair, earlier.policy, base, 0.0))
         return _noted(catalog, runs.take_over(catalog, earlier), "resumed", trigger)
     ends = Ends(
         standing.pair,
@@ -148,7 +184,7 @@ def _begin(
         Manifest(catalog, row.manifest_id),
         0.0,
     )
-    check_not_emptied(ends)
+    check_recognised(ends)
     latest = next(iter(runs.recent(catalog, row.id, 1)), None)
     if latest and latest.state in _RESUMABLE:
         _check_not_driven(catalog, latest)
@@ -158,7 +194,7 @@ def _begin(
         row,
         trigger=trigger,
         flow_run_id=flow_run_id,
-        afresh=starts_afresh(ends),
+        afresh=begins_anew(ends),
     )
     return _noted(catalog, run, "began", trigger)
 

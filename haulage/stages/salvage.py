@@ -14,6 +14,8 @@ from haulage.model import Kind, Pass, Status, Verb
 from haulage.ops.plan import on_paths
 from haulage.shardfile import Order, write_shard
 from haulage.stages.commit import commit
+from haulage.stages.crew import Threads
+from haulage.stages.passes import finish_dirs
 from haulage.stages.report import summary_of
 from haulage.stages.rounds import done, outcomes_of
 from haulage.stages.sealing import is_part
@@ -24,8 +26,12 @@ _POLL_S = 0.5
 
 
 def supersede(site: Site) -> None:
-    """End an interrupted run: sweep behind it and commit the outcomes that it has."""
+    """End an interrupted run: sweep behind it and commit the outcomes that it has.
+
+    Directories that it changed get their times now: no later run would look at them.
+    """
     sweep(site)
+    finish_dirs(site, Threads())
     summary = summary_of(site, commit(site))
     ledger.drop_unfinished(site.catalog, site.run)
     events.note(site.catalog, site.run.id, "superseded", {"copied": summary.copied})

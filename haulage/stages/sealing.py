@@ -60,6 +60,24 @@ def seal(
     return ledger.seal(site.catalog, site.run, new) if new else []
 
 
+def delete_shards(site: Site, seq: Iterator[int], gone: pa.Table) -> Iterator[NewShard]:
+    """Write files apart from directories, which can only go when they are empty.
+
+    `gone` is in canonical order; so are the numbers of the directories' shards, which
+    run from the highest one down.
+    """
+    is_dir = gone["kind"].to_numpy() == Kind.DIR
+    files = gone.filter(pa.array(~is_dir))
+    dirs = gone.take(np.flatnonzero(is_dir)[::-1])
+    step = site.bounds.max_entries
+    for start in range(0, files.num_rows, step):
+        rows = files.slice(start, step)
+        yield write(site, Pass.DELETE, FILES_ROUND, next(seq), rows)
+    for start in reversed(range(0, dirs.num_rows, step)):
+        rows = dirs.slice(start, step)
+        yield write(site, Pass.DELETE, DIRS_ROUND, next(seq), rows)
+
+
 class Sealer:
     """Gathers what discovery plans; seals it when a shard is full or time is up."""
 
@@ -132,7 +150,10 @@ class Sealer:
     def seal(self, *, finished: bool) -> Iterator[Wave]:
         """Record what was gathered and how far discovery is; yield what is due."""
         site = self._site
-        new = [*self._copy_shards(), *self._delete_shards()]
+        gone = (
+            pa.concat_tables(self._deletes) if self._deletes else ACTION.empty_table()
+        )
+        new = [*self._copy_shards(), *delete_shards(site, self._delete_seq, gone)]
         done = Discovery(self._last, dict(site.meter.counts), finished)
         sealed = ledger.seal(site.catalog, site.run, new, done)
         self._clear()
@@ -153,22 +174,3 @@ class Sealer:
             yield write(
                 self._site, Pass.COPY, 0, next(self._seq), actions, self._wave_number
             )
-
-    def _delete_shards(self) -> Iterator[NewShard]:
-        """Seal files apart from directories, which can only go when they are empty."""
-        gone = (
-            pa.concat_tables(self._deletes) if self._deletes else ACTION.empty_table()
-        )
-        is_dir = gone["kind"].to_numpy() == Kind.DIR
-        files = gone.filter(pa.array(~is_dir))
-        dirs = gone.take(np.flatnonzero(is_dir)[::-1])
-        step = self._site.bounds.max_entries
-        for round_, rows in ((FILES_ROUND, files), (DIRS_ROUND, dirs)):
-            starts = range(0, rows.num_rows, step)
-            if round_ == DIRS_ROUND:  # shards run from the highest number down
-                starts = starts[::-1]
-            for start in starts:
-                yield write(
-                    self._site, Pass.DELETE, round_, next(self._delete_seq),
-                    rows.slice(start, step),
-                )  # fmt: skip

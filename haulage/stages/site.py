@@ -47,6 +47,7 @@ class Site:
     launcher: Launcher
     meter: Meter
     notes: list[str] = field(default_factory=list)
+    waiting_plan: int | None = None  # the delete plan that this run has kept
     _ended: threading.Event = field(default_factory=threading.Event)
     _lost: HaulageError | None = None
     _probed: Pair | None = None

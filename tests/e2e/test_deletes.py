@@ -134,6 +134,7 @@ def test_over_a_cap_nothing_at_all_is_deleted(
     assert paths_in(synced.target) == before | {b"new"}
     assert summary.deleted == 0
     assert any(option in note for note in summary.notes), summary.notes
+    assert (summary.exit_code, summary.waiting_plan) == (0, 1)
     assert synced.deleted() == set()
     assert synced.sync(**GUARDED).deleted == 8
     assert_same(synced.source, synced.target)

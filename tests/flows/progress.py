@@ -1,7 +1,9 @@
 """Values of a run, for tests of what is shown of it."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
+from haulage.catalog.delete_plans import DeletePlan, PlanState
 from haulage.policy import Dataset
 from haulage.stages.crew import Progress, Summary, WaveProgress
 
@@ -62,3 +64,21 @@ def summary(**changes: object) -> Summary:
         notes=(),
     )
     return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def plan(entries: int) -> DeletePlan:
+    return DeletePlan(
+        id=7,
+        dataset_id=1,
+        run_id="20261121T021500-abcd",
+        manifest_id=6,
+        entries=entries,
+        content_bytes=1 << 20,
+        reason=HOSTILE,
+        state=PlanState.WAITING,
+        created_at=datetime(2026, 11, 21, tzinfo=UTC),
+        decided_by=None,
+        decided_at=None,
+        because=None,
+        apply_run_id=None,
+    )

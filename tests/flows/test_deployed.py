@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling
 
 from tests.flows.up import Installation
@@ -84,6 +85,46 @@ def test_a_run_that_could_not_do_everything_fails_with_the_count(
     assert run.state
     assert run.state.is_failed()
     assert re.search(r"^1 of \d+ entries failed", str(run.state.message))
+
+
+def test_deletes_over_a_cap_wait_until_their_number_is_typed(
+    installation: Installation, tmp_path: Path
+) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    for name in ("stays", "goes", "goes too"):
+        (source / name).write_text(name)
+    capped = {"delete": "guarded", "guards": {"max_count": 1}}
+    asked = parameters("capped", source, target, **capped)
+    installation.finished(installation.start("python-library", asked))
+    for name in ("goes", "goes too"):
+        (source / name).unlink()
+    run = installation.finished(installation.start("python-library", asked))
+    plan = installation.result(run.id)["waiting_plan"]
+    mine = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
+    with installation.client() as client:
+        pages = {
+            one.key: one.data for one in client.read_artifacts(flow_run_filter=mine)
+        }
+    assert "`goes too`" in str(pages["capped-deletes"])
+    assert "--yes-delete 2" in str(pages["capped-deletes"])
+
+    def applied(entries: int) -> FlowRun:
+        typed = {"plan": plan, "yes_delete": entries}
+        started = installation.start("apply-deletes", typed, flow="apply-deletes")
+        return installation.finished(started)
+
+    refused = applied(3)
+    assert refused.state
+    assert refused.state.is_failed()
+    assert "has 2 entries" in str(refused.state.message)
+    assert (target / "goes").exists()
+    done = applied(2)
+    assert done.state
+    assert done.state.is_completed(), done.state
+    assert "dataset:capped" in done.tags
+    assert installation.result(done.id)["deleted"] == 2
+    assert_same(source, target)
 
 
 @pytest.mark.parametrize("goes_on", ["the same run, tried again", "another run"])

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from flows import words
-from tests.flows.progress import HOSTILE, dataset, progress, summary, wave
+from tests.flows.progress import HOSTILE, dataset, plan, progress, summary, wave
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,15 @@ def test_a_hostile_note_stays_one_bullet_of_the_summary_page() -> None:
     page = words.summary_page(dataset(), summary(notes=(HOSTILE,)))
     bullets = [line for line in page.splitlines() if line.startswith("- ")]
     assert len(bullets) == 1
+    assert words.harmless(HOSTILE) in page
+    assert "\x1b" not in page
+
+
+def test_a_page_of_waiting_deletes_says_what_to_type() -> None:
+    page = words.plan_page(dataset(), plan(entries=3), [b"a", HOSTILE.encode()])
+    assert "with plan `7` and yes_delete `3`" in page
+    assert "`haulage deletes apply 7 --yes-delete 3`" in page
+    assert "and 1 more: `haulage deletes show 7`" in page
     assert words.harmless(HOSTILE) in page
     assert "\x1b" not in page
 

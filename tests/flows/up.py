@@ -73,10 +73,12 @@ class Installation:
         """Return a client of the server."""
         return get_client(sync_client=True)
 
-    def start(self, deployment: str, parameters: dict[str, Any]) -> UUID:
+    def start(
+        self, deployment: str, parameters: dict[str, Any], flow: str = "sync"
+    ) -> UUID:
         """Start a run of a deployment with other parameters than its own."""
         with self.client() as client:
-            found = client.read_deployment_by_name(f"sync/{deployment}")
+            found = client.read_deployment_by_name(f"{flow}/{deployment}")
             run = client.create_flow_run_from_deployment(
                 found.id, parameters=parameters
             )

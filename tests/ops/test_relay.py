@@ -8,7 +8,7 @@ from haulage.errors import (
     UnstableError,
     VanishedError,
 )
-from haulage.model import Kind, Status, Verified
+from haulage.model import Kind, Loss, Lost, Status, Verified
 from haulage.ops import relay
 from haulage.storage.base import Made
 from tests.engine_builders import checksum_of
@@ -271,6 +271,7 @@ def test_only_what_stands_for_a_directory_goes_from_bucket_to_bucket(
 def test_what_could_not_be_kept_is_told(way, monkeypatch):
     way.put(b"f")
     target = way.carrier.target
-    monkeypatch.setattr(target, "write", lambda *_: Made(lost="owner not kept"))
+    lost = Lost(Loss.OWNER, "owner not kept")
+    monkeypatch.setattr(target, "write", lambda *_: Made(lost=lost))
     outcome = relay.copy(way.carrier, way.listed(b"f"), 0)
-    assert outcome.reason == "owner not kept"
+    assert outcome.lost == lost

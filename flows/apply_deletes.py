@@ -1,0 +1,69 @@
+"""The flow that carries out a delete plan, when a person has typed its number."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import flow, runtime
+
+from blocks.credentials import resolve
+from blocks.results import SAVED_AS
+from flows.crew import PrefectCrew
+from flows.hooks import tell_how_it_goes_on
+from flows.stopping import movers_stopped_early
+from flows.sync import RUNNER, first_failures_of, open_board, tag_run
+from flows.verdict import verdict_of, verdict_on
+from haulage.catalog import datasets, delete_plans
+from haulage.catalog.engine import open_catalog
+from haulage.errors import HaulageError
+from haulage.policy import Dataset
+from haulage.stages import run
+from haulage.stages.approval import Approval
+
+
+def name_of_run() -> str:
+    """Return a name that sorts: `plan-7-deletes-20261121T021500`."""
+    due = runtime.flow_run.scheduled_start_time or datetime.now(UTC)
+    plan = runtime.flow_run.parameters["plan"]
+    return f"plan-{plan}-deletes-{due:%Y%m%dT%H%M%S}"
+
+
+@flow(
+    name="apply-deletes",
+    flow_run_name=name_of_run,
+    task_runner=RUNNER,  # type: ignore[arg-type]  # its future is not covariant
+    persist_result=True,
+    result_storage=SAVED_AS,
+    result_serializer="json",
+    on_cancellation=[tell_how_it_goes_on],
+    on_crashed=[tell_how_it_goes_on],
+)
+def apply_deletes(plan: int, yes_delete: int) -> Any:  # noqa: ANN401
+    """Delete what a plan lists that waits, after checking every path again.
+
+    Args:
+        plan: The plan's number, as the run that kept it shows it.
+        yes_delete: How many entries the plan deletes. Type it to confirm.
+    """
+    leave = Approval(plan, yes_delete, f"flow run {runtime.flow_run.name}")
+    try:
+        with movers_stopped_early():
+            resolved = resolve(dataset_of(plan))
+            tag_run(resolved.dataset)
+            board = open_board(resolved.dataset)
+            summary = run.apply_deletes(
+                leave,
+                PrefectCrew(board),
+                secrets=resolved.environ,
+                flow_run_id=str(runtime.flow_run.id),
+            )
+    except HaulageError as err:
+        return verdict_on(err)
+    board.close(summary, first_failures_of(summary))
+    return verdict_of(summary)
+
+
+def dataset_of(plan: int) -> Dataset:
+    """Return the dataset that a plan is about."""
+    with open_catalog() as catalog:
+        found = delete_plans.find(catalog, plan)
+        return datasets.get(catalog, found.dataset_id).dataset

@@ -1,0 +1,79 @@
+"""Recognises a directory by what it must hold: an unmounted one holds none of it.
+
+A mount point may have files of its own, so that it is not empty when nothing is
+mounted. Inodes and device numbers say little: network and FUSE mounts change them.
+"""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from haulage.catalog.manifests import Manifest
+from haulage.errors import RefusedError, shown_path
+from haulage.place import Place
+from haulage.policy import Delete
+from haulage.stages.discover import Ends, check_not_emptied, starts_afresh
+from haulage.storage.descent import Descent
+from haulage.storage.posix import stat_in
+
+_PAGES = 3
+_PATHS_A_PAGE = 8
+_ENOUGH = 8  # of fewer entries it may well be that all have gone
+
+
+def check_recognised(ends: Ends) -> None:
+    """Refuse an end that is empty, or holds nothing of what the manifest says.
+
+    A source may be changed as a whole: that matters only where deletes would follow.
+    """
+    check_not_emptied(ends)
+    wanted = list(_sample(ends.manifest))
+    if len(wanted) < _ENOUGH:
+        return
+    policy, source, target = ends.policy, ends.pair.source, ends.pair.target
+    says = f"none of {len(wanted)} entries of the manifest that were looked for; is it"
+    deletes = policy.delete is not Delete.OFF and not policy.allow_empty_source
+    if deletes and not _holds_any(source, wanted):
+        raise RefusedError(
+            f"source {shown_path(source.url)} has {says} mounted? If all of it was "
+            f"replaced: --allow-empty-source"
+        )
+    if not policy.allow_empty_target and not _holds_any(target, wanted):
+        raise RefusedError(
+            f"target {shown_path(target.url)} has {says} mounted? To fill it anew: "
+            f"--allow-empty-target"
+        )
+
+
+def begins_anew(ends: Ends) -> bool:
+    """Tell whether the manifest no longer says anything of the target."""
+    if starts_afresh(ends):
+        return True
+    wanted = list(_sample(ends.manifest))
+    return len(wanted) >= _ENOUGH and not _holds_any(ends.pair.target, wanted)
+
+
+def _sample(manifest: Manifest) -> Iterator[bytes]:
+    """Yield some paths, spread over the manifest."""
+    pages = manifest.pages
+    for page in pages[:: max(1, (len(pages) - 1) // (_PAGES - 1))][:_PAGES]:
+        paths = manifest.read(page, ["path"])["path"]
+        paths = paths.filter(pc.not_equal(paths, pa.scalar(b"", pa.binary())))
+        yield from paths[:: max(1, len(paths) // _PATHS_A_PAGE)].to_pylist()
+
+
+def _holds_any(place: Place, paths: list[bytes]) -> bool:
+    """Tell whether any of `paths` is, or may be, there; buckets are never unmounted."""
+    if place.is_bucket:
+        return True
+    try:
+        root = Descent(place.url)
+    except FileNotFoundError:
+        return False
+    try:
+        return any(stat_in(root, path) is not None for path in paths)
+    except OSError:  # what may not be looked at is no proof of anything
+        return True
+    finally:
+        root.close()
