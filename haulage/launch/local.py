@@ -23,14 +23,9 @@ class LocalPool:
     """A launcher over `movers` processes, each fed by a thread of its own."""
 
     def __init__(
-        self,
-        movers: int,
-        logs: Path,
-        environ: Mapping[str, str] | None = None,
-        *,
-        warm: bool = False,
+        self, movers: int, logs: Path, environ: Mapping[str, str] | None = None
     ) -> None:
-        """Start the feeders; a mover starts with its first order, or now if `warm`.
+        """Prepare the feeders; a mover starts with the first order that it gets.
 
         `environ` is what movers have in their environment beside this process's own.
         """
@@ -42,8 +37,8 @@ class LocalPool:
         self._closed = False
         logs.mkdir(parents=True, exist_ok=True)
         self._feeders = [
-            _Feeder(log, self._take, self._answer, environ, warm=warm)
-            for log in (logs / f"mover-{number}.log" for number in range(movers))
+            _Feeder(logs / f"mover-{number}.log", self._take, self._answer, environ)
+            for number in range(movers)
         ]
 
     @property
@@ -51,8 +46,15 @@ class LocalPool:
         """See Launcher."""
         return f"local movers of process {os.getpid()}"
 
+    def begin(self, *, warm: bool = False) -> None:
+        """Start the feeders; if `warm`, the movers too, to have done their imports."""
+        with self._changed:
+            for feeder in self._feeders:
+                feeder.begin(warm=warm)
+
     def start_or_attach(self, name: str, orders: Sequence[Order]) -> None:
         """See Launcher."""
+        self.begin()
         with self._changed:
             self._answers.setdefault(name, deque())
             new = [order for order in orders if order.token not in self._tokens]
@@ -112,18 +114,25 @@ class _Feeder:
         take: Callable[[], tuple[str, Order] | None],
         answer: Callable[[str, Answer], None],
         environ: Mapping[str, str],
-        *,
-        warm: bool,
     ) -> None:
         self._log = log
         self._environ = environ
         self._take = take
         self._answer = answer
-        self._warm = warm
         self._process: subprocess.Popen[bytes] | None = None
         self._job: str | None = None
-        self._thread = threading.Thread(target=self._feed, daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
+
+    def begin(self, *, warm: bool) -> None:
+        """Start the thread, once; it starts a mover now or with the first order.
+
+        The thread that calls this may be broken off by a signal anywhere.
+        """
+        if self._thread is None:
+            feed = threading.Thread(target=self._feed, kwargs={"warm": warm})
+            feed.daemon = True
+            self._thread = feed
+            feed.start()
 
     def _start(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
@@ -136,8 +145,8 @@ class _Feeder:
                 process_group=0,  # a Ctrl-C is for the driver, which then tells us
             )
 
-    def _feed(self) -> None:
-        if self._warm:  # in this thread: a signal breaks off the main one anywhere
+    def _feed(self, *, warm: bool) -> None:
+        if warm:
             with suppress(OSError):  # the first order will tell of it
                 self._process = self._start()
         while pair := self._take():
@@ -188,9 +197,11 @@ class _Feeder:
         """Tell the mover to stop, then see to it; its order under way is answered."""
         if process := self._process:
             process.terminate()
-        self._thread.join(_STOP_WAIT_S)
-        self._drop()
-        self._thread.join()
+        thread = self._thread
+        if thread and thread.ident:
+            thread.join(_STOP_WAIT_S)
+            self._drop()
+            thread.join()
 
 
 def _see_off(process: subprocess.Popen[bytes]) -> None:

@@ -249,24 +249,19 @@ def _site(standing: _Standing, run: Run, crew: Crew | None = None) -> Iterator[S
     pair = standing.pair
     if not pair.target.is_bucket:
         Path(pair.target.url).mkdir(parents=True, exist_ok=True)
-    pool = LocalPool(
-        run.policy.movers,
-        workspace / "logs",
-        pair.secrets,
-        warm=run.base_manifest_id is None,  # a first run has work for them
-    )
-    with closing(pool):
-        meter = Meter(dict(run.counts))
-        site = Site(standing.catalog, standing.row, run, pair, pool, meter)
-        with _watched(site, crew):
-            yield site
+    pool = LocalPool(run.policy.movers, workspace / "logs", pair.secrets)
+    meter = Meter(dict(run.counts))
+    site = Site(standing.catalog, standing.row, run, pair, pool, meter)
+    with _end_recorded(site), closing(pool), _watched(site, crew):
+        if run.base_manifest_id is None:  # a first run, which has work for them
+            pool.begin(warm=True)
+        yield site
 
 
 @contextmanager
-def _watched(site: Site, crew: Crew | None) -> Iterator[None]:
-    """Keep the run's heart beating, and record its end if it does not finish."""
+def _end_recorded(site: Site) -> Iterator[None]:
+    """Record the end of a run that does not finish."""
     run = site.run
-    watch = site.watch(crew.note if crew else lambda _: None)
     try:
         yield
     except KeyboardInterrupt as err:
@@ -277,6 +272,14 @@ def _watched(site: Site, crew: Crew | None) -> Iterator[None]:
     except BaseException as err:
         _record_end(site, err)
         raise
+
+
+@contextmanager
+def _watched(site: Site, crew: Crew | None) -> Iterator[None]:
+    """Tell of the progress and prove that the driver lives, until the run ends."""
+    watch = site.watch(crew.note if crew else lambda _: None)
+    try:
+        yield
     finally:
         site.end()
         for thread in watch:
@@ -285,7 +288,6 @@ def _watched(site: Site, crew: Crew | None) -> Iterator[None]:
 
 def _record_end(site: Site, err: BaseException) -> None:
     """Record an early end, unless the run is no longer ours."""
-    site.end()
     asked = not isinstance(err, Exception)  # by a signal, as Prefect's cancel is
     stopped = asked or isinstance(err, CancelledError) or STOP.is_set()
     state = RunState.CANCELLED if stopped else RunState.FAILED
