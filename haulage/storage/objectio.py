@@ -91,11 +91,7 @@ class UploadWriting(Writing):
             self.abandon()
             raise UnstableError("not all of its parts arrived; it is copied again")
         etags = [self.done[start].etag for start in starts]
-        try:
-            answer = self._bucket.finish_upload(self._key, self._upload, etags)
-        except VanishedError as err:
-            self._ranges.forget()
-            raise UnstableError(_ABORTED) from err
+        answer = self._complete(etags)
         self._ranges.forget()
         checksum = self._prove(answer.etag) if prove else None
         return Made(answer.etag, proven=answer.proven or prove, checksum=checksum)

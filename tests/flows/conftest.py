@@ -1,9 +1,12 @@
 """A Prefect server for tests of tasks and artifacts, and one by `haulage up`."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import prefect.settings as known
 import pytest
+from prefect.events.clients import PrefectEventsClient
+from prefect.events.worker import EventsWorker
 from prefect.settings import temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 
@@ -33,5 +36,16 @@ def prefect_server() -> Iterator[None]:
         temporary_settings(FAST),
         prefect_test_harness(server_startup_timeout=120),
         temporary_settings({known.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+        events_to(str(known.PREFECT_API_URL.value())),
     ):
         yield
+
+
+@contextmanager
+def events_to(api_url: str) -> Iterator[None]:
+    """Send events there; else the first test of the process decides it for all."""
+    EventsWorker.set_client_override(PrefectEventsClient, api_url=api_url)
+    try:
+        yield
+    finally:
+        EventsWorker.set_client_override(None)

@@ -57,8 +57,11 @@ def test_a_planted_secret_is_found_in_any_column(postgres: PostgresServer) -> No
 
 
 def test_a_planted_secret_is_found_in_a_command_line() -> None:
-    words = [sys.executable, "-c", "input()", f"--secret={SECRET}"]
-    with subprocess.Popen(words, stdin=subprocess.PIPE) as process:
+    words = [sys.executable, "-c", "print(flush=True); input()", f"--secret={SECRET}"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe) as process:
+        assert process.stdout
+        process.stdout.readline()  # until it runs, it may have no command line yet
         [line] = in_commands(Canary(SECRET), [process.pid, os.getpid()])
         assert "--secret" in line
         process.communicate(b"\n")
