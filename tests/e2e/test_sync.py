@@ -102,7 +102,9 @@ def test_a_run_without_changes_asks_nothing_of_the_target(
     entry = re.compile(root + rb"/")
     relative = re.compile(rb"<" + root + rb'>, "[^"]')
     touched = [line for line in lines if entry.search(line) or relative.search(line)]
-    assert touched == []
+    # By one entry or two it is seen that the target is mounted.
+    assert len(touched) <= 2
+    assert all(b" newfstatat(" in line for line in touched)
 
 
 def test_a_file_from_the_future_is_unchanged_like_any_other(place: Place) -> None:

@@ -55,9 +55,11 @@ def differences(
     return list(_Comparer(ignore).roots(os.fsencode(a), os.fsencode(b)))
 
 
-def assert_same(source: Path | str, target: Path | str) -> None:
+def assert_same(
+    source: Path | str, target: Path | str, *, ignore: frozenset[Aspect] = frozenset()
+) -> None:
     """Fail with the first differences if the trees are not equal."""
-    lines = differences(source, target)
+    lines = differences(source, target, ignore=ignore)
     head = "\n".join(lines[:_SHOWN_LINES])
     assert not lines, f"{len(lines)} differences of {target} from {source}:\n{head}"
 
