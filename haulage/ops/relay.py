@@ -11,6 +11,7 @@ from haulage.ops.carrier import Carrier, is_large, whole_bytes
 from haulage.ops.stream import digest_of, hashed, move
 from haulage.ops.versions import as_recorded, is_as_listed, is_racy_entry
 from haulage.storage.base import Extent, Made, Reading, Seen
+from haulage.storage.xattrs import joined
 
 _TRIES = 3  # to open an entry that grows
 
@@ -99,7 +100,7 @@ def _copied(
         checksum=checksum,
         verified=Verified.METADATA if made.proven else Verified.NONE,
         moved=moved,
-        lost=made.lost,
+        lost=joined(made.lost, seen.unkept),
         entry=as_recorded(action, seen.entry),
         made=made.etag,
     )
@@ -164,7 +165,7 @@ def meta(carrier: Carrier, action: Action, row: int) -> Outcome:
 def _updated(action: Action, seen: Seen, made: Made) -> Outcome:
     return Outcome(
         Status.UPDATED if made.changed else Status.UNCHANGED,
-        lost=made.lost,
+        lost=joined(made.lost, seen.unkept),
         entry=as_recorded(action, seen.entry),
         made=made.etag,
     )
@@ -207,7 +208,7 @@ def finish_dir(carrier: Carrier, action: Action, _row: int) -> Outcome:
     return Outcome(
         Status.UPDATED,
         verified=Verified.METADATA,
-        lost=made.lost,
+        lost=joined(made.lost, seen.unkept),
         entry=as_recorded(action, seen.entry),
         made=made.etag,
     )

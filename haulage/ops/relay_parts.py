@@ -9,6 +9,7 @@ from haulage.ops.carrier import Carrier
 from haulage.ops.stream import move
 from haulage.ops.versions import as_recorded, is_racy_entry, is_version
 from haulage.storage.base import Extent
+from haulage.storage.xattrs import joined
 
 
 def part(carrier: Carrier, action: Action, row: int) -> Outcome:
@@ -49,7 +50,7 @@ def publish(
         checksum=made.checksum,
         verified=Verified.CHECKSUM if made.checksum else proof,
         racy=any(piece.racy for piece in parts),
-        lost=made.lost,
+        lost=joined(made.lost, seen.unkept),
         entry=as_recorded(whole, seen.entry),
         made=made.etag,
     )

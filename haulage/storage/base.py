@@ -27,10 +27,11 @@ NOTHING_CARRIED = Carried()
 
 
 class Seen(NamedTuple):
-    """An entry as it is now, and what an object carries beside it."""
+    """An entry as it is now, what an object carries beside it, what none can hold."""
 
     entry: Entry
     carried: Carried = NOTHING_CARRIED
+    unkept: Lost | None = None
 
 
 class Made(NamedTuple):

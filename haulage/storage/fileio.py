@@ -19,15 +19,17 @@ from haulage.storage.posix import (
     stood_still,
 )
 from haulage.storage.ranges import Done, Ranges
+from haulage.storage.xattrs import Kept, unkept
 
 
 class FileReading(Reading):
     """A source's file; the descriptor is its own."""
 
-    def __init__(self, path: bytes, fd: int) -> None:
+    def __init__(self, path: bytes, fd: int, kept: Kept) -> None:
         self._fd = fd
         self._before = os.fstat(fd)
-        self.seen = Seen(entry_of(path, self._before))
+        lost = unkept(fd, self._before.st_dev, kept)
+        self.seen = Seen(entry_of(path, self._before), unkept=lost)
         if not stat.S_ISREG(self._before.st_mode):
             os.close(fd)
             raise UnstableError("is no longer a file")

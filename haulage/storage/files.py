@@ -18,6 +18,7 @@ from haulage.model import Action, Entry, Lost, Outcome, Status, parent_of
 from haulage.storage.attributes import (
     attributes_in,
     attributes_of,
+    name_of,
     set_attributes,
     set_link_attributes,
 )
@@ -37,6 +38,7 @@ from haulage.storage.posix import (
 )
 from haulage.storage.ranges import Ranges, begun, drop
 from haulage.storage.removal import remove_ours
+from haulage.storage.xattrs import Kept, unkept
 
 
 class Files(Store):
@@ -50,6 +52,7 @@ class Files(Store):
         self._split = split
         self._fsync = fsync
         self._ranges = ranges
+        self._kept = Kept()
         self._lock = threading.RLock()
 
     def look(self, path: bytes) -> Seen | None:
@@ -58,8 +61,18 @@ class Files(Store):
             found = self._stat(path)
             if found is None:
                 return None
-            target = self._readlink(path) if stat.S_ISLNK(found.st_mode) else None
-        return Seen(entry_of(path, found, target))
+            is_link = stat.S_ISLNK(found.st_mode)
+            target = self._readlink(path) if is_link else None
+            lost = None if is_link else self._unkept(path, found)
+        return Seen(entry_of(path, found, target), unkept=lost)
+
+    def _unkept(self, path: bytes, found: os.stat_result) -> Lost | None:
+        above = parent_of(path)
+        name = name_of(self._descent.open(above), path[len(above) :].rstrip(b"/"))
+        try:
+            return unkept(name, found.st_dev, self._kept, follow=False)
+        except OSError:  # it is gone again, or not to be read: that is told elsewhere
+            return None
 
     def _stat(self, path: bytes) -> os.stat_result | None:
         """Return what is known of `path`; a directory is not there under a file's."""
@@ -73,7 +86,7 @@ class Files(Store):
 
     def open(self, path: bytes, size: int, etag: bytes | None = None) -> Reading:
         with self._lock:
-            return FileReading(path, open_source(self._descent, path))
+            return FileReading(path, open_source(self._descent, path), self._kept)
 
     def is_empty(self) -> bool:
         with os.scandir(self._descent.root_fd) as entries:

@@ -292,7 +292,7 @@ def seen_of(
 
 def put_by(seen: Seen) -> PutBy:
     """Return what goes with an entry's content: an object's own, or a file's stamp."""
-    entry, carried = seen
+    entry, carried, _ = seen
     if entry.etag is not None:
         return PutBy(carried.metadata, carried)
     return PutBy(stamp_of(entry), Carried(_content_type_of(entry)))

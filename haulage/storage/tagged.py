@@ -15,7 +15,7 @@ class TaggedObjects(Objects):
     def open(self, path: bytes, size: int, etag: bytes | None = None) -> Reading:
         reading = super().open(path, size, etag)
         if self._has_tags:
-            entry, carried = reading.seen
+            entry, carried, _ = reading.seen
             reading.seen = Seen(entry, replace(carried, tags=self._tags_of(path)))
         return reading
 

@@ -103,6 +103,17 @@ def _names(handle: Handle, device: int, kept: Kept, *, follow: bool) -> list[str
         return []
 
 
+def unkept(
+    handle: Handle, device: int, kept: Kept, *, follow: bool = True
+) -> Lost | None:
+    """Return what an entry has that no object of a bucket can hold."""
+    lost: Lost | None = None
+    for name in filter(kept.takes, _names(handle, device, kept, follow=follow)):
+        words = f"{_shown(name)} not kept: objects have no room for it"
+        lost = joined(lost, Lost(_loss_of(name), words))
+    return lost
+
+
 def stale_names(has: Xattrs, wanted: Xattrs) -> tuple[str, ...]:
     """Return what is to be removed so that only what is wanted stays."""
     return tuple(has.keys() - wanted.keys() - _NOT_REMOVED)

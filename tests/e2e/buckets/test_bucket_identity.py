@@ -108,3 +108,19 @@ def test_empty_files_and_directories_and_a_whole_bucket_come_back(
     for path in ("", "a", "a/b"):  # what a whole bucket or rclone does not keep
         os.utime(back / path, ns=(0, (place.source / path).stat().st_mtime_ns))
     assert_same(place.source, back)
+
+
+def test_attributes_that_no_object_can_hold_are_told_by_entry(
+    place: Place, moto_shelf: Shelf
+) -> None:
+    for path in ("plain", "attributed", "dir/plain"):
+        write(place.source / path)
+    os.setxattr(place.source / "attributed", "user.a", b"1")
+    os.setxattr(place.source / "dir", "user.b", b"2")
+    route = Route(place, place.source, moto_shelf)
+    summary = route.synced()
+    assert summary["notes"] == ["fidelity: 60.00 %, 2 entries lost an attribute"]
+    assert route.reasons() == {
+        b"attributed": "attribute 'user.a' not kept: objects have no room for it",
+        b"dir/": "attribute 'user.b' not kept: objects have no room for it",
+    }
