@@ -5,7 +5,8 @@ from pydantic import BaseModel, ValidationError
 
 from haulage import policy
 from haulage.errors import RefusedError
-from haulage.policy import Dataset, Filters, Policy, parse_age, parse_size
+from haulage.policy import Dataset, Filters, Policy
+from haulage.spelling import parse_age, parse_size
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,15 @@ from haulage.catalog.manifests import Manifest
 from haulage.catalog.shards import ShardState
 from haulage.errors import FatalError, RefusedError
 from haulage.launch.listers import Listers
-from haulage.model import MANIFEST, Kind, Pass, Verified
+from haulage.model import (
+    DEVICES,
+    MANIFEST,
+    SPECIALS,
+    Kind,
+    Pass,
+    Preserve,
+    Verified,
+)
 from haulage.ops.compare import Against, Difference, compare
 from haulage.ops.listing import Selection
 from haulage.ops.plan import Intent, plan
@@ -32,7 +40,7 @@ from haulage.storage.walk import Unreadable
 
 _ASKED = {
     Compare.CHECKSUM: (Kind.FILE,),
-    Compare.ALWAYS: (Kind.FILE, Kind.DIR, Kind.SYMLINK),
+    Compare.ALWAYS: tuple(Kind),
 }
 _PROOF = {Verify.METADATA: Verified.METADATA, Verify.CHECKSUM: Verified.CHECKSUM}
 
@@ -112,7 +120,15 @@ def intent_of(ends: Ends) -> Intent:
         always_copy=policy.compare is Compare.ALWAYS,
         proves_content=policy.verify is Verify.CHECKSUM,
         versioned=ends.pair.source.is_bucket,
+        kinds=_made_kinds(policy),
     )
+
+
+def _made_kinds(policy: Policy) -> tuple[Kind, ...]:
+    kinds = [Kind.FILE, Kind.DIR, Kind.SYMLINK]
+    kinds += SPECIALS if Preserve.SPECIALS in policy.preserve else ()
+    kinds += DEVICES if Preserve.DEVICES in policy.preserve else ()
+    return tuple(kinds)
 
 
 def differences(ends: Ends, spool: Path) -> Iterator[Difference]:

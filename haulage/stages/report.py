@@ -29,6 +29,7 @@ _LOST_WHAT = {
     Loss.XATTR: "an attribute",
     Loss.ACL: "an ACL",
     Loss.CAPABILITY: "a capability",
+    Loss.FLAGS: "a flag, immutable or append-only",
     Loss.MARKER: "their attributes: the server stores no object for a directory",
 }
 

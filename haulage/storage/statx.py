@@ -23,6 +23,8 @@ _statx.restype = ctypes.c_int
 
 _AT_SYMLINK_NOFOLLOW = 0x100
 _AT_NO_AUTOMOUNT = 0x800
+_AT_EMPTY_PATH = 0x1000
+_AT_STATX_DONT_SYNC = 0x4000
 _FLAGS = _AT_SYMLINK_NOFOLLOW | _AT_NO_AUTOMOUNT
 _BASIC_STATS = 0x7FF
 _RECORD_BYTES = 256
@@ -32,12 +34,14 @@ RECORD = np.dtype(  # struct statx, see statx(2)
     {
         "names": [
             "nlink", "uid", "gid", "mode", "ino", "size", "atime", "ctime", "mtime",
-            "dev_major", "dev_minor",
+            "dev_major", "dev_minor", "rdev_major", "rdev_minor",
+            "flags", "flags_known",
         ],
         "formats": [
             "<u4", "<u4", "<u4", "<u2", "<u8", "<u8", _TIME, _TIME, _TIME, "<u4", "<u4",
+            "<u4", "<u4", "<u8", "<u8",
         ],
-        "offsets": [16, 20, 24, 28, 32, 40, 64, 96, 112, 136, 140],
+        "offsets": [16, 20, 24, 28, 32, 40, 64, 96, 112, 136, 140, 128, 132, 8, 56],
         "itemsize": _RECORD_BYTES,
     }
 )  # fmt: skip
@@ -67,6 +71,13 @@ class StatBuffer:
         """Stat `name` into `row`, not following a link; return 0 or the errno."""
         at = self._address + row * _RECORD_BYTES
         if _statx(dir_fd, name, _FLAGS, _BASIC_STATS, at) == 0:
+            return 0
+        return ctypes.get_errno()
+
+    def fill_flags(self, row: int, fd: int) -> int:
+        """Take up flags of what `fd` holds, without asking a server; as above."""
+        at = self._address + row * _RECORD_BYTES
+        if _statx(fd, b"", _AT_EMPTY_PATH | _AT_STATX_DONT_SYNC, 0, at) == 0:
             return 0
         return ctypes.get_errno()
 
