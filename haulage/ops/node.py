@@ -25,6 +25,14 @@ _TYPES = {
     Kind.CHAR: stat.S_IFCHR,
     Kind.BLOCK: stat.S_IFBLK,
 }
+_WORDS = {
+    Kind.FIFO: "FIFO",
+    Kind.SOCKET: "socket",
+    Kind.CHAR: "character device",
+    Kind.BLOCK: "block device",
+}
+# XFS has no majors from 512 on, others have no devices at all.
+_NOT_HERE = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EINVAL})
 
 
 def node(work: Work, action: Action, row: int) -> Outcome:
@@ -64,11 +72,11 @@ def _make(dir_fd: int, temp: bytes, found: os.stat_result, mode: int) -> None:
     try:
         os.mknod(temp, _TYPES[kind] | mode, found.st_rdev, dir_fd=dir_fd)
     except OSError as err:
-        if err.errno not in (errno.EPERM, errno.EOPNOTSUPP):
+        if err.errno not in _NOT_HERE:
             raise
         raise PermanentError(
-            f"a {kind.name.lower()} can not be made here: {err.strerror}; devices are "
-            f"for root alone, and not every file system or container has them"
+            f"a {_WORDS[kind]} can not be made here: {err.strerror}; devices are for "
+            f"root alone, and not every file system or container takes each"
         ) from err
 
 

@@ -7,12 +7,11 @@ from haulage.model import Loss, Lost, parent_of, shown
 from haulage.storage.descent import Descent
 from haulage.storage.kept import Kept
 from haulage.storage.posix import pin
-from haulage.storage.statx import StatBuffer
+from haulage.storage.statx import flags_in
 
 _IMMUTABLE, _APPEND = 0x10, 0x20  # STATX_ATTR_*
+_EITHER = _IMMUTABLE | _APPEND
 _WORDS = {_IMMUTABLE: "immutable", _APPEND: "append-only"}
-
-_buffer = StatBuffer(1)
 
 
 def lost_flags(fd: int, device: int, kept: Kept) -> Lost | None:
@@ -21,14 +20,14 @@ def lost_flags(fd: int, device: int, kept: Kept) -> Lost | None:
     That is one system call where the file system knows of flags, else none. Flags are
     permissions of a kind: who does not keep the mode is told of none.
     """
-    if device in kept.flagless or not kept.mode or _buffer.fill_flags(0, fd):
+    if device in kept.flagless or not kept.mode:
         return None
-    record = _buffer.records[0]
-    if not int(record["flags_known"]) & (_IMMUTABLE | _APPEND):
+    flags, known = flags_in(fd)
+    if not known & _EITHER:
         kept.flagless.add(device)
+    if not flags & _EITHER:
         return None
-    names = _names(int(record["flags"]))
-    return Lost(Loss.FLAGS, f"{names} flag not kept") if names else None
+    return Lost(Loss.FLAGS, f"{_names(flags)} flag not kept")
 
 
 def _names(flags: int) -> str:
@@ -54,7 +53,6 @@ def _flags_at(descent: Descent, path: bytes) -> str:
     except OSError:  # there is nothing, or nothing that tells more than the error
         return ""
     try:
-        failed = _buffer.fill_flags(0, fd)
-        return "" if failed else _names(int(_buffer.records[0]["flags"]))
+        return _names(flags_in(fd)[0])
     finally:
         os.close(fd)
