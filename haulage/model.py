@@ -23,6 +23,10 @@ class Kind(IntEnum):
     BLOCK = 7
 
 
+SPECIALS = (Kind.FIFO, Kind.SOCKET)
+DEVICES = (Kind.CHAR, Kind.BLOCK)
+
+
 class Verb(IntEnum):
     """What a mover does for one row of a shard."""
 
@@ -37,6 +41,7 @@ class Verb(IntEnum):
     DELETE = 9  # remove what the manifest says that we made
     DIR = 10  # final attributes of a directory
     SWEEP = 11  # remove the temporary of a split file that was never published
+    NODE = 14  # make or replace a FIFO, a socket or a device
 
 
 class Status(IntEnum):
@@ -76,6 +81,25 @@ class Pass(StrEnum):
     DIRS = "dirs"
 
 
+class Preserve(StrEnum):
+    """What of an entry is kept, by the name under which a person asks for it."""
+
+    MODE = "mode"
+    OWNER = "owner"
+    TIMES = "times"
+    XATTRS = "xattrs"
+    ACLS = "acls"
+    LINKS = "links"
+    SPARSE = "sparse"
+    SPECIALS = "specials"  # FIFOs and sockets
+    DEVICES = "devices"
+
+
+PRESERVED = tuple(
+    name for name in Preserve if name not in (Preserve.SPECIALS, Preserve.DEVICES)
+)
+
+
 class Entry(NamedTuple):
     """One listed path. A named tuple, because millions are made and unpacked."""
 
@@ -92,7 +116,7 @@ class Entry(NamedTuple):
     dev: int
     ino: int
     nlink: int
-    target: bytes | None  # of a symbolic link
+    target: bytes | None  # of a symbolic link; of a device, `major:minor`
     etag: bytes | None = None  # what the store says of an object's version
 
 
@@ -122,7 +146,7 @@ _PROOF = [
     pa.field("checksum", pa.binary(16)),  # xxh3-128 of the content
     pa.field("verified", pa.uint8(), nullable=False),
     pa.field("racy", pa.bool_(), nullable=False),
-    pa.field("made", pa.binary()),  # etag of the target's object as we made it
+    pa.field("made", pa.binary()),  # etag or `mtime_mark` of the target as we made it
 ]
 
 # What a manifest page holds: the source's entry as it was when the target's was made.
@@ -194,6 +218,23 @@ class Action(NamedTuple):
         """Return the ctime in one number."""
         return self.ctime_s * 1_000_000_000 + self.ctime_ns
 
+    def mtime_at_target_ns(self, otherwise_ns: int) -> int:
+        """Return the mtime that the target's entry has, where it is its own."""
+        if self.made is None or not self.made.startswith(_MTIME):
+            return otherwise_ns
+        return int(self.made[len(_MTIME) :])
+
+
+_MTIME = b"mtime "
+
+
+def mtime_mark(mtime_ns: int) -> bytes:
+    """Return what tells later that a file of the target is the one that we made.
+
+    It is needed where the target's times are not the source's.
+    """
+    return b"%s%d" % (_MTIME, mtime_ns)
+
 
 class Loss(IntFlag):
     """What an entry that was made has not kept of its source."""
@@ -203,6 +244,7 @@ class Loss(IntFlag):
     ACL = 4
     CAPABILITY = 8
     MARKER = 16  # a directory's attributes, where a bucket has no object for it
+    FLAGS = 32  # immutable or append-only
 
 
 class Lost(NamedTuple):

@@ -39,6 +39,7 @@ from haulage.storage.base import Store
 from haulage.storage.bucket import Bucket
 from haulage.storage.descent import Descent
 from haulage.storage.files import Files
+from haulage.storage.kept import Kept
 from haulage.storage.objects import Objects
 from haulage.storage.opening import open_bucket
 from haulage.storage.posix import temp_name
@@ -93,9 +94,11 @@ def _by_descriptors(
 
 
 def _work(job: Job, token: str, cancelled: Callable[[], bool]) -> Work:
+    kept = Kept.named(job.preserve)
     return Work(
         source=_open_root(job.source.url),
-        target=_open_root(job.target.url),
+        target=_open_root(job.target.url, kept.new_dir_mode),
+        kept=kept,
         temp_prefix=temp_name(token, ""),
         split_prefix=temp_name(job.temp_token, ""),
         hashing=job.hashing,
@@ -106,9 +109,9 @@ def _work(job: Job, token: str, cancelled: Callable[[], bool]) -> Work:
     )
 
 
-def _open_root(root: str) -> Descent:
+def _open_root(root: str, new_dir_mode: int = 0o700) -> Descent:
     try:
-        return Descent(root)
+        return Descent(root, new_dir_mode)
     except OSError as err:
         raise FatalError(f"{root}: {err.strerror}; is it mounted here?") from err
 

@@ -4,58 +4,20 @@ These models are the run form in the Prefect UI, the options of the command line
 the JSON in the catalog, so that a field is described here and nowhere else.
 """
 
-import re
-from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from haulage.model import PRESERVED, Preserve
 from haulage.patterns import parse_rule
-
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtpe]?)(i?)b?", re.IGNORECASE)
-_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w|y)?", re.IGNORECASE)
-_AGE_SECONDS = {
-    "ms": 0.001,
-    "s": 1,
-    "m": 60,
-    "h": 3600,
-    "d": 86400,
-    "w": 604800,
-    "y": 31557600,
-}
-
-
-def parse_size(text: object) -> object:
-    """Return bytes for `4096`, `64K`, `1.5 GiB` (all powers of 1024)."""
-    if not isinstance(text, str):
-        return text
-    match = _SIZE.fullmatch(text.strip())
-    if not match:
-        raise ValueError(
-            f"{text!r} is not a size; write for example 512, 64K, 1.5G or 2 TiB"
-        )
-    number, prefix, _ = match.groups()
-    return int(Decimal(number) * 1024 ** " kmgtpe".index(prefix.lower() or " "))
-
-
-def parse_age(text: object) -> object:
-    """Return seconds for `90`, `15m`, `12h`, `7d`, `2w`, `1y`."""
-    if not isinstance(text, str):
-        return text
-    match = _AGE.fullmatch(text.strip())
-    if not match:
-        raise ValueError(
-            f"{text!r} is not an age; write for example 90s, 15m, 12h, 7d, 2w or 1y"
-        )
-    number, unit = match.groups()
-    return float(number) * _AGE_SECONDS[(unit or "s").lower()]
-
+from haulage.spelling import parse_age, parse_preserve, parse_size
 
 Size = Annotated[int, Field(ge=0), BeforeValidator(parse_size)]
 ShardSize = Annotated[int, Field(ge=1 << 16), BeforeValidator(parse_size)]
 StoreMemory = Annotated[int, Field(ge=1 << 24), BeforeValidator(parse_size)]
 Age = Annotated[float, Field(ge=0), BeforeValidator(parse_age)]
+Preserved = Annotated[tuple[Preserve, ...], BeforeValidator(parse_preserve)]
 
 
 class Compare(StrEnum):
@@ -228,6 +190,13 @@ class Policy(_Form):
         description="How what was copied is proven: checksum re-reads the target, "
         "sample re-reads some of it, metadata looks at sizes, times and owners.",
     )
+    preserve: Preserved = Field(
+        PRESERVED,
+        title="Preserve",
+        description="What is kept of an entry beside its content. What is not named "
+        "is what any new file has, and is neither compared nor counted as lost. "
+        "specials are FIFOs and sockets. Between two directories only.",
+    )
     delete: Delete = Field(
         Delete.OFF,
         title="Delete",
@@ -291,6 +260,16 @@ class Policy(_Form):
         title="Attempts",
         description="Tries at a shard or an entry that may pass.",
     )
+
+    @field_validator("preserve")
+    @classmethod
+    def _acls_have_their_mode(cls, names: tuple[Preserve, ...]) -> tuple[Preserve, ...]:
+        if Preserve.ACLS in names and Preserve.MODE not in names:
+            raise ValueError(
+                "acls hold the mode, so they can not be preserved without it; add mode "
+                "or leave out acls"
+            )
+        return names
 
 
 class StoreOptions(_Form):

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from haulage.errors import FatalError
-from haulage.model import ACTION, ENTRY, OUTCOME, Loss, Outcome
+from haulage.model import ACTION, ENTRY, OUTCOME, PRESERVED, Loss, Outcome
 from haulage.place import Place
 
 _KEY = b"haulage"
-_FORMAT = 2
+_FORMAT = 3
 _ENDS = ("source", "target")
 PROGRESS = struct.Struct("<QQ")  # of a progress file: entries done, bytes moved
 
@@ -34,6 +34,7 @@ class Job:
     verify_content: bool
     allow_empty_source: bool
     began_ns: int  # when the run began
+    preserve: tuple[str, ...] = PRESERVED  # names of model.Preserve
     format: int = _FORMAT
 
 
@@ -95,6 +96,7 @@ def read_shard(file: Path) -> tuple[pa.Table, Job]:
             f"install the same version of Haulage everywhere"
         )
     source, target = (Place.from_fields(fields.pop(end)) for end in _ENDS)
+    fields["preserve"] = tuple(fields["preserve"])
     return table.cast(ACTION), Job(source, target, **fields)
 
 

@@ -5,7 +5,9 @@ from pydantic import BaseModel, ValidationError
 
 from haulage import policy
 from haulage.errors import RefusedError
-from haulage.policy import Dataset, Filters, Policy, parse_age, parse_size
+from haulage.model import PRESERVED, Preserve
+from haulage.policy import Dataset, Filters, Policy
+from haulage.spelling import parse_age, parse_size
 
 
 @pytest.mark.parametrize(
@@ -173,3 +175,54 @@ def test_every_field_has_a_title_and_a_description_of_whole_sentences(form, fiel
     assert not info.title.endswith(".")
     assert info.description
     assert info.description.endswith(".")
+
+
+ALL = tuple(Preserve)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("mode", ("mode",)),
+        ("times, mode,mode", ("mode", "times")),
+        (["devices", "mode"], ("mode", "devices")),
+        ([], ()),
+        ("all", ALL),
+        (["all"], ALL),
+        ("all,-owner", tuple(name for name in ALL if name != "owner")),
+        ("-acls,-links", ("mode", "owner", "times", "xattrs", "sparse")),
+        (PRESERVED, PRESERVED),
+    ],
+)
+def test_what_is_preserved_is_named_in_any_order_or_by_what_is_not(given, wanted):
+    policy = Policy(preserve=given)
+    assert policy.preserve == wanted
+    assert Policy.model_validate_json(policy.model_dump_json()) == policy
+
+
+def test_everything_but_special_files_and_devices_is_preserved_by_default():
+    assert set(Preserve) - set(Policy().preserve) == {"specials", "devices"}
+
+
+@pytest.mark.parametrize("given", ["x", ["mode", "x"], "all,-x", "", "mode,,times"])
+def test_a_name_of_nothing_that_can_be_preserved_is_refused_with_those_that_can(given):
+    with pytest.raises(ValidationError, match="choose from mode, owner, times") as no:
+        Policy(preserve=given)
+    assert no.value.errors()[0]["loc"] == ("preserve",)
+
+
+@pytest.mark.parametrize("given", [5, {"mode": True}, None])
+def test_what_is_no_list_of_names_is_refused(given):
+    with pytest.raises(ValidationError):
+        Policy(preserve=given)
+
+
+def test_acls_without_the_mode_that_they_hold_are_refused():
+    with pytest.raises(ValidationError, match="acls hold the mode"):
+        Policy(preserve="acls,owner")
+
+
+def test_the_form_offers_each_name():
+    schema = Policy.model_json_schema()
+    assert schema["properties"]["preserve"]["items"] == {"$ref": "#/$defs/Preserve"}
+    assert schema["$defs"]["Preserve"]["enum"] == [str(name) for name in Preserve]

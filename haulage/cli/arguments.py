@@ -10,12 +10,14 @@ from pydantic import ValidationError
 
 from haulage.cli.stores import add_stores, options_of
 from haulage.errors import RefusedError
+from haulage.model import Preserve
 from haulage.policy import Compare, Dataset, Delete, Fsync, Policy, Step, Verify
 
 # option -> where its value belongs in the policy
 _FIELDS = {
     "compare": ("compare",),
     "verify": ("verify",),
+    "preserve": ("preserve",),
     "delete": ("delete",),
     "allow_empty_source": ("allow_empty_source",),
     "allow_empty_target": ("allow_empty_target",),
@@ -77,6 +79,11 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         ("--fsync", Fsync, "when writes are forced to disk (default run)"),
     ):
         group.add_argument(name, choices=[str(member) for member in enum], help=text)
+    group.add_argument(
+        "--preserve", metavar="LIST",
+        help=f"of {', '.join(Preserve)}; or all, or all,-NAME (default all but "
+        "specials and devices)",
+    )  # fmt: skip
     group.add_argument(
         "--only", dest="steps", action="append", choices=[str(step) for step in Step],
         help="run this step alone (may be given again)",

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from haulage.catalog import datasets
 from haulage.catalog.engine import open_catalog
 from haulage.errors import RefusedError, shown_path
-from haulage.policy import parse_age
+from haulage.spelling import parse_age
 from haulage.stages.orphans import orphans
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from haulage.model import ENTRY, MANIFEST, SELECTED, Kind
+from haulage.model import DEVICES, ENTRY, MANIFEST, SELECTED, Kind
 from haulage.storage.walk import Unreadable
 
 
@@ -23,7 +23,7 @@ class Aspect(IntFlag):
     INODE = 8
     CTIME = 16
     ACCESS = 32  # mode, owner, group
-    TARGET = 64  # of a symbolic link
+    TARGET = 64  # of a symbolic link; the number of a device
     RACY = 128  # was too young when it was recorded
     UNPROVEN = 256  # is verified less than the policy wants
     ADOPTED = 512  # was found in the target, not recorded by a run
@@ -222,13 +222,14 @@ def _of_files(
 ) -> _Found:
     kind = now["kind"].to_numpy()
     is_file, is_link = kind == Kind.FILE, kind == Kind.SYMLINK
+    has_target = np.isin(kind, (Kind.SYMLINK, *DEVICES))
     found = [
         (Aspect.KIND, differ("kind")),
         (Aspect.TIME, differ("mtime_s", "mtime_ns")),
         (Aspect.ACCESS, (differ("mode") & ~is_link) | differ("uid", "gid")),
         (Aspect.RACY, was["racy"].to_numpy() & is_file),
     ]
-    if is_link.any():
+    if has_target.any():
         found.append((Aspect.TARGET, _unequal(now["target"], was["target"])))
     if not against.adopted:
         found.append((Aspect.INODE, differ("ino") & is_file))

@@ -28,10 +28,11 @@ def copy_content(
     A count that differs from the size found tells that the source was not as its stat
     said. The checksum is None where the kernel copied, and of a file with huge holes.
     """
-    size, sparse = found.st_size, is_sparse(found)
+    size, sparse = found.st_size, is_sparse(found) and work.kept.sparse
+    can_clone = work.can_clone and (sparse or not is_sparse(found))
     if size <= SMALL_BYTES and not sparse:
         return _copy_small(work, source, target)
-    if work.can_clone and size >= _CLONE_FROM_BYTES and _clone(work, source, target):
+    if can_clone and size >= _CLONE_FROM_BYTES and _clone(work, source, target):
         work.moved += size
         return size, None
     if not sparse:
@@ -56,7 +57,7 @@ def copy_part(
     The temporary may have been filled by an earlier try.
     """
     offset, length = piece
-    if not is_sparse(found):
+    if not (is_sparse(found) and work.kept.sparse):
         return copy_range(work, source, target, offset, length)
     part = Range(offset, offset + length, is_hashed(found))
     _clear(work, target, part)
@@ -133,7 +134,7 @@ def copy_range(
     work: Work, source: int, target: int, offset: int, length: int
 ) -> tuple[int, bytes | None]:
     """Copy a byte range to the same place; return as `copy_content` does."""
-    if not work.hashing:
+    if not work.hashing and work.kept.sparse:  # the kernel may leave holes
         copied = _kernel_copy(work, source, target, offset, length)
         if copied is not None:
             return copied, None

@@ -4,9 +4,9 @@ import os
 
 from haulage.errors import VanishedError
 from haulage.model import Action, Outcome, Status, Verified
-from haulage.ops.extras import for_old, of_source
+from haulage.ops.dressing import dress, wanted_of
+from haulage.ops.extras import for_old
 from haulage.ops.work import Work
-from haulage.storage.attributes import attributes_of, set_attributes
 from haulage.storage.posix import entry_of
 
 
@@ -18,9 +18,9 @@ def finish_dir(work: Work, action: Action, _row: int) -> Outcome:
     except (FileNotFoundError, NotADirectoryError) as err:
         raise VanishedError("is gone since it was listed") from err
     target = work.target.open(action.path)
-    wanted = of_source(work, source, found)
-    extras = for_old(work, wanted, target, os.fstat(target))
-    lost = set_attributes(target, attributes_of(found), extras)
+    wanted = wanted_of(work, source, found)
+    extras = for_old(work, wanted.xattrs, target, os.fstat(target))
+    lost = dress(work, target, wanted, extras)
     return Outcome(
         Status.UPDATED,
         verified=Verified.METADATA,

@@ -17,11 +17,6 @@ from haulage.storage.xattrs import (
 )
 
 
-def of_source(work: Work, handle: Handle, found: os.stat_result) -> Xattrs:
-    """Return the source's attributes: one system call where it has none."""
-    return read_xattrs(handle, found.st_dev, work.kept)
-
-
 def for_new(work: Work, wanted: Xattrs, above: bytes, dir_fd: int) -> Extras:
     """Return what a temporary in directory `above` needs, which may inherit an ACL."""
     if work.heirs_in != above:

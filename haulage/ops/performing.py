@@ -17,6 +17,7 @@ from haulage.errors import (
     FatalError,
     HaulageError,
     MismatchError,
+    PermanentError,
     UnstableError,
     VanishedError,
     sort_os_error,
@@ -26,10 +27,12 @@ from haulage.ops import relay, relay_parts, relay_proof
 from haulage.ops.carrier import Carrier
 from haulage.ops.delete import delete
 from haulage.ops.dirs import finish_dir
+from haulage.ops.node import node
 from haulage.ops.split import discard, part, publish
 from haulage.ops.transfer import check, copy, link, meta, mkdir
 from haulage.ops.verify import verify
 from haulage.ops.work import Work
+from haulage.storage.flags import why_forbidden
 
 _STATUS_OF = (
     (UnstableError, Status.UNSTABLE),
@@ -55,6 +58,7 @@ _BY_DESCRIPTORS: dict[int, _Do] = {
     Verb.DELETE: delete,
     Verb.DIR: finish_dir,
     Verb.SWEEP: discard,
+    Verb.NODE: node,
 }
 _BY_STORES: dict[int, _Do] = {
     Verb.COPY: relay.copy,
@@ -168,6 +172,10 @@ def _perform(do: _Do, work: Work | Carrier, action: Action, row: int) -> Outcome
         sorted_error = sort_os_error(err, Verb(action.verb).name.lower())
         if isinstance(sorted_error, FatalError):
             raise FatalError(f"{shown(action.path)}: {sorted_error}") from err
+        if isinstance(work, Work) and (
+            why := why_forbidden(work.target, action.path, err)
+        ):
+            sorted_error = PermanentError(why)
         return _failure(sorted_error, err.errno or 0)
 
 

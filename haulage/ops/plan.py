@@ -5,7 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from haulage.model import ACTION, ENTRY, MANIFEST, Kind, Verb, Verified
+from haulage.model import (
+    ACTION,
+    DEVICES,
+    ENTRY,
+    MANIFEST,
+    SPECIALS,
+    Kind,
+    Verb,
+    Verified,
+)
 from haulage.ops.compare import Aspect, Difference
 
 
@@ -18,6 +27,7 @@ class Intent:
     always_copy: bool = False
     proves_content: bool = False
     versioned: bool = False  # the source's entries are objects, whose etag is known
+    kinds: tuple[Kind, ...] = (Kind.FILE, Kind.DIR, Kind.SYMLINK)  # that are made
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +37,16 @@ class Plan:
     last: bytes
     listed: int
     unchanged: int
-    skipped: int  # special files, which nobody asked for
+    skipped: int  # special files that nobody asked for
     actions: pa.Table  # ACTION, in canonical order
     deletes: pa.Table  # ACTION with the manifest's entries, in canonical order
 
 
-_MOVED_KINDS = (Kind.FILE, Kind.DIR, Kind.SYMLINK)
 _NEW_VERB = np.zeros(8, np.uint8)
 _NEW_VERB[Kind.FILE] = Verb.COPY
 _NEW_VERB[Kind.DIR] = Verb.MKDIR
 _NEW_VERB[Kind.SYMLINK] = Verb.LINK
+_NEW_VERB[[*SPECIALS, *DEVICES]] = Verb.NODE
 
 
 def plan(difference: Difference, intent: Intent) -> Plan:
@@ -45,8 +55,9 @@ def plan(difference: Difference, intent: Intent) -> Plan:
     verbs = _changed_verbs(difference, intent)
     known = _actions(_with_proof(difference), verbs, difference.was)
     every = pa.concat_tables([new, known])
-    actions = _wanted(every)
-    skipped = every.num_rows - int(np.isin(_kinds(every), _MOVED_KINDS).sum())
+    is_moved = np.isin(_kinds(every), intent.kinds)
+    actions = _wanted(every.filter(pa.array(is_moved)))
+    skipped = every.num_rows - int(is_moved.sum())
     return Plan(
         last=difference.last,
         listed=difference.listed,
@@ -81,7 +92,7 @@ def _changed_verbs(difference: Difference, intent: Intent) -> np.ndarray:
             has(Aspect.KIND, Aspect.SIZE, Aspect.ETAG) | intent.always_copy,
             content | intent.always_check,
             has(Aspect.UNPROVEN) & ~known_bytes & intent.proves_content,
-            has(Aspect.ACCESS, Aspect.TIME, Aspect.CTIME, Aspect.ADOPTED),
+            has(Aspect.ACCESS, Aspect.TIME, Aspect.CTIME, Aspect.ADOPTED, Aspect.ASKED),
             has(Aspect.UNPROVEN),
         ],
         [Verb.COPY, Verb.CHECK, Verb.CHECK, Verb.META, Verb.VERIFY],

@@ -10,9 +10,9 @@ import xxhash
 from haulage.errors import MismatchError, UnstableError
 from haulage.model import Action, Outcome, Status, Verified, parent_of
 from haulage.ops.content import copy_part, feed, forget_cached
-from haulage.ops.extras import for_old, of_source
+from haulage.ops.dressing import Wanted, dress, mark_of, wanted_of
+from haulage.ops.extras import for_old
 from haulage.ops.work import Work, is_as_listed, is_racy
-from haulage.storage.attributes import attributes_of, set_attributes
 from haulage.storage.posix import (
     create,
     entry_of,
@@ -24,7 +24,6 @@ from haulage.storage.posix import (
     stat_in,
     stood_still,
 )
-from haulage.storage.xattrs import Xattrs
 
 
 def part(work: Work, action: Action, row: int) -> Outcome:
@@ -38,9 +37,8 @@ def part(work: Work, action: Action, row: int) -> Outcome:
         dir_fd = reach(
             work.target, parent_of(action.path), work.temp_prefix + b"%d" % row
         )
-        target = create(
-            dir_fd, split_temp_name(work.split_prefix, action.path), shared=True
-        )
+        temp = split_temp_name(work.split_prefix, action.path)
+        target = create(dir_fd, temp, shared=True, mode=work.kept.new_mode)
         try:
             piece = (action.offset, action.length)
             moved, checksum = copy_part(work, source, target, piece, before)
@@ -102,7 +100,7 @@ def _complete(work: Work, dir_fd: int, name: bytes, parts: Sequence[Action]) -> 
     now = stat_in(work.source, whole.path)
     if now is None or not all(is_as_listed(piece, now) for piece in parts):
         raise UnstableError("changed while its parts were copied")
-    wanted = _xattrs_of(work, whole, now)
+    wanted = _wanted_of(work, whole, now)
     try:
         target = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
     except FileNotFoundError as err:
@@ -110,21 +108,22 @@ def _complete(work: Work, dir_fd: int, name: bytes, parts: Sequence[Action]) -> 
     try:
         os.ftruncate(target, whole.size)  # a hole at the end was not written
         checksum = _prove_parts(work, target, parts)
-        extras = for_old(work, wanted, target, os.fstat(target))
-        lost = set_attributes(target, attributes_of(now), extras)
+        extras = for_old(work, wanted.xattrs, target, os.fstat(target))
+        lost = dress(work, target, wanted, extras)
+        made = mark_of(work, os.fstat(target))
         if work.fsync:
             os.fsync(target)
     finally:
         os.close(target)
     proof = Verified.NONE if checksum is None else Verified.CHECKSUM
     racy = any(piece.racy for piece in parts)
-    return Outcome(Status.COPIED, checksum, proof, racy, lost=lost)
+    return Outcome(Status.COPIED, checksum, proof, racy, lost=lost, made=made)
 
 
-def _xattrs_of(work: Work, whole: Action, now: os.stat_result) -> Xattrs:
+def _wanted_of(work: Work, whole: Action, now: os.stat_result) -> Wanted:
     source = open_source(work.source, whole.path)
     try:
-        return of_source(work, source, now)
+        return wanted_of(work, source, now)
     finally:
         os.close(source)
 

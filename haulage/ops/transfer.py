@@ -8,15 +8,15 @@ from typing import NamedTuple
 from haulage.errors import UnstableError, VanishedError
 from haulage.model import Action, Outcome, Status, Verified, parent_of
 from haulage.ops.content import copy_content, digest_of, is_same_data
-from haulage.ops.extras import for_link, for_new, for_old, of_source
+from haulage.ops.dressing import Wanted, dress, mark_of, wanted_of
+from haulage.ops.extras import for_link, for_new, for_old
 from haulage.ops.work import Work, is_as_listed, is_racy
 from haulage.storage.attributes import (
     Attributes,
+    as_kept,
     attributes_of,
-    set_attributes,
     set_link_attributes,
 )
-from haulage.storage.descent import Descent
 from haulage.storage.holes import is_hashed
 from haulage.storage.posix import (
     create,
@@ -24,12 +24,13 @@ from haulage.storage.posix import (
     make_dir,
     open_file,
     open_source,
+    pin,
     reach,
     remove_if_there,
     rename_over,
     stood_still,
 )
-from haulage.storage.xattrs import Extras, Xattrs
+from haulage.storage.xattrs import Extras
 
 
 def copy(work: Work, action: Action, row: int) -> Outcome:
@@ -44,9 +45,11 @@ def copy(work: Work, action: Action, row: int) -> Outcome:
         temp = work.temp_prefix + b"%d" % row
         dir_fd = reach(work.target, above, temp)
         try:
-            extras = for_new(work, of_source(work, source, before), above, dir_fd)
-            target = create(dir_fd, temp)
-            outcome = _fill(work, action, _Ends(source, target, before, extras))
+            wanted = wanted_of(work, source, before)
+            extras = for_new(work, wanted.xattrs, above, dir_fd)
+            target = create(dir_fd, temp, mode=work.kept.new_mode)
+            ends = _Ends(source, target, before, wanted, extras)
+            outcome = _fill(work, action, ends)
             rename_over(dir_fd, temp, action.path[len(above) :])
         except BaseException:
             remove_if_there(dir_fd, temp)
@@ -63,17 +66,19 @@ class _Ends(NamedTuple):
     source: int
     target: int
     before: os.stat_result
+    wanted: Wanted
     extras: Extras
 
 
 def _fill(work: Work, action: Action, ends: _Ends) -> Outcome:
     """Give the temporary its content and attributes, and close it."""
-    source, target, before, extras = ends
+    source, target, before, wanted, extras = ends
     try:
         moved, checksum = copy_content(work, source, target, before)
         if moved != before.st_size or not stood_still(before, os.fstat(source)):
             raise UnstableError("changed while it was copied")
-        lost = set_attributes(target, attributes_of(before), extras)
+        lost = dress(work, target, wanted, extras)
+        made = None if work.kept.times else mark_of(work, os.fstat(target))
         if work.fsync:
             os.fsync(target)
     finally:
@@ -83,6 +88,7 @@ def _fill(work: Work, action: Action, ends: _Ends) -> Outcome:
         checksum=checksum,
         moved=moved,
         lost=lost,
+        made=made,
         entry=None if is_as_listed(action, before) else entry_of(action.path, before),
     )
 
@@ -95,7 +101,7 @@ def check(work: Work, action: Action, row: int) -> Outcome:
         before = os.fstat(source)
         if not stat.S_ISREG(before.st_mode) or before.st_size != action.size:
             return copy(work, action, row)
-        wanted = _Wanted(attributes_of(before), of_source(work, source, before))
+        wanted = wanted_of(work, source, before)
         checksum = digest_of(work, source) if is_hashed(before) else None
         proven = _proof_of_equal(work, action, source, checksum)
         if not stood_still(before, os.fstat(source)):
@@ -139,13 +145,6 @@ def _proof_of_equal(
     return Verified.CHECKSUM if same else None
 
 
-class _Wanted(NamedTuple):
-    """All attributes that the target's file is to have."""
-
-    attributes: Attributes
-    xattrs: Xattrs
-
-
 def meta(work: Work, action: Action, row: int) -> Outcome:
     """Set attributes alone; copy if the target's file is not the one that we made."""
     wanted = _attributes_now(work, action)
@@ -161,53 +160,51 @@ def meta(work: Work, action: Action, row: int) -> Outcome:
     )
 
 
-def _attributes_now(work: Work, action: Action) -> _Wanted | None:
+def _attributes_now(work: Work, action: Action) -> Wanted | None:
     """Return the source's attributes; None if it is not as it was listed."""
     try:
-        handle = _pin(work.source, action.path)
+        handle = pin(work.source, action.path)
     except (FileNotFoundError, NotADirectoryError) as err:
         raise VanishedError("is gone since it was listed") from err
     try:
         found = os.fstat(handle)
         if not is_as_listed(action, found):
             return None
-        xattrs = of_source(work, b"/proc/self/fd/%d" % handle, found)
-        return _Wanted(attributes_of(found), xattrs)
+        return wanted_of(work, handle, found, pinned=True)
     finally:
         os.close(handle)
 
 
-def _set_on_target(work: Work, action: Action, wanted: _Wanted) -> Outcome | None:
+def _set_on_target(work: Work, action: Action, wanted: Wanted) -> Outcome | None:
     """Set attributes on the target's file, or return None if it is not as recorded."""
     try:
-        pinned = _pin(work.target, action.path)
+        pinned = pin(work.target, action.path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         found = os.fstat(pinned)
-        was_ns = action.was_mtime_s * 1_000_000_000 + action.was_mtime_ns
-        recorded = (action.size, was_ns)
-        if not stat.S_ISREG(found.st_mode) or recorded != (
-            found.st_size,
-            found.st_mtime_ns,
-        ):
+        if not _is_as_recorded(action, found):
             return None
         handle = b"/proc/self/fd/%d" % pinned
         extras = for_old(work, wanted.xattrs, handle, found)
-        has, wants = attributes_of(found), wanted.attributes
+        made, has = mark_of(work, found), attributes_of(found)
+        wants = as_kept(wanted.attributes, has, work.kept)
         if extras.are_there and has._replace(atime_ns=wants.atime_ns) == wants:
-            return Outcome(Status.UNCHANGED)
-        lost = set_attributes(handle, wants, extras)
-        return Outcome(Status.UPDATED, lost=lost)
+            return Outcome(Status.UNCHANGED, made=made)
+        lost = dress(work, handle, wanted, extras)
+        return Outcome(Status.UPDATED, lost=lost, made=made)
     finally:
         os.close(pinned)
 
 
-def _pin(descent: Descent, path: bytes) -> int:
-    """Hold an entry itself, whatever its mode allows."""
-    above = parent_of(path)
-    flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(path[len(above) :], flags, dir_fd=descent.open(above))
+def _is_as_recorded(action: Action, found: os.stat_result) -> bool:
+    """Tell whether the target's file is the one that we made."""
+    was_ns = action.was_mtime_s * 1_000_000_000 + action.was_mtime_ns
+    recorded = (action.size, action.mtime_at_target_ns(was_ns))
+    return stat.S_ISREG(found.st_mode) and recorded == (
+        found.st_size,
+        found.st_mtime_ns,
+    )
 
 
 def link(work: Work, action: Action, row: int) -> Outcome:
@@ -220,12 +217,15 @@ def link(work: Work, action: Action, row: int) -> Outcome:
     os.symlink(action.target, temp, dir_fd=dir_fd)
     try:
         wanted, extras = _listed_attributes(action), for_link(work, action)
-        lost = set_link_attributes(dir_fd, temp, wanted, extras)
+        lost = set_link_attributes(dir_fd, temp, wanted, extras, work.kept)
+        made = None
+        if not work.kept.times:
+            made = mark_of(work, os.stat(temp, dir_fd=dir_fd, follow_symlinks=False))
         rename_over(dir_fd, temp, action.path[len(above) :])
     except BaseException:
         remove_if_there(dir_fd, temp)
         raise
-    return Outcome(Status.MADE, lost=lost)
+    return Outcome(Status.MADE, lost=lost, made=made)
 
 
 def _listed_attributes(action: Action) -> Attributes:

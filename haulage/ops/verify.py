@@ -9,6 +9,7 @@ from haulage.errors import MismatchError
 from haulage.model import Action, Kind, Outcome, Status, Verified, parent_of
 from haulage.ops.content import digest_of, forget_cached, is_same_data
 from haulage.ops.work import Work
+from haulage.storage.attributes import Attributes, as_kept, attributes_of
 from haulage.storage.holes import is_hashed
 from haulage.storage.posix import entry_of, open_file, open_source, stat_in, stood_still
 
@@ -18,7 +19,9 @@ def verify(work: Work, action: Action, _row: int) -> Outcome:
     if action.kind != Kind.FILE or not work.verifies_content:
         _prove_attributes(work, action)
         proof = max(Verified.METADATA, Verified(action.verified))
-        return Outcome(Status.VERIFIED, action.checksum, proof, action.racy)
+        return Outcome(
+            Status.VERIFIED, action.checksum, proof, action.racy, made=action.made
+        )
     with _target(work, action) as target:
         if action.checksum is None:
             found = _prove_against_source(work, action, target)
@@ -27,8 +30,9 @@ def verify(work: Work, action: Action, _row: int) -> Outcome:
             if found != action.checksum:
                 raise MismatchError(_OTHER_CONTENT)
     return Outcome(
-        Status.VERIFIED, found, Verified.CHECKSUM, action.racy, moved=action.size
-    )
+        Status.VERIFIED, found, Verified.CHECKSUM, action.racy, moved=action.size,
+        made=action.made,
+    )  # fmt: skip
 
 
 _OTHER_CONTENT = "the target's content is not what the source's was"
@@ -46,7 +50,7 @@ def _target(work: Work, action: Action) -> Iterator[int]:
             raise MismatchError("is no longer a file") from err
         raise
     try:
-        _hold_against(action, os.fstat(fd), None)
+        _hold_against(work, action, os.fstat(fd), None)
         forget_cached(fd)
         yield fd
     finally:
@@ -81,24 +85,40 @@ def _prove_attributes(work: Work, action: Action) -> None:
         above = parent_of(action.path)
         name = action.path[len(above) :]
         target = os.readlink(name, dir_fd=work.target.open(above))
-    _hold_against(action, found, target)
+    _hold_against(work, action, found, target)
 
 
-def _hold_against(action: Action, found: os.stat_result, target: bytes | None) -> None:
-    """Compare kind, size, times and target; for root, what root alone can set."""
+def _hold_against(
+    work: Work, action: Action, found: os.stat_result, target: bytes | None
+) -> None:
+    """Compare what is kept: kind, size, times and target, and what root can set."""
     entry = entry_of(action.path, found, target)
-    names = ["kind", "mtime_s", "mtime_ns", "target"]
+    wanted = _as_made(work, action, found)
+    names = ["kind", "target"]
+    if work.kept.times or action.made is not None:
+        names += ["mtime_s", "mtime_ns"]
     if action.kind == Kind.FILE:
         names.append("size")
     if os.geteuid() == 0:
-        names += (
-            ["uid", "gid"] if action.kind == Kind.SYMLINK else ["uid", "gid", "mode"]
-        )
-    wrong = [name for name in names if getattr(entry, name) != getattr(action, name)]
+        names += ["uid", "gid"]
+        if action.kind != Kind.SYMLINK:
+            names.append("mode")
+    wrong = [name for name in names if getattr(entry, name) != getattr(wanted, name)]
     if wrong:
         raise MismatchError(
             "; ".join(
-                f"{name} is {getattr(entry, name)!r}, not {getattr(action, name)!r}"
+                f"{name} is {getattr(entry, name)!r}, not {getattr(wanted, name)!r}"
                 for name in wrong
             )
         )
+
+
+def _as_made(work: Work, action: Action, found: os.stat_result) -> Action:
+    """Return the action with what the target's entry should have instead."""
+    mtime_ns = action.mtime_at_target_ns(action.mtime_since_epoch_ns)
+    mtime_s, below_s = divmod(mtime_ns, 1_000_000_000)
+    source = Attributes(action.mode, action.uid, action.gid, mtime_ns, mtime_ns)
+    kept = as_kept(source, attributes_of(found), work.kept)
+    return action._replace(
+        mode=kept.mode, uid=kept.uid, gid=kept.gid, mtime_s=mtime_s, mtime_ns=below_s
+    )

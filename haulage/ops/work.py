@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from haulage.errors import CancelledError
 from haulage.model import Action
 from haulage.storage.descent import Descent
-from haulage.storage.xattrs import Kept
+from haulage.storage.kept import Kept
 
 SMALL_BYTES = 1 << 20  # up to here a file is read in one call
 _RACY_NS = 2_000_000_000  # clocks of file systems tick as coarsely as this

@@ -18,7 +18,15 @@ from haulage.catalog.manifests import Manifest
 from haulage.catalog.shards import ShardState
 from haulage.errors import FatalError, RefusedError
 from haulage.launch.listers import Listers
-from haulage.model import MANIFEST, Kind, Pass, Verified
+from haulage.model import (
+    DEVICES,
+    MANIFEST,
+    SPECIALS,
+    Kind,
+    Pass,
+    Preserve,
+    Verified,
+)
 from haulage.ops.compare import Against, Difference, compare
 from haulage.ops.listing import Selection
 from haulage.ops.plan import Intent, plan
@@ -28,11 +36,12 @@ from haulage.stages.ends import Pair
 from haulage.stages.sealing import Sealer
 from haulage.stages.site import Site
 from haulage.stages.wave import Wave
+from haulage.stages.widening import is_wider
 from haulage.storage.walk import Unreadable
 
 _ASKED = {
     Compare.CHECKSUM: (Kind.FILE,),
-    Compare.ALWAYS: (Kind.FILE, Kind.DIR, Kind.SYMLINK),
+    Compare.ALWAYS: tuple(Kind),
 }
 _PROOF = {Verify.METADATA: Verified.METADATA, Verify.CHECKSUM: Verified.CHECKSUM}
 
@@ -47,6 +56,7 @@ class Ends:
     started_s: float
     after: bytes | None = None
     notes: Path | None = None  # a directory of the dataset's own that outlives runs
+    wider: bool = False  # more is preserved than the target's entries have
 
 
 def selection_of(filters: Filters, now_s: float) -> Selection:
@@ -81,6 +91,7 @@ def discover(site: Site) -> Iterator[Wave]:
         site.run.started_at.timestamp(),
         site.run.listed_until,
         home() / "datasets" / site.row.dataset.name,
+        is_wider(site.catalog, site.row.id, site.policy, site.run.id),
     )
     delete_plans.outdate(site.catalog, site.run)
     sealer = Sealer(site, known)
@@ -112,7 +123,15 @@ def intent_of(ends: Ends) -> Intent:
         always_copy=policy.compare is Compare.ALWAYS,
         proves_content=policy.verify is Verify.CHECKSUM,
         versioned=ends.pair.source.is_bucket,
+        kinds=_made_kinds(policy),
     )
+
+
+def _made_kinds(policy: Policy) -> tuple[Kind, ...]:
+    kinds = [Kind.FILE, Kind.DIR, Kind.SYMLINK]
+    kinds += SPECIALS if Preserve.SPECIALS in policy.preserve else ()
+    kinds += DEVICES if Preserve.DEVICES in policy.preserve else ()
+    return tuple(kinds)
 
 
 def differences(ends: Ends, spool: Path) -> Iterator[Difference]:
@@ -135,7 +154,7 @@ def differences(ends: Ends, spool: Path) -> Iterator[Difference]:
             proof=_PROOF.get(policy.verify, Verified.NONE),
             adopted=first,
             versioned=pair.source.is_bucket,
-            asked=_ASKED.get(policy.compare, ()),
+            asked=tuple(Kind) if ends.wider else _ASKED.get(policy.compare, ()),
         )
         yield from compare(_readable(ends, source.pieces(ends.after)), against)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from haulage.errors import RefusedError, shown_path
+from haulage.model import PRESERVED
 from haulage.place import Place, normalized
 from haulage.policy import Dataset
 from haulage.stages.ends import Pair, pair_of
@@ -27,6 +28,7 @@ def check_ends(
             f"source {source}: objects have no time of their last read; filter by age, "
             f"which goes by their last change"
         )
+    _check_preserve(dataset, pair)
     if pair.source.is_bucket:
         pair.bucket(pair.source).check()
     else:
@@ -40,6 +42,18 @@ def check_ends(
     else:
         _check_target(target)
     return dataset, pair
+
+
+def _check_preserve(dataset: Dataset, pair: Pair) -> None:
+    """Refuse a choice that would change nothing."""
+    if dataset.policy.preserve == PRESERVED:
+        return
+    for place in (pair.source, pair.target):
+        if place.is_bucket:
+            raise RefusedError(
+                f"{shown_path(place.url)}: with a bucket at either end mode, owner and "
+                f"mtime are always kept and nothing else is; leave out --preserve"
+            )
 
 
 def root_of(root: str) -> str:

@@ -21,6 +21,7 @@ from haulage.stages.guards import Gone, emptiness, needs_approval
 from haulage.stages.planning import planned
 from haulage.stages.recognition import begins_anew, check_recognised
 from haulage.stages.site import Site
+from haulage.stages.widening import is_wider
 
 _LOSSES = {f"lost_{kind.name}".lower(): kind for kind in Loss}
 _NOT_STATUSES = frozenset({"bytes", "lost", *_LOSSES})
@@ -29,6 +30,7 @@ _LOST_WHAT = {
     Loss.XATTR: "an attribute",
     Loss.ACL: "an ACL",
     Loss.CAPABILITY: "a capability",
+    Loss.FLAGS: "a flag, immutable or append-only",
     Loss.MARKER: "their attributes: the server stores no object for a directory",
 }
 
@@ -190,8 +192,9 @@ def _intentions(dataset: Dataset, ends: Ends, counts: Counter[str]) -> list[str]
 def _ends_of(catalog: Catalog, dataset: Dataset, pair: Pair) -> Ends:
     """Return what a plan without a run compares."""
     try:
-        manifest_id = datasets.find(catalog, dataset.name).manifest_id
+        row = datasets.find(catalog, dataset.name)
     except RefusedError:  # a dataset that was never synced has no manifest
-        manifest_id = None
-    manifest = Manifest(catalog, manifest_id)
-    return Ends(pair, dataset.policy, manifest, now_s())
+        return Ends(pair, dataset.policy, Manifest(catalog, None), now_s())
+    manifest = Manifest(catalog, row.manifest_id)
+    wider = is_wider(catalog, row.id, dataset.policy)
+    return Ends(pair, dataset.policy, manifest, now_s(), wider=wider)

@@ -176,7 +176,7 @@ def _wanted(verify: Verify) -> Verified:
 def _to_prove(site: Site, outcomes: pa.Table) -> pa.Table:
     made = np.isin(outcomes["status"].to_numpy(), (Status.COPIED, Status.MADE))
     made &= outcomes["verified"].to_numpy() < _wanted(site.policy.verify)
-    made &= np.isin(outcomes["kind"].to_numpy(), (Kind.FILE, Kind.SYMLINK))
+    made &= outcomes["kind"].to_numpy() != Kind.DIR
     wanted = outcomes.filter(pa.array(made))
     if site.policy.verify is not Verify.SAMPLE:
         return wanted

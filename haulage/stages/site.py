@@ -86,6 +86,7 @@ class Site:
             verify_content=self.policy.verify in (Verify.CHECKSUM, Verify.SAMPLE),
             allow_empty_source=self.policy.allow_empty_source,
             began_ns=int(self.run.started_at.timestamp() * 1_000_000_000),
+            preserve=tuple(map(str, self.policy.preserve)),
         )
 
     def check(self) -> None:

@@ -9,6 +9,7 @@ import stat
 from typing import NamedTuple
 
 from haulage.model import Entry, Loss, Lost
+from haulage.storage.kept import KEEP_ALL, Kept
 from haulage.storage.xattrs import (
     NO_EXTRAS,
     Extras,
@@ -38,21 +39,42 @@ def attributes_of(found: os.stat_result) -> Attributes:
     )
 
 
+def as_kept(source: Attributes, there: Attributes, kept: Kept) -> Attributes:
+    """Return what an entry is to have: what is not kept stays as it is `there`.
+
+    Set-id bits go with the owner.
+    """
+    wanted = source
+    if not kept.owner:
+        wanted = wanted._replace(uid=there.uid, gid=there.gid)
+        if (source.uid, source.gid) != (there.uid, there.gid):
+            wanted = wanted._replace(mode=source.mode & ~_SPECIAL_BITS)
+    if not kept.mode:
+        wanted = wanted._replace(mode=there.mode)
+    if not kept.times:
+        wanted = wanted._replace(atime_ns=there.atime_ns, mtime_ns=there.mtime_ns)
+    return wanted
+
+
 def set_attributes(
-    handle: int | bytes, wanted: Attributes, extras: Extras = NO_EXTRAS
+    handle: int | bytes,
+    wanted: Attributes,
+    extras: Extras = NO_EXTRAS,
+    kept: Kept = KEEP_ALL,
 ) -> Lost | None:
     """Set owner, extended attributes, mode, ACLs and times, by descriptor (or its name
     in /proc), in this order.
 
     Return None, or what could not be kept; set-id bits go with the owner.
     """
-    lost = _set_owner(handle, wanted.uid, wanted.gid)
+    lost = _set_owner(handle, wanted.uid, wanted.gid) if kept.owner else None
     mode = wanted.mode & ~_SPECIAL_BITS if lost else wanted.mode
     if extras is NO_EXTRAS:
         os.chmod(handle, mode)
     else:
         lost = _set_mode_among(handle, mode, extras, lost)
-    os.utime(handle, ns=(wanted.atime_ns, wanted.mtime_ns))
+    if kept.times:
+        os.utime(handle, ns=(wanted.atime_ns, wanted.mtime_ns))
     return lost
 
 
@@ -85,21 +107,30 @@ def attributes_in(entry: Entry) -> Attributes:
 
 
 def set_link_attributes(
-    dir_fd: int, temp: bytes, wanted: Attributes, extras: Extras = NO_EXTRAS
+    dir_fd: int,
+    temp: bytes,
+    wanted: Attributes,
+    extras: Extras = NO_EXTRAS,
+    kept: Kept = KEEP_ALL,
 ) -> Lost | None:
     """Set owner, attributes and times of a symbolic link; return what was not kept."""
-    lost: Lost | None = None
+    lost = _set_link_owner(dir_fd, temp, wanted) if kept.owner else None
+    if extras is not NO_EXTRAS:
+        lost = joined(lost, set_plain(name_of(dir_fd, temp), extras, follow=False))
+    if kept.times:
+        times = (wanted.atime_ns, wanted.mtime_ns)
+        os.utime(temp, ns=times, dir_fd=dir_fd, follow_symlinks=False)
+    return lost
+
+
+def _set_link_owner(dir_fd: int, temp: bytes, wanted: Attributes) -> Lost | None:
     try:
         os.chown(temp, wanted.uid, wanted.gid, dir_fd=dir_fd, follow_symlinks=False)
     except PermissionError:
         now = os.stat(temp, dir_fd=dir_fd, follow_symlinks=False)
         if (now.st_uid, now.st_gid) != (wanted.uid, wanted.gid):
-            lost = Lost(Loss.OWNER, f"owner {wanted.uid}:{wanted.gid} not kept")
-    if extras is not NO_EXTRAS:
-        lost = joined(lost, set_plain(name_of(dir_fd, temp), extras, follow=False))
-    times = (wanted.atime_ns, wanted.mtime_ns)
-    os.utime(temp, ns=times, dir_fd=dir_fd, follow_symlinks=False)
-    return lost
+            return Lost(Loss.OWNER, f"owner {wanted.uid}:{wanted.gid} not kept")
+    return None
 
 
 def name_of(dir_fd: int, name: bytes) -> bytes:

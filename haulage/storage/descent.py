@@ -17,8 +17,12 @@ class Descent:
     (ENOTDIR or ELOOP), not a way out of the root.
     """
 
-    def __init__(self, root: str) -> None:
-        """Open `root`, which itself may be reached through links."""
+    def __init__(self, root: str, new_dir_mode: int = 0o700) -> None:
+        """Open `root`, which itself may be reached through links.
+
+        Directories that are made below it begin with `new_dir_mode`.
+        """
+        self.new_dir_mode = new_dir_mode
         self.root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self.is_root = os.geteuid() == 0  # asked once: it is a call for every file
         self._kept: OrderedDict[bytes, int] = OrderedDict()

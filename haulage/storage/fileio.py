@@ -11,6 +11,7 @@ from haulage.errors import MismatchError, UnstableError
 from haulage.place import part_bytes
 from haulage.storage.attributes import attributes_in, set_attributes
 from haulage.storage.base import Extent, Made, Reading, Seen, Writing
+from haulage.storage.kept import Kept
 from haulage.storage.posix import (
     create,
     entry_of,
@@ -19,7 +20,7 @@ from haulage.storage.posix import (
     stood_still,
 )
 from haulage.storage.ranges import Done, Ranges
-from haulage.storage.xattrs import Kept, unkept
+from haulage.storage.xattrs import unkept
 
 
 class FileReading(Reading):

@@ -25,6 +25,7 @@ from haulage.storage.attributes import (
 from haulage.storage.base import Chunks, Made, Reading, Seen, Store, Writing, is_implied
 from haulage.storage.descent import Descent
 from haulage.storage.fileio import FileReading, FileWriting
+from haulage.storage.kept import Kept
 from haulage.storage.posix import (
     create,
     entry_of,
@@ -38,7 +39,7 @@ from haulage.storage.posix import (
 )
 from haulage.storage.ranges import Ranges, begun, drop
 from haulage.storage.removal import remove_ours
-from haulage.storage.xattrs import Kept, unkept
+from haulage.storage.xattrs import unkept
 
 
 class Files(Store):

@@ -7,7 +7,7 @@ import stat
 import xxhash
 
 from haulage.errors import BlockedError, TransientError, UnstableError, VanishedError
-from haulage.model import Entry, Kind, parent_of
+from haulage.model import DEVICES, Entry, Kind, parent_of
 from haulage.storage.descent import Descent
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -33,12 +33,15 @@ def kind_of(mode: int) -> Kind:
 
 
 def entry_of(path: bytes, found: os.stat_result, target: bytes | None = None) -> Entry:
-    """Return the entry that `found` describes."""
+    """Return the entry that `found` describes; a device's target is its number."""
+    kind = kind_of(found.st_mode)
+    if kind in DEVICES:
+        target = b"%d:%d" % (os.major(found.st_rdev), os.minor(found.st_rdev))
     mtime_s, mtime_ns = divmod(found.st_mtime_ns, _GIGA)
     ctime_s, ctime_ns = divmod(found.st_ctime_ns, _GIGA)
     return Entry(
         path=path,
-        kind=kind_of(found.st_mode),
+        kind=kind,
         mode=stat.S_IMODE(found.st_mode),
         uid=found.st_uid,
         gid=found.st_gid,
@@ -137,11 +140,24 @@ def _clear_empty_dir(dir_fd: int, name: bytes) -> None:
         raise
 
 
-def create(dir_fd: int, name: bytes, *, shared: bool = False) -> int:
-    """Create a temporary for writing, mode 0600; a `shared` one may exist already."""
+def create(dir_fd: int, name: bytes, *, shared: bool = False, mode: int = 0o600) -> int:
+    """Create a temporary for writing; a `shared` one may exist already."""
     return os.open(
-        name, _CREATE if shared else _CREATE | os.O_EXCL, 0o600, dir_fd=dir_fd
+        name, _CREATE if shared else _CREATE | os.O_EXCL, mode, dir_fd=dir_fd
     )
+
+
+def pin(descent: Descent, path: bytes) -> int:
+    """Hold an entry itself, whatever it is and its mode allows."""
+    above = parent_of(path)
+    name = path[len(above) :].rstrip(b"/") or b"."
+    return pin_in(descent.open(above), name)
+
+
+def pin_in(dir_fd: int, name: bytes) -> int:
+    """Hold an entry of an open directory, as above."""
+    flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(name, flags, dir_fd=dir_fd)
 
 
 def remove_if_there(dir_fd: int, name: bytes) -> None:
@@ -168,17 +184,17 @@ def _make_below(descent: Descent, path: bytes, temp: bytes) -> None:
     name = path[len(above) : -1]
     dir_fd = descent.open(above)
     try:
-        os.mkdir(name, 0o700, dir_fd=dir_fd)
+        os.mkdir(name, descent.new_dir_mode, dir_fd=dir_fd)
     except FileExistsError:
         found = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
         if stat.S_ISDIR(found.st_mode):
             _open_for_owner(descent, path, found)
         else:
-            _replace_by_dir(dir_fd, name, temp_dir_name(temp))
+            _replace_by_dir(dir_fd, name, temp_dir_name(temp), descent.new_dir_mode)
 
 
-def _replace_by_dir(dir_fd: int, name: bytes, temp: bytes) -> None:
-    os.mkdir(temp, 0o700, dir_fd=dir_fd)
+def _replace_by_dir(dir_fd: int, name: bytes, temp: bytes, mode: int) -> None:
+    os.mkdir(temp, mode, dir_fd=dir_fd)
     try:
         remove_if_there(dir_fd, name)
         os.rename(temp, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)

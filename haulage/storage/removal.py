@@ -28,7 +28,7 @@ def _what_changed(action: Action, found: os.stat_result) -> str | None:
         return "its type changed"
     if stat.S_ISDIR(found.st_mode):
         return None
-    if found.st_mtime_ns != action.mtime_since_epoch_ns:
+    if found.st_mtime_ns != action.mtime_at_target_ns(action.mtime_since_epoch_ns):
         return "its mtime changed"
     if action.kind == Kind.FILE and found.st_size != action.size:
         return "its size changed"

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import struct
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,8 @@ _statx.restype = ctypes.c_int
 
 _AT_SYMLINK_NOFOLLOW = 0x100
 _AT_NO_AUTOMOUNT = 0x800
+_AT_EMPTY_PATH = 0x1000
+_AT_STATX_DONT_SYNC = 0x4000
 _FLAGS = _AT_SYMLINK_NOFOLLOW | _AT_NO_AUTOMOUNT
 _BASIC_STATS = 0x7FF
 _RECORD_BYTES = 256
@@ -32,12 +35,13 @@ RECORD = np.dtype(  # struct statx, see statx(2)
     {
         "names": [
             "nlink", "uid", "gid", "mode", "ino", "size", "atime", "ctime", "mtime",
-            "dev_major", "dev_minor",
+            "dev_major", "dev_minor", "rdev_major", "rdev_minor",
         ],
         "formats": [
             "<u4", "<u4", "<u4", "<u2", "<u8", "<u8", _TIME, _TIME, _TIME, "<u4", "<u4",
+            "<u4", "<u4",
         ],
-        "offsets": [16, 20, 24, 28, 32, 40, 64, 96, 112, 136, 140],
+        "offsets": [16, 20, 24, 28, 32, 40, 64, 96, 112, 136, 140, 128, 132],
         "itemsize": _RECORD_BYTES,
     }
 )  # fmt: skip
@@ -74,6 +78,22 @@ class StatBuffer:
         """Return the device number of the record in `row`."""
         record = self.records[row]
         return os.makedev(int(record["dev_major"]), int(record["dev_minor"]))
+
+
+_one = ctypes.create_string_buffer(_RECORD_BYTES)
+_one_at = ctypes.addressof(_one)
+_FLAGS_AND_KNOWN = struct.Struct("<8xQ40xQ")
+
+
+def flags_in(fd: int) -> tuple[int, int]:
+    """Return the flags of what `fd` holds, and which of them its file system knows.
+
+    No server is asked. A record would be slower to read: this is done for every file.
+    """
+    if _statx(fd, b"", _AT_EMPTY_PATH | _AT_STATX_DONT_SYNC, 0, _one_at):
+        return 0, 0
+    flags, known = _FLAGS_AND_KNOWN.unpack_from(_one)
+    return flags, known
 
 
 def kinds_of(records: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from haulage.model import Kind, parent_of
+from haulage.model import DEVICES, Kind, parent_of
 from haulage.storage.descent import Descent
 from haulage.storage.statx import StatBuffer, entry_table, kinds_of
 
@@ -266,6 +266,9 @@ class Walk:
         targets: list[bytes | None] = [None] * len(paths)
         for row in np.flatnonzero(kinds_of(records) == Kind.SYMLINK):
             targets[row] = self._link_target(paths[row])
+        for row in np.flatnonzero(np.isin(kinds_of(records), DEVICES)):
+            number = records["rdev_major"][row], records["rdev_minor"][row]
+            targets[row] = b"%d:%d" % number
         table = entry_table(paths, records, pa.array(targets, pa.binary()))
         return Page(table, records["atime"]["s"].copy())
 

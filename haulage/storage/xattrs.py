@@ -7,10 +7,10 @@ and `/proc/self/fd/N/NAME` with `follow` off for a symbolic link.
 import errno
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from haulage.model import Loss, Lost
+from haulage.storage.kept import Kept
 
 Handle = int | bytes
 Xattrs = Mapping[str, bytes]
@@ -42,24 +42,6 @@ _NO_ROOM_OR_NO_RIGHT = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """Which attributes are read at the source, and removed where it has none.
-
-    `silent` are the devices that turned out to have no attributes at all.
-    """
-
-    xattrs: bool = True
-    acls: bool = True
-    silent: set[int] = field(default_factory=set, compare=False)
-
-    def takes(self, name: str) -> bool:
-        """Tell whether the attribute `name` is kept."""
-        if name in _ACLS:
-            return self.acls
-        return self.xattrs and name.startswith(_TAKEN) and not name.startswith(_NEVER)
-
-
 class Extras(NamedTuple):
     """What an entry's attributes shall be: some are set, some removed.
 
@@ -82,13 +64,21 @@ def read_xattrs(
     if not names:
         return NO_EXTRAS.wanted
     found = {}
-    for name in filter(kept.takes, names):
+    for name in names:
+        if not _is_kept(name, kept):
+            continue
         try:
             found[name] = os.getxattr(handle, name, follow_symlinks=follow)
         except OSError as err:
             if err.errno != errno.ENODATA:  # removed since it was listed
                 raise
     return found
+
+
+def _is_kept(name: str, kept: Kept) -> bool:
+    if name in _ACLS:
+        return kept.acls
+    return kept.xattrs and name.startswith(_TAKEN) and not name.startswith(_NEVER)
 
 
 def _names(handle: Handle, device: int, kept: Kept, *, follow: bool) -> list[str]:
@@ -108,7 +98,9 @@ def unkept(
 ) -> Lost | None:
     """Return what an entry has that no object of a bucket can hold."""
     lost: Lost | None = None
-    for name in filter(kept.takes, _names(handle, device, kept, follow=follow)):
+    for name in _names(handle, device, kept, follow=follow):
+        if not _is_kept(name, kept):
+            continue
         words = f"{_shown(name)} not kept: objects have no room for it"
         lost = joined(lost, Lost(_loss_of(name), words))
     return lost

@@ -1,6 +1,7 @@
 """What the target can not hold is told entry by entry, and the run goes on."""
 
 import os
+import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,17 +15,28 @@ from tests.trees.compare import Aspect, assert_same, differences
 @pytest.fixture
 def small_blocks(tmp_path: Path) -> Iterator[Path]:
     """Give a file system that holds a kilobyte of attributes a file."""
+    yield from mounted(tmp_path, 16 << 20, "mkfs.ext4", "-q", "-b", "1024")
+
+
+@pytest.fixture
+def xfs(tmp_path: Path) -> Iterator[Path]:
+    """Give an XFS, whose links and device numbers are shorter than others'."""
+    yield from mounted(tmp_path, 320 << 20, "mkfs.xfs", "-q")
+
+
+def mounted(home: Path, size: int, *make: str) -> Iterator[Path]:
+    """Make a file system and mount it, until the test has ended."""
     if os.geteuid() != 0:
         pytest.skip("only root mounts file systems")
-    image, mount = tmp_path / "image", tmp_path / "mount"
+    image, mount = home / "image", home / "mount"
     mount.mkdir()
     image.write_bytes(b"")
-    os.truncate(image, 16 << 20)
+    os.truncate(image, size)
     try:
-        subprocess.run(["mkfs.ext4", "-q", "-b", "1024", str(image)], check=True)
+        subprocess.run([*make, str(image)], check=True)
         subprocess.run(["mount", "-o", "loop", str(image), str(mount)], check=True)
     except (FileNotFoundError, subprocess.CalledProcessError) as err:
-        pytest.skip(f"no ext4 on a loop device here: {err}")
+        pytest.skip(f"{make[0]} on a loop device does not work here: {err}")
     yield mount
     subprocess.run(["umount", str(mount)], check=True)
 
@@ -54,6 +66,24 @@ def test_an_attribute_that_does_not_fit_is_lost_and_listed_and_nothing_else_is(
     assert differences(place.source, small_blocks, ignore=no_xattrs) == []
     again = place.sync()
     assert (again.copied, again.lost) == (0, 0)
+
+
+def test_what_xfs_can_not_name_is_a_listed_failure_and_the_rest_is_made(
+    place: Place, xfs: Path
+) -> None:
+    source = place.source
+    write(source / "file")
+    os.symlink("x" * 1023, source / "long link")
+    os.symlink("x" * 2000, source / "longer link")
+    os.mknod(source / "device", stat.S_IFBLK | 0o600, os.makedev(511, 7))
+    os.mknod(source / "far device", stat.S_IFBLK | 0o600, os.makedev(512, 7))
+    os.symlink(xfs, place.target)
+    summary = place.sync(preserve=["all"])
+    assert (summary.exit_code, summary.failed) == (1, 2)
+    reasons = {path: told.reason for path, told in place.failures().items()}
+    assert "File name too long" in reasons[b"longer link"]
+    assert "block device can not be made here: Invalid" in reasons[b"far device"]
+    assert differences(source, xfs) == ["far device: missing", "longer link: missing"]
 
 
 def test_a_change_of_an_attribute_or_an_acl_alone_is_carried_over(place: Place) -> None:

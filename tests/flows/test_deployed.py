@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,22 @@ def test_a_run_with_changed_parameters_makes_the_target_equal(
     with installation.client() as client:
         keys = {one.key for one in client.read_artifacts(flow_run_filter=mine)}
     assert {"other-progress", "other-waves", "other-summary"} <= keys
+
+
+def test_the_form_chooses_what_is_preserved(
+    installation: Installation, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    os.mkfifo(source / "fifo")
+    os.utime(source / "fifo", ns=(0, 7))
+    asked = parameters("chosen", source, tmp_path / "t", preserve=["mode", "specials"])
+    run = installation.finished(installation.start("python-library", asked))
+    assert run.state
+    assert run.state.is_completed(), run.state
+    found = os.lstat(tmp_path / "t" / "fifo")
+    assert stat.S_ISFIFO(found.st_mode)
+    assert found.st_mtime_ns != 7, "times were not asked for"
 
 
 def test_a_dry_run_says_what_it_would_do_and_touches_nothing(

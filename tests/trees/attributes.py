@@ -51,6 +51,9 @@ class Kind(Enum):
     DIR = "dir"
     SYMLINK = "symlink"
     FIFO = "fifo"
+    SOCKET = "socket"
+    CHAR = "character device"
+    BLOCK = "block device"
 
 
 class Attributes:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import stat
 import subprocess
 from collections import Counter
 from itertools import chain
@@ -14,6 +15,12 @@ from tests.trees.walk import below, opened
 CHAIN_LEVELS = 30
 _MAX_LEVELS = 8  # of random nesting, so that 255-byte names stay below PATH_MAX
 _ZOO_FROM, _CHAIN_FROM, _BIG_FROM = 600, 120, 20  # entries at which a tree has these
+_NODES = {
+    Kind.FIFO: stat.S_IFIFO,
+    Kind.SOCKET: stat.S_IFSOCK,
+    Kind.CHAR: stat.S_IFCHR,
+    Kind.BLOCK: stat.S_IFBLK,
+}
 _BORDERS = (511, 512, 4095, 4096, 4097, 65_535, 65_536, 65_537, 131_073)
 
 LINK_TARGETS = (
@@ -48,8 +55,8 @@ def plant(
     """Make a tree of about `entries` entries in `root`, which must be empty or absent.
 
     `nasty` asks for the names, targets, modes, owners and times that break tools; from
-    600 entries on every name and link target is there. `specials` adds FIFOs,
-    `extras` extended attributes, ACLs and capabilities."""
+    600 entries on every name and link target is there. `specials` adds FIFOs and
+    sockets, and devices for root; `extras` extended attributes, ACLs, capabilities."""
     where = os.fsencode(root)
     os.makedirs(where, exist_ok=True)
     if os.listdir(where):
@@ -97,7 +104,9 @@ class _Planter:
         self._links = 0
         self._last = b"nothing"  # the file made last, where a link may point
         self._kinds = [Kind.FILE] * 15 + [Kind.DIR] * 3 + [Kind.SYMLINK] * 3
-        self._kinds += [Kind.FIFO] * specials
+        if specials:
+            self._kinds += [Kind.FIFO, Kind.SOCKET]
+            self._kinds += [Kind.CHAR, Kind.BLOCK] * attributes.as_root
 
     def landmarks(self, fd: int, entries: int) -> int:
         """Make what is too rare to leave it to chance; return the number of entries."""
@@ -138,9 +147,11 @@ class _Planter:
             return self._dir(fd, name.rstrip(b"/"), quota, level)
         if kind is Kind.SYMLINK:
             return self._link(fd, name)
-        if kind is Kind.FIFO:
-            os.mkfifo(name, dir_fd=fd)
-            self.attributes.dress(name, kind, fd)
+        if kind in _NODES:
+            device = os.makedev(self._rng.randrange(512), self._rng.randrange(1 << 18))
+            device *= kind in (Kind.CHAR, Kind.BLOCK)
+            os.mknod(name.rstrip(b"/"), _NODES[kind] | 0o600, device, dir_fd=fd)
+            self.attributes.dress(name.rstrip(b"/"), kind, fd)
             return 1
         return self._file(fd, name.rstrip(b"/"), self._size())
 

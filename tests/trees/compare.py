@@ -38,6 +38,7 @@ class Aspect(StrEnum):
     CONTENT = "content"
     MTIME = "mtime"
     TARGET = "target"
+    DEVICE = "device"
     HOLES = "holes"  # b takes far more room than a
     XATTRS = "xattrs"  # ACLs are among them
 
@@ -131,6 +132,8 @@ class _Comparer:
         elif kind == stat.S_IFLNK:
             ends = [shown(os.readlink(name, dir_fd=fd)) for fd in (a, b)]
             yield from self._line(path, Aspect.TARGET, *ends)
+        elif kind in (stat.S_IFCHR, stat.S_IFBLK):
+            yield from self._line(path, Aspect.DEVICE, in_a.st_rdev, in_b.st_rdev)
         elif kind == stat.S_IFREG and Aspect.CONTENT not in self._ignore:
             yield from _contents(path, name, a, b)
 

@@ -1,0 +1,50 @@
+"""Gives an entry of the target what is kept of its source, content apart."""
+
+import os
+from typing import NamedTuple
+
+from haulage.model import Lost, mtime_mark
+from haulage.ops.work import Work
+from haulage.storage.attributes import (
+    Attributes,
+    as_kept,
+    attributes_of,
+    set_attributes,
+)
+from haulage.storage.flags import lost_flags
+from haulage.storage.xattrs import Extras, Handle, Xattrs, joined, read_xattrs
+
+
+class Wanted(NamedTuple):
+    """All that a source's entry has; what of it can not be kept is told already."""
+
+    attributes: Attributes
+    xattrs: Xattrs
+    lost: Lost | None
+
+
+def wanted_of(
+    work: Work, fd: int, found: os.stat_result, *, pinned: bool = False
+) -> Wanted:
+    """Return what the source's entry in `fd` has, which may only be pinned."""
+    handle: Handle = b"/proc/self/fd/%d" % fd if pinned else fd
+    return Wanted(
+        attributes_of(found),
+        read_xattrs(handle, found.st_dev, work.kept),
+        lost_flags(fd, found.st_dev, work.kept),
+    )
+
+
+def dress(work: Work, handle: Handle, wanted: Wanted, extras: Extras) -> Lost | None:
+    """Set what is kept on an entry of the target; return what was lost."""
+    attributes = wanted.attributes
+    if not work.kept.all_of_stat:
+        there = attributes_of(os.stat(handle))
+        attributes = as_kept(attributes, there, work.kept)
+    lost = set_attributes(handle, attributes, extras, work.kept)
+    return joined(lost, wanted.lost)
+
+
+def mark_of(work: Work, found: os.stat_result) -> bytes | None:
+    """Return how a later run knows that an entry of the target is the one we made."""
+    return None if work.kept.times else mtime_mark(found.st_mtime_ns)
