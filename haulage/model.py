@@ -6,7 +6,7 @@ and nanoseconds apart, because a 64-bit count of nanoseconds ends in 2262.
 """
 
 from enum import IntEnum, IntFlag, StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pyarrow as pa
 
@@ -37,6 +37,7 @@ class Verb(IntEnum):
     DELETE = 9  # remove what the manifest says that we made
     DIR = 10  # final attributes of a directory
     SWEEP = 11  # remove the temporary of a split file that was never published
+    HARD = 12  # make a hard link to another entry of the target, named by `target`
 
 
 class Status(IntEnum):
@@ -72,6 +73,7 @@ class Pass(StrEnum):
     COPY = "copy"
     PUBLISH = "publish"
     VERIFY = "verify"
+    LINKS = "links"
     DELETE = "delete"
     DIRS = "dirs"
 
@@ -129,7 +131,9 @@ _PROOF = [
 MANIFEST = pa.schema([*ENTRY, *_PROOF])
 
 # What a mover is given. `was_mtime_*` is what the target is believed to carry now;
-# `offset` and `length` bound a part.
+# `offset` and `length` bound a part. `shared` says how many of the target's names for
+# this file are to stay together, and `leaving` how many others are gone at the source:
+# a file with more names than that is not touched in place.
 ACTION = pa.schema(
     [
         pa.field("verb", pa.uint8(), nullable=False),
@@ -138,6 +142,8 @@ ACTION = pa.schema(
         pa.field("was_mtime_ns", pa.uint32(), nullable=False),
         pa.field("offset", pa.int64(), nullable=False),
         pa.field("length", pa.int64(), nullable=False),
+        pa.field("shared", pa.uint32(), nullable=False),
+        pa.field("leaving", pa.uint32(), nullable=False),
     ]
 )
 
@@ -183,6 +189,13 @@ class Action(NamedTuple):
     was_mtime_ns: int
     offset: int
     length: int
+    shared: int = 1
+    leaving: int = 0
+
+    @property
+    def entry(self) -> Entry:
+        """Return the source's entry."""
+        return Entry(*cast("tuple[Any, ...]", self[1 : 1 + len(Entry._fields)]))
 
     @property
     def mtime_since_epoch_ns(self) -> int:
@@ -203,6 +216,7 @@ class Loss(IntFlag):
     ACL = 4
     CAPABILITY = 8
     MARKER = 16  # a directory's attributes, where a bucket has no object for it
+    LINK = 32  # that it is the same file as others
 
 
 class Lost(NamedTuple):

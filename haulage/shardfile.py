@@ -17,7 +17,7 @@ from haulage.model import ACTION, ENTRY, OUTCOME, Loss, Outcome
 from haulage.place import Place
 
 _KEY = b"haulage"
-_FORMAT = 2
+_FORMAT = 3
 _ENDS = ("source", "target")
 PROGRESS = struct.Struct("<QQ")  # of a progress file: entries done, bytes moved
 

@@ -192,11 +192,15 @@ def _set_on_target(work: Work, action: Action, wanted: _Wanted) -> Outcome | Non
             found.st_mtime_ns,
         ):
             return None
+        if found.st_nlink > action.shared + action.leaving:
+            return None  # it has names that belong to another file at the source
         handle = b"/proc/self/fd/%d" % pinned
         extras = for_old(work, wanted.xattrs, handle, found)
         has, wants = attributes_of(found), wanted.attributes
         if extras.are_there and has._replace(atime_ns=wants.atime_ns) == wants:
             return Outcome(Status.UNCHANGED)
+        if found.st_nlink > action.shared:
+            return None
         lost = set_attributes(handle, wants, extras)
         return Outcome(Status.UPDATED, lost=lost)
     finally:

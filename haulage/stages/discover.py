@@ -136,6 +136,7 @@ def differences(ends: Ends, spool: Path) -> Iterator[Difference]:
             adopted=first,
             versioned=pair.source.is_bucket,
             asked=_ASKED.get(policy.compare, ()),
+            links=not (pair.source.is_bucket or pair.target.is_bucket),
         )
         yield from compare(_readable(ends, source.pieces(ends.after)), against)
 

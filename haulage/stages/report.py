@@ -29,6 +29,7 @@ _LOST_WHAT = {
     Loss.XATTR: "an attribute",
     Loss.ACL: "an ACL",
     Loss.CAPABILITY: "a capability",
+    Loss.LINK: "their hard link (they are files of their own)",
     Loss.MARKER: "their attributes: the server stores no object for a directory",
 }
 

@@ -1,0 +1,184 @@
+"""Groups of hard links stay groups, night after night."""
+
+import os
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from haulage.stages.crew import Summary
+from tests.e2e.place import GUARDED, Place, grow_old, stats_in, write
+from tests.trees.compare import assert_same, leftovers
+
+SMALL: dict[str, Any] = {"shards": {"max_entries": 2}}
+
+
+def groups_in(root: Path) -> set[frozenset[bytes]]:
+    """Return the paths of each file that has more names than one."""
+    names: dict[int, set[bytes]] = defaultdict(set)
+    for path, found in stats_in(root).items():
+        if found.st_nlink > 1 and not os.path.isdir(os.fsencode(root) + b"/" + path):
+            names[found.st_ino].add(path)
+    return {frozenset(paths) for paths in names.values()}
+
+
+def link(place: Place, old: str, *names: str) -> None:
+    for name in names:
+        full = place.source / name
+        full.parent.mkdir(parents=True, exist_ok=True)
+        os.link(place.source / old, full)
+
+
+def night(place: Place, **policy: Any) -> Summary:
+    """Sync with deletes and tiny shards, and hold the target against the source."""
+    summary = place.sync(**GUARDED, **SMALL, movers=2, **policy)
+    assert (summary.exit_code, summary.failed) == (0, 0), place.failures()
+    assert_same(place.source, place.target)
+    assert groups_in(place.target) == groups_in(place.source)
+    assert leftovers(place.target) == []
+    return summary
+
+
+@pytest.fixture
+def linked(place: Place) -> Place:
+    """Give two groups that lie across directories, and are synced."""
+    write(place.source / "a" / "one", b"first")
+    link(place, "a/one", "a/two", "b/c/three", "z")
+    write(place.source / "b" / "other", b"second")
+    link(place, "b/other", "a/other")
+    for number in range(9):
+        write(place.source / "b" / f"single-{number}", b"%d" % number)
+    summary = night(place)
+    assert (summary.copied, summary.made) == (11, 4 + 4)  # with directories
+    return place
+
+
+def test_a_night_without_a_change_does_nothing(linked: Place) -> None:
+    grow_old()
+    night(linked)  # what was young is looked at once more
+    summary = night(linked)
+    assert (summary.copied, summary.made, summary.updated) == (0, 0, 0)
+    assert summary.unchanged == summary.listed
+    run = linked.last_run()
+    assert linked.shards_of(run.id) == []
+
+
+def test_a_group_grows(linked: Place) -> None:
+    link(linked, "z", "new/four", "b/five")
+    assert night(linked).copied == 0
+
+
+def test_a_group_shrinks_and_its_leader_may_be_what_is_gone(linked: Place) -> None:
+    os.unlink(linked.source / "a" / "one")
+    assert night(linked).copied == 0
+    os.unlink(linked.source / "z")
+    os.unlink(linked.source / "a" / "two")
+    assert night(linked).copied == 0
+
+
+def test_a_leader_is_renamed(linked: Place) -> None:
+    os.rename(linked.source / "a" / "one", linked.source / "b" / "renamed")
+    assert night(linked).copied == 0
+
+
+def test_a_name_becomes_a_file_of_its_own(linked: Place) -> None:
+    os.unlink(linked.source / "a" / "two")
+    write(linked.source / "a" / "two", b"first")
+    night(linked)
+    write(linked.source / "a" / "two", b"is its own")
+    os.chmod(linked.source / "b" / "c" / "three", 0o600)
+    night(linked)
+
+
+def test_a_group_is_split_in_two(linked: Place) -> None:
+    source = linked.source
+    for name in ("a/one", "a/two"):
+        os.unlink(source / name)
+    write(source / "a" / "one", b"first")
+    link(linked, "a/one", "a/two")
+    night(linked)
+
+
+def test_the_last_other_name_goes(linked: Place) -> None:
+    os.unlink(linked.source / "a" / "other")
+    assert night(linked).copied == 0
+    os.chmod(linked.source / "b" / "other", 0o600)
+    night(linked)
+
+
+def test_two_groups_become_one(linked: Place) -> None:
+    for name in ("a/other", "b/other"):
+        os.unlink(linked.source / name)
+        link(linked, "a/one", name)
+    assert night(linked).copied == 0
+
+
+def test_single_files_become_a_group_and_a_group_singles(linked: Place) -> None:
+    source = linked.source
+    for number in range(1, 9):
+        os.unlink(source / "b" / f"single-{number}")
+        link(linked, "b/single-0", f"b/single-{number}")
+    for name in ("a/one", "a/two", "b/c/three", "z"):
+        os.unlink(source / name)
+        write(source / name, b"first")
+    night(linked)
+    assert night(linked).copied == 0
+
+
+@pytest.mark.parametrize("name", ["a/one", "a/two", "b/c/three", "z"])
+def test_a_change_through_any_name_reaches_all(linked: Place, name: str) -> None:
+    file = linked.source / name
+    with file.open("r+b") as opened:
+        opened.write(b"FIRST AND MORE")
+    assert night(linked).copied == 1
+    os.chmod(file, 0o640)
+    grow_old()
+    assert night(linked).copied == 0
+    before = file.stat()
+    with file.open("r+b") as opened:
+        opened.write(b"2")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert night(linked).copied == 1
+
+
+def test_deletes_that_are_off_leave_old_names_as_they_were(linked: Place) -> None:
+    os.unlink(linked.source / "z")
+    os.chmod(linked.source / "a" / "one", 0o600)
+    mode = (linked.target / "z").stat().st_mode
+    assert linked.sync(**SMALL).exit_code == 0
+    assert (linked.target / "z").stat().st_mode == mode
+    assert (linked.target / "a" / "one").stat().st_mode & 0o777 == 0o600
+    assert (linked.target / "b" / "c" / "three").stat().st_mode & 0o777 == 0o600
+    assert (linked.target / "a" / "one").stat().st_nlink == 3
+
+
+def test_an_excluded_name_is_not_of_the_group(linked: Place) -> None:
+    write(linked.source / "x" / "one", b"filtered")
+    link(linked, "x/one", "x/two", "x/three")
+    filters = {"rules": ["- /x/two"]}
+    assert linked.sync(**SMALL, filters=filters).exit_code == 0
+    assert groups_in(linked.target / "x") == {frozenset([b"one", b"three"])}
+    night(linked)
+
+
+def test_three_thousand_names_of_one_file(place: Place) -> None:
+    write(place.source / "000", b"many")
+    link(place, "000", *(f"{number % 7}/{number}" for number in range(2999)))
+    grow_old()
+    summary = place.sync(movers=2, shards={"max_entries": 500})
+    assert (summary.copied, summary.made) == (1, 2999 + 8)
+    assert groups_in(place.target) == groups_in(place.source)
+    os.chmod(place.source / "3" / "10", 0o604)
+    assert place.sync(**GUARDED).copied == 0
+    assert_same(place.source, place.target)
+    assert place.sync(**GUARDED).unchanged == 3008
+
+
+def test_a_plan_shows_the_links(linked: Place) -> None:
+    link(linked, "z", "new/four")
+    done = linked.haulage(
+        "plan", str(linked.source), str(linked.target), "--name", linked.name
+    )
+    assert done.code == 0, done.text
+    assert b"hard    new/four" in done.out
