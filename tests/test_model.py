@@ -106,7 +106,7 @@ def test_the_schemas_hold_the_manifest_in_its_order():
 
 
 def test_every_field_of_an_outcome_has_its_column():
-    assert set(Outcome._fields) - {"entry", "lost"} <= set(OUTCOME.names)
+    assert set(Outcome._fields) - {"entry"} <= set(OUTCOME.names)
 
 
 @pytest.mark.parametrize("numbers", [Verb, Status, Verified])

@@ -19,16 +19,18 @@ def verify(work: Work, action: Action, _row: int) -> Outcome:
         _prove_attributes(work, action)
         proof = max(Verified.METADATA, Verified(action.verified))
         return Outcome(Status.VERIFIED, action.checksum, proof, action.racy)
+    moved = action.size
     with _target(work, action) as target:
         if action.checksum is None:
-            found = _prove_against_source(work, action, target)
+            found: bytes | None = _prove_against_source(work, action, target)
+        elif (found := work.proofs.of(os.fstat(target))) is not None:
+            moved = 0  # it was read by another of its names
         else:
             found = digest_of(work, target)
-            if found != action.checksum:
-                raise MismatchError(_OTHER_CONTENT)
-    return Outcome(
-        Status.VERIFIED, found, Verified.CHECKSUM, action.racy, moved=action.size
-    )
+            work.proofs.note(os.fstat(target), found)
+    if action.checksum not in (None, found):
+        raise MismatchError(_OTHER_CONTENT)
+    return Outcome(Status.VERIFIED, found, Verified.CHECKSUM, action.racy, moved=moved)
 
 
 _OTHER_CONTENT = "the target's content is not what the source's was"

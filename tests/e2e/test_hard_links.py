@@ -1,26 +1,19 @@
 """Groups of hard links stay groups, night after night."""
 
 import os
-from collections import defaultdict
-from pathlib import Path
+import subprocess
 from typing import Any
 
 import pytest
 
+from haulage.catalog.shards import ShardState
+from haulage.model import Pass, Verified
 from haulage.stages.crew import Summary
-from tests.e2e.place import GUARDED, Place, grow_old, stats_in, write
-from tests.trees.compare import assert_same, leftovers
+from tests.e2e.place import GUARDED, Place, grow_old, write
+from tests.e2e.processes import kill, of_place, start, wait_until
+from tests.trees.compare import Aspect, assert_same, differences, leftovers
 
 SMALL: dict[str, Any] = {"shards": {"max_entries": 2}}
-
-
-def groups_in(root: Path) -> set[frozenset[bytes]]:
-    """Return the paths of each file that has more names than one."""
-    names: dict[int, set[bytes]] = defaultdict(set)
-    for path, found in stats_in(root).items():
-        if found.st_nlink > 1 and not os.path.isdir(os.fsencode(root) + b"/" + path):
-            names[found.st_ino].add(path)
-    return {frozenset(paths) for paths in names.values()}
 
 
 def link(place: Place, old: str, *names: str) -> None:
@@ -35,7 +28,6 @@ def night(place: Place, **policy: Any) -> Summary:
     summary = place.sync(**GUARDED, **SMALL, movers=2, **policy)
     assert (summary.exit_code, summary.failed) == (0, 0), place.failures()
     assert_same(place.source, place.target)
-    assert groups_in(place.target) == groups_in(place.source)
     assert leftovers(place.target) == []
     return summary
 
@@ -158,7 +150,8 @@ def test_an_excluded_name_is_not_of_the_group(linked: Place) -> None:
     link(linked, "x/one", "x/two", "x/three")
     filters = {"rules": ["- /x/two"]}
     assert linked.sync(**SMALL, filters=filters).exit_code == 0
-    assert groups_in(linked.target / "x") == {frozenset([b"one", b"three"])}
+    assert (linked.target / "x" / "one").samefile(linked.target / "x" / "three")
+    assert not (linked.target / "x" / "two").exists()
     night(linked)
 
 
@@ -168,7 +161,7 @@ def test_three_thousand_names_of_one_file(place: Place) -> None:
     grow_old()
     summary = place.sync(movers=2, shards={"max_entries": 500})
     assert (summary.copied, summary.made) == (1, 2999 + 8)
-    assert groups_in(place.target) == groups_in(place.source)
+    assert_same(place.source, place.target)
     os.chmod(place.source / "3" / "10", 0o604)
     assert place.sync(**GUARDED).copied == 0
     assert_same(place.source, place.target)
@@ -182,3 +175,118 @@ def test_a_plan_shows_the_links(linked: Place) -> None:
     )
     assert done.code == 0, done.text
     assert b"hard    new/four" in done.out
+
+
+def kill_while_it_links(place: Place) -> None:
+    """Sync, and kill the driver when the first shard of links is done."""
+    ends = (place.source, place.target, "--name", place.name)
+    process = start(place, "sync", *ends, "--shard-entries", "50", "--movers", "2")
+    wait_until(lambda: any(place.home.glob("work/*/outcomes/links-*.parquet")), process)
+    kill(process.pid)
+    process.communicate()
+    wait_until(lambda: not of_place(place))
+
+
+def test_a_run_killed_while_it_links_goes_on(place: Place) -> None:
+    write(place.source / "000", b"many")
+    link(place, "000", *(f"{number % 7}/{number}" for number in range(1500)))
+    write(place.source / "1" / "own", b"own")
+    kill_while_it_links(place)
+    run = place.last_run()
+    before = [shard for shard in place.shards_of(run.id) if shard.pass_ is Pass.LINKS]
+    assert len(before) >= 30
+    assert any(shard.state is not ShardState.DONE for shard in before)
+    ended = place.haulage("resume", run.id, "--json")
+    assert ended.code == 0, ended.text
+    assert_same(place.source, place.target)
+    assert leftovers(place.target) == []
+    assert place.sync(**GUARDED).copied == 0
+
+
+def test_a_run_killed_while_it_links_is_superseded(place: Place) -> None:
+    write(place.source / "000", b"many")
+    link(place, "000", *(f"{number % 7}/{number}" for number in range(1500)))
+    kill_while_it_links(place)
+    write(place.source / "000", b"edited since")
+    night(place)
+
+
+def test_members_of_a_leader_that_fails_fail_with_it_and_follow_it_later(
+    linked: Place,
+) -> None:
+    source, target = linked.source, linked.target
+    write(source / "lead", b"will be blocked")
+    link(linked, "lead", "x/one", "x/two")
+    write(target / "lead" / "foreign", b"kept")
+    summary = linked.sync(**GUARDED)
+    assert (summary.exit_code, summary.failed) == (1, 3)
+    failures = linked.failures()
+    assert set(failures) == {b"lead", b"x/one", b"x/two"}
+    assert {failure.status for failure in failures.values()} == {"blocked"}
+    inode = os.stat(source / "lead").st_ino
+    assert f"inode {inode}" in failures[b"x/one"].reason
+    assert not (target / "x" / "one").exists()
+    (target / "lead" / "foreign").unlink()
+    night(linked)
+
+
+def test_a_directory_that_becomes_a_linked_file_is_replaced(linked: Place) -> None:
+    for name in ("one", "two", "other"):
+        (linked.source / "a" / name).unlink()
+    (linked.source / "a").rmdir()
+    link(linked, "z", "a")
+    link(linked, "b/single-1", "b/c/of-one")
+    night(linked)
+    (linked.source / "b" / "c" / "three").unlink()
+    (linked.source / "b" / "c" / "of-one").unlink()
+    (linked.source / "b" / "c").rmdir()
+    write(linked.source / "b" / "c", b"leads, and is blocked at first")
+    link(linked, "b/c", "y/one", "y/two")
+    night(linked)
+
+
+def test_a_target_whose_names_were_torn_apart_is_left_alone_until_they_change(
+    linked: Place,
+) -> None:
+    name = linked.target / "z"
+    found = name.stat()
+    name.unlink()
+    name.write_bytes(b"first")
+    os.utime(name, ns=(found.st_atime_ns, found.st_mtime_ns))
+    os.chmod(linked.source / "a" / "one", 0o604)
+    night(linked)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts file systems")
+def test_what_can_not_be_linked_is_copied_once_and_told(linked: Place) -> None:
+    link(linked, "z", "mounted/one", "mounted/two")
+    mount = linked.target / "mounted"
+    mount.mkdir()
+    command = ["mount", "-t", "tmpfs", "none", str(mount)]
+    if subprocess.run(command, check=False).returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        summary = linked.sync()
+        assert (summary.exit_code, summary.copied, summary.lost) == (0, 2, 2)
+        assert any("2 entries lost their hard link" in note for note in summary.notes)
+        lost = linked.failures()[b"mounted/one"]
+        assert lost.status == "lost"
+        assert "not kept: Invalid cross-device link" in lost.reason
+        no_links = frozenset({Aspect.LINKS})
+        assert differences(linked.source, linked.target, ignore=no_links) == []
+        assert linked.manifest()[b"mounted/one"]["verified"] == Verified.CHECKSUM
+        grow_old()
+        linked.sync()
+        assert linked.sync().unchanged == linked.sync().listed
+    finally:
+        subprocess.run(["umount", str(mount)], check=True)
+
+
+def test_all_names_are_verified_by_one_look(linked: Place) -> None:
+    assert linked.haulage("verify", linked.name).code == 0
+    (linked.target / "z").write_bytes(b"fIrst")
+    found = (linked.source / "z").stat()
+    os.utime(linked.target / "z", ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert linked.haulage("verify", linked.name).code == 1
+    assert set(linked.failures()) == {b"a/one", b"a/two", b"b/c/three", b"z"}
+    assert night(linked).copied == 1
