@@ -132,8 +132,8 @@ MANIFEST = pa.schema([*ENTRY, *_PROOF])
 
 # What a mover is given. `was_mtime_*` is what the target is believed to carry now;
 # `offset` and `length` bound a part. `shared` says how many of the target's names for
-# this file are to stay together, and `leaving` how many others are gone at the source:
-# a file with more names than that is not touched in place.
+# this file are to stay together: one with more names is never changed in place. With
+# more than are `leaving` beside (gone at the source), it is not even left as it is.
 ACTION = pa.schema(
     [
         pa.field("verb", pa.uint8(), nullable=False),
@@ -160,6 +160,9 @@ OUTCOME = pa.schema(
         pa.field("reason", pa.string()),
     ]
 )
+
+
+ANY_NAMES = 2**32 - 1  # as `leaving`: of a file that never had a name of ours beside
 
 
 class Action(NamedTuple):
@@ -190,7 +193,7 @@ class Action(NamedTuple):
     offset: int
     length: int
     shared: int = 1
-    leaving: int = 0
+    leaving: int = ANY_NAMES
 
     @property
     def entry(self) -> Entry:

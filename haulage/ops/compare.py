@@ -167,9 +167,11 @@ def _page(
         apart = is_new & _is_linked(listed)
         kin = is_known & (_is_linked(now) | _is_linked(was) & _is_file(now))
         linked = Linked(
-            *(listed.filter(pa.array(apart)), now.filter(pa.array(kin))),
-            *(was.filter(pa.array(kin)), aspects[kin]),
-            missing.filter(pa.array(_is_linked(missing))),
+            new=listed.filter(pa.array(apart)),
+            known=now.filter(pa.array(kin)),
+            was=was.filter(pa.array(kin)),
+            aspects=aspects[kin],
+            gone=missing.filter(pa.array(_is_linked(missing))),
         )
         is_new, is_known = is_new & ~apart, is_known & ~kin
     changed = np.flatnonzero((aspects != 0) & is_known)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from haulage.model import ACTION, ENTRY, MANIFEST, Kind, Verb, Verified
+from haulage.model import ACTION, ANY_NAMES, ENTRY, MANIFEST, Kind, Verb, Verified
 from haulage.ops.compare import Aspect, Difference, Linked
 from haulage.ops.groups import NO_LINKS, Rank, with_rank
 
@@ -154,7 +154,7 @@ def _actions(
         [
             *(pa.array(verbs), *entries.columns, was_s, was_ns, nothing, length),
             pa.array(np.ones(rows, np.uint32)),
-            pa.array(np.zeros(rows, np.uint32)),
+            pa.array(np.full(rows, ANY_NAMES, np.uint32)),
         ],
         schema=ACTION,
     )

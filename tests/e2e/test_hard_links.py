@@ -168,6 +168,36 @@ def test_three_thousand_names_of_one_file(place: Place) -> None:
     assert place.sync(**GUARDED).unchanged == 3008
 
 
+def test_the_leader_may_be_a_file_that_several_movers_fill(linked: Place) -> None:
+    write(linked.source / "large", os.urandom(1 << 20))
+    link(linked, "large", "x/large", "a/large")
+    policy: dict[str, Any] = {"shards": {"max_entries": 100, "max_bytes": 1 << 16}}
+    summary = linked.sync(**policy, movers=2)
+    assert (summary.exit_code, summary.copied) == (0, 1)
+    assert_same(linked.source, linked.target)
+    assert linked.manifest()[b"x/large"]["verified"] == Verified.CHECKSUM
+    with (linked.source / "x" / "large").open("r+b") as file:
+        file.write(b"changed")
+    assert linked.sync(**policy, movers=2).copied == 1
+    assert_same(linked.source, linked.target)
+
+
+def test_an_adopted_target_keeps_its_groups_and_gets_the_right_ones(
+    place: Place,
+) -> None:
+    for number in range(6):
+        write(place.source / f"{number}", b"same")
+        os.utime(place.source / f"{number}", ns=(0, 5))
+    link(place, "0", "x/a", "x/b")
+    link(place, "1", "x/c")
+    subprocess.run(["cp", "-a", place.source, place.target], check=True)
+    for name, other in (("x/c", "2"), ("3", "4"), ("x/b", "5")):
+        (place.target / name).unlink()
+        os.link(place.target / other, place.target / name)
+    night(place)
+    assert night(place).copied == 0
+
+
 def test_a_plan_shows_the_links(linked: Place) -> None:
     link(linked, "z", "new/four")
     done = linked.haulage(

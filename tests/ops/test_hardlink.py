@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from haulage.errors import BlockedError, UnstableError, VanishedError
-from haulage.model import Loss, Status, Verb, Verified
+from haulage.model import ANY_NAMES, Loss, Status, Verb, Verified
 from haulage.ops.hardlink import hard
 from haulage.ops.transfer import check, copy, meta
 from haulage.ops.verify import verify
@@ -177,6 +177,13 @@ def test_a_file_with_a_foreign_name_is_never_changed_in_place(pair, tmp_path, do
     assert outcome.status == Status.COPIED
     assert os.lstat(tmp_path / "foreign").st_mode == mode
     assert os.lstat(pair.target / "lead" / "er").st_mode & 0o777 == 0o600
+
+
+def test_a_file_with_a_foreign_name_is_left_as_it_is_if_nothing_changed(pair, tmp_path):
+    os.link(pair.target / "lead" / "er", tmp_path / "snapshot")
+    action = action_on(pair.source, b"lead/er", Verb.CHECK, leaving=ANY_NAMES)
+    assert check(pair.work, action, 0).status == Status.UNCHANGED
+    assert os.path.samefile(pair.target / "lead" / "er", tmp_path / "snapshot")
 
 
 def test_a_file_whose_names_all_stay_is_changed_in_place(pair):
