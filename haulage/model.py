@@ -6,7 +6,7 @@ and nanoseconds apart, because a 64-bit count of nanoseconds ends in 2262.
 """
 
 from enum import IntEnum, IntFlag, StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pyarrow as pa
 
@@ -41,6 +41,7 @@ class Verb(IntEnum):
     DELETE = 9  # remove what the manifest says that we made
     DIR = 10  # final attributes of a directory
     SWEEP = 11  # remove the temporary of a split file that was never published
+    HARD = 12  # make a hard link to another entry of the target, named by `target`
     NODE = 14  # make or replace a FIFO, a socket or a device
 
 
@@ -77,6 +78,7 @@ class Pass(StrEnum):
     COPY = "copy"
     PUBLISH = "publish"
     VERIFY = "verify"
+    LINKS = "links"
     DELETE = "delete"
     DIRS = "dirs"
 
@@ -153,7 +155,9 @@ _PROOF = [
 MANIFEST = pa.schema([*ENTRY, *_PROOF])
 
 # What a mover is given. `was_mtime_*` is what the target is believed to carry now;
-# `offset` and `length` bound a part.
+# `offset` and `length` bound a part. `shared` says how many of the target's names for
+# this file are to stay together: one with more names is never changed in place. With
+# more than are `leaving` beside (gone at the source), it is not even left as it is.
 ACTION = pa.schema(
     [
         pa.field("verb", pa.uint8(), nullable=False),
@@ -162,6 +166,8 @@ ACTION = pa.schema(
         pa.field("was_mtime_ns", pa.uint32(), nullable=False),
         pa.field("offset", pa.int64(), nullable=False),
         pa.field("length", pa.int64(), nullable=False),
+        pa.field("shared", pa.uint32(), nullable=False),
+        pa.field("leaving", pa.uint32(), nullable=False),
     ]
 )
 
@@ -178,6 +184,9 @@ OUTCOME = pa.schema(
         pa.field("reason", pa.string()),
     ]
 )
+
+
+ANY_NAMES = 2**32 - 1  # as `leaving`: of a file that never had a name of ours beside
 
 
 class Action(NamedTuple):
@@ -207,6 +216,13 @@ class Action(NamedTuple):
     was_mtime_ns: int
     offset: int
     length: int
+    shared: int = 1
+    leaving: int = ANY_NAMES
+
+    @property
+    def entry(self) -> Entry:
+        """Return the source's entry."""
+        return Entry(*cast("tuple[Any, ...]", self[1 : 1 + len(Entry._fields)]))
 
     @property
     def mtime_since_epoch_ns(self) -> int:
@@ -245,6 +261,7 @@ class Loss(IntFlag):
     CAPABILITY = 8
     MARKER = 16  # a directory's attributes, where a bucket has no object for it
     FLAGS = 32  # immutable or append-only
+    LINK = 64  # that it is the same file as others
 
 
 class Lost(NamedTuple):

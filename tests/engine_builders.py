@@ -80,6 +80,8 @@ def action_on(root: Path, path: bytes, verb: Verb = Verb.COPY, **fields: Any) ->
         "was_mtime_ns": values["mtime_ns"],
         "offset": 0,
         "length": found.st_size,
+        "shared": 1,
+        "leaving": 0,
     }
     return Action(**(values | fields))
 

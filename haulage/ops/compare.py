@@ -32,10 +32,25 @@ class Aspect(IntFlag):
 
 
 @dataclass(frozen=True, slots=True)
+class Linked:
+    """Files of one page with more names than one, listed or known; changed or not.
+
+    Row i of `was` belongs to row i of `known` and to `aspects[i]`.
+    """
+
+    new: pa.Table  # ENTRY
+    known: pa.Table  # ENTRY
+    was: pa.Table  # MANIFEST
+    aspects: np.ndarray  # uint16
+    gone: pa.Table  # MANIFEST
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
     """One page of the listing against what is known.
 
-    Row i of `was` belongs to row i of `changed` and to `aspects[i]`.
+    Row i of `was` belongs to row i of `changed` and to `aspects[i]`. What is `linked`
+    is told apart, because what is done about it depends on all names of the file.
     """
 
     last: bytes
@@ -46,6 +61,7 @@ class Difference:
     aspects: np.ndarray  # uint16
     gone: pa.Table  # MANIFEST
     unreadable: tuple[Unreadable, ...]
+    linked: Linked | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +71,8 @@ class Against:
     `adopted` tells that `known` is a listing of the target, whose ctime and inode say
     nothing of the source. `versioned` tells that the source's entries are objects: only
     their etags, sizes and times of change are listed. `covers` tells of gone rows
-    whether the filters still show them.
+    whether the filters still show them. With `links`, files with more names than one
+    are told apart.
     """
 
     known: Iterable[pa.Table]
@@ -64,6 +81,7 @@ class Against:
     adopted: bool = False
     versioned: bool = False
     asked: tuple[Kind, ...] = ()
+    links: bool = False
 
 
 class _Known:
@@ -142,17 +160,42 @@ def _page(
     if len(known) != window.num_rows or (was_row[known] != np.arange(len(known))).any():
         was = window.take(was_row[known])
     aspects = _aspects(now, was, against)
-    changed = np.flatnonzero((aspects != 0) & selected[known])
+    is_new, is_known = (was_row < 0) & selected, selected[known]
+    missing = _really_gone(window.take(gone), against, lost.all)
+    linked = None
+    if against.links:
+        apart = is_new & _is_linked(listed)
+        kin = is_known & (_is_linked(now) | _is_linked(was) & _is_file(now))
+        linked = Linked(
+            new=listed.filter(pa.array(apart)),
+            known=now.filter(pa.array(kin)),
+            was=was.filter(pa.array(kin)),
+            aspects=aspects[kin],
+            gone=missing.filter(pa.array(_is_linked(missing))),
+        )
+        is_new, is_known = is_new & ~apart, is_known & ~kin
+    changed = np.flatnonzero((aspects != 0) & is_known)
     return Difference(
         last=last,
         listed=int(selected.sum()),
-        new=listed.take(np.flatnonzero((was_row < 0) & selected)),
+        new=listed.take(np.flatnonzero(is_new)),
         changed=now.take(changed),
         was=was.take(changed),
         aspects=aspects[changed],
-        gone=_really_gone(window.take(gone), against, lost.all),
+        gone=missing,
         unreadable=lost.take_untold(),
+        linked=linked,
     )
+
+
+def _is_file(table: pa.Table) -> np.ndarray:
+    is_file: np.ndarray = table["kind"].to_numpy() == Kind.FILE
+    return is_file
+
+
+def _is_linked(table: pa.Table) -> np.ndarray:
+    linked: np.ndarray = _is_file(table) & (table["nlink"].to_numpy() > 1)
+    return linked
 
 
 def _selected(listed: pa.Table) -> tuple[pa.Table, np.ndarray]:

@@ -27,6 +27,7 @@ from haulage.ops import relay, relay_parts, relay_proof
 from haulage.ops.carrier import Carrier
 from haulage.ops.delete import delete
 from haulage.ops.dirs import finish_dir
+from haulage.ops.hardlink import hard
 from haulage.ops.node import node
 from haulage.ops.split import discard, part, publish
 from haulage.ops.transfer import check, copy, link, meta, mkdir
@@ -58,6 +59,7 @@ _BY_DESCRIPTORS: dict[int, _Do] = {
     Verb.DELETE: delete,
     Verb.DIR: finish_dir,
     Verb.SWEEP: discard,
+    Verb.HARD: hard,
     Verb.NODE: node,
 }
 _BY_STORES: dict[int, _Do] = {

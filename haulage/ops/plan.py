@@ -1,12 +1,13 @@
 """Decides what is done about a difference: one verb a row, by the policy's rules."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
 from haulage.model import (
     ACTION,
+    ANY_NAMES,
     DEVICES,
     ENTRY,
     MANIFEST,
@@ -15,7 +16,8 @@ from haulage.model import (
     Verb,
     Verified,
 )
-from haulage.ops.compare import Aspect, Difference
+from haulage.ops.compare import Aspect, Difference, Linked
+from haulage.ops.groups import NO_LINKS, Rank, with_rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Plan:
     skipped: int  # special files that nobody asked for
     actions: pa.Table  # ACTION, in canonical order
     deletes: pa.Table  # ACTION with the manifest's entries, in canonical order
+    links: pa.Table  # what is decided about when all names of a file are known
 
 
 _NEW_VERB = np.zeros(8, np.uint8)
@@ -50,22 +53,51 @@ _NEW_VERB[[*SPECIALS, *DEVICES]] = Verb.NODE
 
 
 def plan(difference: Difference, intent: Intent) -> Plan:
-    """Return the actions for `difference`."""
-    new = _actions(_as_unproven(difference.new), _NEW_VERB[_kinds(difference.new)])
-    verbs = _changed_verbs(difference, intent)
-    known = _actions(_with_proof(difference), verbs, difference.was)
-    every = pa.concat_tables([new, known])
+    """Return the actions for `difference`; of linked files, what is to be weighed."""
+    every = pa.concat_tables(_new_and_known(difference, intent))
     is_moved = np.isin(_kinds(every), intent.kinds)
     actions = _wanted(every.filter(pa.array(is_moved)))
     skipped = every.num_rows - int(is_moved.sum())
+    linked = difference.linked
+    apart = linked.new.num_rows + linked.known.num_rows if linked else 0
     return Plan(
         last=difference.last,
         listed=difference.listed,
-        unchanged=difference.listed - actions.num_rows - skipped,
+        unchanged=difference.listed - actions.num_rows - skipped - apart,
         skipped=skipped,
         actions=actions,
         deletes=remove(difference.gone),
+        links=_links(difference, linked, intent) if linked else NO_LINKS,
     )
+
+
+def _new_and_known(difference: Difference, intent: Intent) -> list[pa.Table]:
+    """Return what would be done about new entries, and about known ones."""
+    new = _actions(_as_unproven(difference.new), _NEW_VERB[_kinds(difference.new)])
+    verbs = _changed_verbs(difference, intent)
+    return [new, _actions(_with_proof(difference), verbs, difference.was)]
+
+
+def _links(difference: Difference, linked: Linked, intent: Intent) -> pa.Table:
+    """Return the linked files with what would be done if each had one name alone."""
+    alone = replace(
+        difference,
+        new=linked.new,
+        changed=linked.known,
+        was=linked.was,
+        aspects=linked.aspects,
+    )
+    new, known = _new_and_known(alone, intent)
+    verbs = known["verb"].to_numpy()
+    rank = np.where(verbs == 0, Rank.UNCHANGED, Rank.CHANGED)
+    rank[_kinds(linked.was) != Kind.FILE] = Rank.NEW
+    gone = linked.gone
+    found = [
+        with_rank(new, np.full(new.num_rows, Rank.NEW)),
+        with_rank(known, rank, linked.was),
+        with_rank(remove(gone), np.full(gone.num_rows, Rank.GONE), gone),
+    ]
+    return pa.concat_tables(found).sort_by("path")
 
 
 def _kinds(table: pa.Table) -> np.ndarray:
@@ -131,7 +163,11 @@ def _actions(
     is_file = _kinds(entries) == Kind.FILE
     length = pa.array(np.where(is_file, entries["size"].to_numpy(), 0))
     return pa.table(
-        [pa.array(verbs), *entries.columns, was_s, was_ns, nothing, length],
+        [
+            *(pa.array(verbs), *entries.columns, was_s, was_ns, nothing, length),
+            pa.array(np.ones(rows, np.uint32)),
+            pa.array(np.full(rows, ANY_NAMES, np.uint32)),
+        ],
         schema=ACTION,
     )
 

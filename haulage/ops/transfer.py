@@ -185,12 +185,16 @@ def _set_on_target(work: Work, action: Action, wanted: Wanted) -> Outcome | None
         found = os.fstat(pinned)
         if not _is_as_recorded(action, found):
             return None
+        if found.st_nlink > action.shared + action.leaving:
+            return None  # it has names that belong to another file at the source
         handle = b"/proc/self/fd/%d" % pinned
         extras = for_old(work, wanted.xattrs, handle, found)
         made, has = mark_of(work, found), attributes_of(found)
         wants = as_kept(wanted.attributes, has, work.kept)
         if extras.are_there and has._replace(atime_ns=wants.atime_ns) == wants:
             return Outcome(Status.UNCHANGED, made=made)
+        if found.st_nlink > action.shared:
+            return None
         lost = dress(work, handle, wanted, extras)
         return Outcome(Status.UPDATED, lost=lost, made=made)
     finally:

@@ -22,15 +22,19 @@ def verify(work: Work, action: Action, _row: int) -> Outcome:
         return Outcome(
             Status.VERIFIED, action.checksum, proof, action.racy, made=action.made
         )
+    moved = action.size
     with _target(work, action) as target:
         if action.checksum is None:
-            found = _prove_against_source(work, action, target)
+            found: bytes | None = _prove_against_source(work, action, target)
+        elif (found := work.proofs.of(os.fstat(target))) is not None:
+            moved = 0  # it was read by another of its names
         else:
             found = digest_of(work, target)
-            if found != action.checksum:
-                raise MismatchError(_OTHER_CONTENT)
+            work.proofs.note(os.fstat(target), found)
+    if action.checksum not in (None, found):
+        raise MismatchError(_OTHER_CONTENT)
     return Outcome(
-        Status.VERIFIED, found, Verified.CHECKSUM, action.racy, moved=action.size,
+        Status.VERIFIED, found, Verified.CHECKSUM, action.racy, moved=moved,
         made=action.made,
     )  # fmt: skip
 

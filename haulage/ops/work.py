@@ -1,6 +1,7 @@
 """What a mover works with while it goes through a shard."""
 
 import os
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -9,8 +10,32 @@ from haulage.model import Action
 from haulage.storage.descent import Descent
 from haulage.storage.kept import Kept
 
+_PROOFS = 1024
 SMALL_BYTES = 1 << 20  # up to here a file is read in one call
 _RACY_NS = 2_000_000_000  # clocks of file systems tick as coarsely as this
+
+
+class Proofs:
+    """What files with more names than one were read to be; the last ones of a shard."""
+
+    def __init__(self) -> None:
+        """Begin with nothing read."""
+        self._read: OrderedDict[tuple[int, int, int], bytes] = OrderedDict()
+
+    def of(self, found: os.stat_result) -> bytes | None:
+        """Return the checksum of a file that was read before, and is the same still."""
+        return self._read.get(_version(found))
+
+    def note(self, found: os.stat_result, checksum: bytes) -> None:
+        """Keep the checksum in mind if another name may ask for it."""
+        if found.st_nlink > 1:
+            self._read[_version(found)] = checksum
+            if len(self._read) > _PROOFS:
+                self._read.popitem(last=False)
+
+
+def _version(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_dev, found.st_ino, found.st_ctime_ns
 
 
 @dataclass(slots=True)
@@ -34,6 +59,7 @@ class Work:
     moved: int = 0
     can_clone: bool = True
     kept: Kept = field(default_factory=Kept)
+    proofs: Proofs = field(default_factory=Proofs)
     heirs_in: bytes | None = None
     heirs: bool = False
     buffer: memoryview = field(

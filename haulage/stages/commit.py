@@ -20,7 +20,7 @@ from haulage.model import MANIFEST, Pass, Status, Verb
 from haulage.ops.merge import HOLDS, Merged, Stream, merge
 from haulage.policy import Fsync
 from haulage.stages.rounds import done, outcomes_of
-from haulage.stages.sealing import UNREADABLE_FILE, is_part
+from haulage.stages.sealing import UNREADABLE_FILE
 from haulage.stages.site import Site
 from haulage.storage.sync import sync_file_system
 
@@ -111,20 +111,37 @@ def _overlays(site: Site) -> Iterator[Iterator[pa.Table]]:
     """Yield the outcomes of each pass and round, in the order they happened in."""
     rounds = range(site.policy.attempts + 1)
     for round_ in rounds:
-        copied = done(site, Pass.COPY, round_)
-        yield _sorted_tables(site, [shard for shard in copied if not is_part(shard)])
-        yield _sorted_tables(site, [shard for shard in copied if is_part(shard)])
-        for pass_ in (Pass.PUBLISH, Pass.VERIFY):
-            yield _sorted_tables(site, done(site, pass_, round_))
+        for pass_ in (Pass.COPY, Pass.PUBLISH, Pass.VERIFY):
+            yield from _in_order(site, done(site, pass_, round_))
         if round_ == site.policy.attempts - 1:
+            for again in range(round_ + 1):
+                yield from _in_order(site, done(site, Pass.LINKS, again))
             for part in (0, 1):
-                yield _sorted_tables(site, done(site, Pass.DELETE, part))
-    yield _sorted_tables(site, done(site, Pass.DIRS, 0))
+                yield from _in_order(site, done(site, Pass.DELETE, part))
+    yield from _in_order(site, done(site, Pass.LINKS, site.policy.attempts))
+    yield from _in_order(site, done(site, Pass.VERIFY, site.policy.attempts + 1))
+    yield from _in_order(site, done(site, Pass.DIRS, 0))
+
+
+def _in_order(site: Site, shards: list[Shard]) -> Iterator[Iterator[pa.Table]]:
+    """Yield streams in each of which the shards lie behind one another.
+
+    Those of parts, of linked files and of what was published lie between others.
+    """
+    streams: list[list[Shard]] = []
+    for shard in sorted(shards, key=lambda shard: (shard.first, shard.last)):
+        fits = (stream for stream in streams if stream[-1].last <= shard.first)
+        stream = next(fits, None)
+        if stream is None:
+            streams.append([shard])
+        else:
+            stream.append(shard)
+    for stream in streams:
+        yield _sorted_tables(site, stream)
 
 
 def _sorted_tables(site: Site, shards: list[Shard]) -> Iterator[pa.Table]:
-    """Yield outcomes in canonical order; the parts of a file lie between others."""
-    for shard in sorted(shards, key=lambda shard: shard.first):
+    for shard in shards:
         yield outcomes_of(site, shard).sort_by("path")
 
 

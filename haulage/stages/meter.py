@@ -9,6 +9,7 @@ from pathlib import Path
 from haulage.shardfile import PROGRESS
 from haulage.stages.crew import Progress, WaveProgress
 
+_MAKES = ("copy", "publish", "links")
 _FAILED = ("failed", "unstable", "mismatch", "blocked")
 
 
@@ -86,7 +87,7 @@ class Meter:
         """Return the numbers of this moment."""
         with self._lock:
             waves = tuple(self._now(record) for record in self._waves.values())
-            copying = [wave for wave in waves if wave.pass_ in ("copy", "publish")]
+            copying = [wave for wave in waves if wave.pass_ in _MAKES]
             return Progress(
                 stage=self.stage,
                 listed=self.counts["listed"],

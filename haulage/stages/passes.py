@@ -146,7 +146,7 @@ def _dir_shards(site: Site) -> Iterator[pa.Table]:
     touched: set[bytes] = set()
     if site.policy.steps == (Step.DIRS,):
         touched.update(_every_dir(site))
-    for pass_ in (Pass.COPY, Pass.PUBLISH, Pass.DELETE):
+    for pass_ in (Pass.COPY, Pass.PUBLISH, Pass.LINKS, Pass.DELETE):
         for shard in done(site, pass_):
             touched.update(_touched(outcomes_of(site, shard, _LOOKED_AT)))
     for shard in done(site, Pass.DELETE):

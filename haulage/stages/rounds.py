@@ -22,6 +22,7 @@ from haulage.stages.sealing import seal
 from haulage.stages.site import Site
 from haulage.stages.wave import Wave, run_wave
 
+_MAKES = (Pass.COPY, Pass.PUBLISH, Pass.VERIFY)
 _TRY_AGAIN = (Status.UNSTABLE, Status.MISMATCH)
 
 
@@ -40,46 +41,48 @@ def prove_manifest(site: Site, crew: Crew) -> None:
         shard for page in manifest.tables() for shard in pack(prove(page), site.bounds)
     )
     seal(site, Pass.VERIFY, 0, list(shards))
-    _run(site, crew, Pass.VERIFY, 0, "verify")
+    run_pass(site, crew, Pass.VERIFY, 0, "verify")
 
 
 def settle_blocked(site: Site, crew: Crew) -> None:
     """Copy what a directory blocked that the delete pass may have removed."""
     last = site.policy.attempts
     blocked = [Status.BLOCKED]
-    rows = _distinct(_rows(site, (Pass.COPY, Pass.PUBLISH), range(last), blocked))
+    rows = _distinct(rows_with(site, (Pass.COPY, Pass.PUBLISH), range(last), blocked))
     _copy_round(site, crew, last, rows)
     _prove_round(site, crew, last)
 
 
 def _copy_again(site: Site, crew: Crew, round_: int) -> bool:
     """Copy what the round before left unstable, mismatched or failed for a while."""
-    rows = _distinct(_worth_another_try(site, round_ - 1))
-    if rows.num_rows and not _sealed(site, Pass.COPY, round_):
+    rows = _distinct(worth_another_try(site, _MAKES, round_ - 1))
+    if rows.num_rows and not is_sealed(site, Pass.COPY, round_):
         site.pause(round_)
     return _copy_round(site, crew, round_, rows)
 
 
 def _copy_round(site: Site, crew: Crew, round_: int, rows: pa.Table) -> bool:
     """Seal the rows as a round of its own, unless that was done, and run it."""
-    if not _sealed(site, Pass.COPY, round_) and rows.num_rows:
+    if not is_sealed(site, Pass.COPY, round_) and rows.num_rows:
         seal(site, Pass.COPY, round_, list(pack(redo(rows), site.bounds)))
     site.meter.stage = "retry"
-    return _run(site, crew, Pass.COPY, round_, f"copy again, round {round_}")
+    return run_pass(site, crew, Pass.COPY, round_, f"copy again, round {round_}")
 
 
 def _prove_round(site: Site, crew: Crew, round_: int) -> None:
     site.meter.stage = "publish"
-    if not _sealed(site, Pass.PUBLISH, round_):
+    if not is_sealed(site, Pass.PUBLISH, round_):
         seal(site, Pass.PUBLISH, round_, [_publishable(site, round_)])
-    _run(site, crew, Pass.PUBLISH, round_, "publish split files")
+    run_pass(site, crew, Pass.PUBLISH, round_, "publish split files")
     site.meter.stage = "verify"
-    if site.policy.verify is not Verify.NONE and not _sealed(site, Pass.VERIFY, round_):
+    if site.policy.verify is not Verify.NONE and not is_sealed(
+        site, Pass.VERIFY, round_
+    ):
         seal(site, Pass.VERIFY, round_, list(_provable(site, round_)))
-    _run(site, crew, Pass.VERIFY, round_, "verify")
+    run_pass(site, crew, Pass.VERIFY, round_, "verify")
 
 
-def _run(site: Site, crew: Crew, pass_: Pass, round_: int, name: str) -> bool:
+def run_pass(site: Site, crew: Crew, pass_: Pass, round_: int, name: str) -> bool:
     """Run what is ready of one pass and round; tell whether that pass had any shard."""
     ready = ledger.listed(
         site.catalog, site.run.id, pass_=pass_, round_=round_, states=[ShardState.READY]
@@ -87,10 +90,11 @@ def _run(site: Site, crew: Crew, pass_: Pass, round_: int, name: str) -> bool:
     if ready:
         name = f"{name} (round {round_})" if round_ and "round" not in name else name
         crew.call(name, partial(run_wave, site, Wave(name, tuple(ready))))
-    return _sealed(site, pass_, round_)
+    return is_sealed(site, pass_, round_)
 
 
-def _sealed(site: Site, pass_: Pass, round_: int) -> bool:
+def is_sealed(site: Site, pass_: Pass, round_: int) -> bool:
+    """Tell whether a pass has any shard in a round."""
     found = ledger.listed(site.catalog, site.run.id, pass_=pass_, round_=round_)
     return bool(found)
 
@@ -110,7 +114,7 @@ def outcomes_of(
     return read_outcomes(site.workspace / shard.outcome, columns)
 
 
-def _rows(
+def rows_with(
     site: Site,
     passes: Collection[Pass],
     rounds: Collection[int],
@@ -127,11 +131,13 @@ def _rows(
                 )
 
 
-def _worth_another_try(site: Site, round_: int) -> Iterator[pa.Table]:
-    passes = (Pass.COPY, Pass.PUBLISH, Pass.VERIFY)
-    yield from _rows(site, passes, [round_], _TRY_AGAIN)
+def worth_another_try(
+    site: Site, passes: Collection[Pass], round_: int
+) -> Iterator[pa.Table]:
+    """Yield what a round left unstable, mismatched or failed for a while."""
+    yield from rows_with(site, passes, [round_], _TRY_AGAIN)
     transient = pa.array(sorted(TRANSIENT_ERRNOS), pa.int32())
-    for table in _rows(site, passes, [round_], [Status.FAILED]):
+    for table in rows_with(site, passes, [round_], [Status.FAILED]):
         yield table.filter(pc.is_in(table["errno"], transient))
 
 
@@ -149,7 +155,7 @@ def _distinct(tables: Iterator[pa.Table]) -> pa.Table:
 
 def _publishable(site: Site, round_: int) -> pa.Table:
     """Return the parts of every file of this round that has all of them."""
-    tables = list(_rows(site, [Pass.COPY], [round_], [Status.PART]))
+    tables = list(rows_with(site, [Pass.COPY], [round_], [Status.PART]))
     if not tables:
         return ACTION.empty_table()
     parts = pa.concat_tables(tables).sort_by(
@@ -165,7 +171,7 @@ def _provable(site: Site, round_: int) -> Iterator[pa.Table]:
     for pass_ in (Pass.COPY, Pass.PUBLISH):
         for shard in done(site, pass_, round_):
             if shard.tally.get("copied") or shard.tally.get("made"):
-                yield prove(_to_prove(site, outcomes_of(site, shard)))
+                yield prove(to_prove(site, outcomes_of(site, shard)))
 
 
 def _wanted(verify: Verify) -> Verified:
@@ -173,7 +179,8 @@ def _wanted(verify: Verify) -> Verified:
     return Verified.METADATA if verify is Verify.METADATA else Verified.CHECKSUM
 
 
-def _to_prove(site: Site, outcomes: pa.Table) -> pa.Table:
+def to_prove(site: Site, outcomes: pa.Table) -> pa.Table:
+    """Return which of these outcomes are still to be verified."""
     made = np.isin(outcomes["status"].to_numpy(), (Status.COPIED, Status.MADE))
     made &= outcomes["verified"].to_numpy() < _wanted(site.policy.verify)
     made &= outcomes["kind"].to_numpy() != Kind.DIR

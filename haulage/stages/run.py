@@ -23,6 +23,7 @@ from haulage.stages.commit import commit
 from haulage.stages.crew import Crew, Summary
 from haulage.stages.discover import Ends, discover
 from haulage.stages.ends import Pair
+from haulage.stages.linking import settle_blocked_links, settle_links
 from haulage.stages.meter import Meter
 from haulage.stages.preflight import check_ends
 from haulage.stages.recognition import begins_anew, check_recognised
@@ -151,8 +152,10 @@ def _carry_out(site: Site, crew: Crew) -> Summary:
     for wave in waves:
         wave.result()
     settle(site, crew)
+    settle_links(site, crew)
     passes.delete(site, crew)
     settle_blocked(site, crew)
+    settle_blocked_links(site, crew)
     sweep(site)
     passes.finish_dirs(site, crew)
     return _finish(site, crew)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 
 import numpy as np
@@ -15,6 +15,7 @@ from haulage.ops.pack import costs, pack
 from haulage.ops.plan import Plan
 from haulage.policy import Delete, Step
 from haulage.shardfile import write_shard
+from haulage.stages.links import gathered, links_of
 from haulage.stages.site import Site
 from haulage.stages.wave import Wave
 from haulage.storage.walk import Unreadable
@@ -24,6 +25,7 @@ UNREADABLE_FILE = "unreadable.jsonl"
 FILES_ROUND, DIRS_ROUND = 0, 1  # of the delete pass
 _SEAL_AFTER_S = 2.0
 _SEAL_AFTER_ENTRIES = 1_000_000  # listed without a change; bounds what a resume repeats
+_SEAL_AFTER_LINKS = 50_000  # held in memory
 _WAVE_SHARE = 0.04  # of the shards so far: some 250 waves for a million shards
 
 
@@ -49,7 +51,7 @@ def is_part(shard: Shard) -> bool:
 
 
 def seal(
-    site: Site, pass_: Pass, round_: int, tables: Sequence[pa.Table]
+    site: Site, pass_: Pass, round_: int, tables: Iterable[pa.Table]
 ) -> list[Shard]:
     """Record `tables` as the shards of one pass and round, all at once."""
     new = [
@@ -91,6 +93,9 @@ class Sealer:
         self._shards = len(sealed)
         self._wave_number = 1 + max((shard.wave for shard in known), default=0)
         self._wave: list[Shard] = []
+        self._last = site.run.listed_until or b""
+        self.links = links_of(site.workspace)
+        self.links.forget_behind(site.run.listed_until)
         self._clear()
 
     def _clear(self) -> None:
@@ -101,7 +106,7 @@ class Sealer:
 
     def add(self, plan: Plan, unreadable: Sequence[Unreadable]) -> None:
         """Take up one page's plan."""
-        self._last = plan.last
+        self._last = max(self._last, plan.last)
         self._listed += plan.listed
         counts = self._site.meter.counts
         counts["listed"] += plan.listed
@@ -119,6 +124,8 @@ class Sealer:
             self._cost += int(costs(actions, self._site.bounds).sum())
         if plan.deletes.num_rows and self._site.policy.delete is not Delete.OFF:
             self._deletes.append(plan.deletes)
+        if Step.COPY in self._site.policy.steps:
+            self.links.add(plan.links)
         self._note_unreadable(unreadable)
 
     def _wanted(self, actions: pa.Table) -> pa.Table:
@@ -144,16 +151,24 @@ class Sealer:
             return True
         if self._listed >= _SEAL_AFTER_ENTRIES:
             return True
+        if self.links.held_rows >= _SEAL_AFTER_LINKS:
+            return True
         waited = time.monotonic() - self._since
         return bool(self._actions) and waited > _SEAL_AFTER_S
 
     def seal(self, *, finished: bool) -> Iterator[Wave]:
         """Record what was gathered and how far discovery is; yield what is due."""
+        self.links.keep()
+        leaders = self._leaders() if finished and not self.links.is_empty else ()
         site = self._site
         gone = (
             pa.concat_tables(self._deletes) if self._deletes else ACTION.empty_table()
         )
-        new = [*self._copy_shards(), *delete_shards(site, self._delete_seq, gone)]
+        new = [
+            *self._copy_shards(),
+            *leaders,
+            *delete_shards(site, self._delete_seq, gone),
+        ]
         done = Discovery(self._last, dict(site.meter.counts), finished)
         sealed = ledger.seal(site.catalog, site.run, new, done)
         self._clear()
@@ -165,12 +180,24 @@ class Sealer:
             self._wave_number += 1
             self._wave = []
 
-    _last: bytes = b""
-
     def _copy_shards(self) -> Iterator[NewShard]:
-        if not self._actions:
-            return
-        for actions in pack(pa.concat_tables(self._actions), self._site.bounds):
+        if self._actions:
+            yield from self._packed(pa.concat_tables(self._actions))
+
+    def _packed(self, actions: pa.Table) -> Iterator[NewShard]:
+        for shard in pack(actions, self._site.bounds):
             yield write(
-                self._site, Pass.COPY, 0, next(self._seq), actions, self._wave_number
+                self._site, Pass.COPY, 0, next(self._seq), shard, self._wave_number
             )
+
+    def _leaders(self) -> list[NewShard]:
+        """Decide about linked files, all of which are listed, and count them."""
+        shards: list[NewShard] = []
+        counts = self._site.meter.counts
+        known = self.links.elect()
+        for leaders in gathered(self.links.leaders(), _SEAL_AFTER_LINKS):
+            counts["planned_bytes"] += int(leaders["length"].to_numpy().sum())
+            shards += self._packed(leaders)
+        counts["planned"] += known.leaders + known.members
+        counts["unchanged"] += known.listed - known.leaders - known.members
+        return shards

@@ -35,7 +35,7 @@ DoneShards = dict[int, str | None]
 def large_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return 3,000 entries and some files of several shards. Tests only read it."""
     root = tmp_path_factory.mktemp("large") / "tree"
-    plant(root, seed=31, entries=3000)
+    plant(root, seed=31, entries=3000, links=True)
     for number in range(3):
         write(root / f"huge-{number}", random.Random(number).randbytes(5 << 20))
     grow_old()

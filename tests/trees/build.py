@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from tests.trees.attributes import Attributes, Kind
+from tests.trees.edits import tie
 from tests.trees.names import GROUPS, Names
 from tests.trees.walk import below, opened
 
@@ -51,12 +52,14 @@ def plant(
     nasty: bool = True,
     specials: bool = False,
     extras: bool = False,
+    links: bool = False,
 ) -> None:
     """Make a tree of about `entries` entries in `root`, which must be empty or absent.
 
     `nasty` asks for the names, targets, modes, owners and times that break tools; from
     600 entries on every name and link target is there. `specials` adds FIFOs and
-    sockets, and devices for root; `extras` extended attributes, ACLs, capabilities."""
+    sockets, and devices for root, `extras` extended attributes, ACLs and capabilities,
+    `links` more names for every thirtieth file."""
     where = os.fsencode(root)
     os.makedirs(where, exist_ok=True)
     if os.listdir(where):
@@ -67,6 +70,8 @@ def plant(
     with opened(where) as fd:
         planter.fill(fd, entries - planter.landmarks(fd, entries), level=0)
     planter.attributes.dress(where, Kind.DIR)
+    if links:
+        tie(where, rng, entries // 30)
 
 
 def plant_real(

@@ -11,6 +11,7 @@ import re
 import stat
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -41,6 +42,7 @@ class Aspect(StrEnum):
     DEVICE = "device"
     HOLES = "holes"  # b takes far more room than a
     XATTRS = "xattrs"  # ACLs are among them
+    LINKS = "links"  # which names are of one file
 
 
 OWNER = frozenset({Aspect.UID, Aspect.GID})
@@ -93,17 +95,39 @@ def _type(mode: int) -> str:
     return names.get(stat.S_IFMT(mode), f"special {stat.S_IFMT(mode):#o}")
 
 
+class _Names:
+    """The names in one tree of each file, by the paths that both trees have."""
+
+    def __init__(self) -> None:
+        self._of: dict[tuple[int, int], list[bytes]] = defaultdict(list)
+        self._inodes: dict[bytes, tuple[int, int]] = {}
+
+    def add(self, path: bytes, info: os.stat_result) -> None:
+        self._inodes[path] = (info.st_dev, info.st_ino)
+        self._of[info.st_dev, info.st_ino].append(path)
+
+    def group(self, path: bytes) -> str:
+        """Say how many names the file has, and the first of them."""
+        names = self._of[self._inodes[path]]
+        return f"{len(names)} from {shown(names[0])}"
+
+
 class _Comparer:
     """Walks two trees at once."""
 
     def __init__(self, ignore: frozenset[Aspect]) -> None:
         self._ignore = ignore
+        self._linked: list[bytes] = []
+        self._names = (_Names(), _Names())
 
     def roots(self, a: bytes, b: bytes) -> Iterator[str]:
         with opened(a) as in_a, opened(b) as in_b:
             yield from self._stats(b"", os.fstat(in_a), os.fstat(in_b))
             yield from self._xattrs(b"", b".", in_a, in_b)
             yield from self._inside(b"", in_a, in_b)
+        for path in self._linked:
+            groups = [names.group(path) for names in self._names]
+            yield from self._line(path, Aspect.LINKS, *groups)
 
     def _inside(self, above: bytes, a: int, b: int) -> Iterator[str]:
         names_a, names_b = names_in(a), names_in(b)
@@ -134,8 +158,17 @@ class _Comparer:
             yield from self._line(path, Aspect.TARGET, *ends)
         elif kind in (stat.S_IFCHR, stat.S_IFBLK):
             yield from self._line(path, Aspect.DEVICE, in_a.st_rdev, in_b.st_rdev)
-        elif kind == stat.S_IFREG and Aspect.CONTENT not in self._ignore:
-            yield from _contents(path, name, a, b)
+        elif kind == stat.S_IFREG:
+            self._note_names(path, in_a, in_b)
+            if Aspect.CONTENT not in self._ignore:
+                yield from _contents(path, name, a, b)
+
+    def _note_names(self, path: bytes, a: os.stat_result, b: os.stat_result) -> None:
+        """Keep in mind a file that has more names in either tree."""
+        if a.st_nlink > 1 or b.st_nlink > 1:
+            self._linked.append(path)
+            for names, info in zip(self._names, (a, b), strict=True):
+                names.add(path, info)
 
     def _stats(
         self, path: bytes, a: os.stat_result, b: os.stat_result

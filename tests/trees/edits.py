@@ -53,6 +53,30 @@ def replace(full: bytes, content: bytes) -> None:
     os.rename(aside, full)
 
 
+def tie(root: bytes, rng: random.Random, count: int) -> None:
+    """Give random files of a tree `count` more names, each in a random directory, whose
+    mode and times stay. Some files get many."""
+    with opened(root) as fd:
+        found = list(below(fd))
+    files = [path for path, info in found if stat.S_ISREG(info.st_mode)]
+    dirs = [b"", *(path for path, info in found if stat.S_ISDIR(info.st_mode))]
+    some = rng.sample(files, min(len(files), 1 + count // 3))
+    for number in range(count):
+        home = os.path.join(root, rng.choice(dirs))
+        was = os.stat(home)
+        os.chmod(home, 0o700)
+        link_to(
+            os.path.join(root, rng.choice(some)), os.path.join(home, b"tie-%d" % number)
+        )
+        os.chmod(home, stat.S_IMODE(was.st_mode))
+        os.utime(home, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+
+def link_to(old: bytes, full: bytes) -> None:
+    """Give a file another name."""
+    os.link(old, full, follow_symlinks=False)
+
+
 def set_xattr(full: bytes, name: str, value: bytes) -> None:
     """Give an entry an attribute, also where its owner may not write."""
     mode = stat.S_IMODE(os.lstat(full).st_mode)

@@ -21,6 +21,8 @@ class What(StrEnum):
     CREATE_FILE = "create file"
     CREATE_DIR = "create directory"
     CREATE_SYMLINK = "create symlink"
+    LINK = "hard link"  # another name for a file
+    MERGE = "file to hard link"  # of another file
     EDIT = "edit"  # another size
     EDIT_SAME_SIZE = "edit, same size"
     EDIT_STEALTHILY = "edit, same size and mtime"  # only the ctime tells
@@ -52,11 +54,12 @@ class Change:
 
 _ROUND = (*What, What.EDIT, What.EDIT, What.EDIT, What.CREATE_FILE, What.DELETE)
 _FILE, _DIR, _LINK = (Kind.FILE,), (Kind.DIR,), (Kind.SYMLINK,)
-_NEW = frozenset({What.CREATE_FILE, What.CREATE_DIR, What.CREATE_SYMLINK})
+_NEW = frozenset({What.CREATE_FILE, What.CREATE_DIR, What.CREATE_SYMLINK, What.LINK})
 _FILLED = frozenset({What.EDIT_SAME_SIZE, What.EDIT_STEALTHILY})
 _RENAMES = frozenset({What.RENAME, What.RENAME_DIR})
 _KINDS = {
     What.EDIT: _FILE,
+    What.MERGE: _FILE,
     What.EDIT_SAME_SIZE: _FILE,
     What.EDIT_STEALTHILY: _FILE,
     What.CHMOD: _FILE + _DIR,
@@ -78,6 +81,7 @@ _TREES = {  # the fewest entries that the tree must have, its directory included
     What.DIR_TO_SYMLINK: 1,
 }
 _ROUND = (*What, What.EDIT, What.EDIT, What.EDIT, What.CREATE_FILE, What.DELETE)
+_TRIES = 20
 _MOST_NEW = 40  # entries in a new directory
 _TREE_WEIGHT = 15  # entries that vanish at once, without need
 
@@ -86,7 +90,7 @@ def mutate(root: Path | str, seed: int, share: float = 0.05) -> list[Change]:
     """Change about `share` of a tree's entries, at least one, and say what was done.
 
     No change undoes or hides another, so each one shows in a comparison. Every kind
-    comes once in 26 changes where the tree has the entries for it; chown only as root.
+    comes once in 28 changes where the tree has the entries for it; chown only as root.
     The number of entries stays about the same."""
     day = _Day(os.fsencode(root), random.Random(seed))
     wanted = max(1, round(share * len(day.standing)))
@@ -107,6 +111,8 @@ class _Day:
             What.CREATE_FILE: self._make_file,
             What.CREATE_DIR: self._make_dir,
             What.CREATE_SYMLINK: self._make_link,
+            What.LINK: self._tie,
+            What.MERGE: self._replaced_by(self._tie),
             What.EDIT: self._edit,
             What.EDIT_SAME_SIZE: self._flip,
             What.EDIT_STEALTHILY: self._flip_stealthily,
@@ -165,6 +171,19 @@ class _Day:
     def _make_link(self, full: bytes) -> None:
         os.symlink(b"made/" + self._names.plain(), full)
         self._surplus += 1
+
+    def _tie(self, full: bytes) -> None:
+        """Make a name of a file that has no other, so that the link shows."""
+        for _ in range(_TRIES):
+            path = self.standing.pick(Kind.FILE)
+            if path is None:
+                break
+            with self.standing.unlocked(path) as old:
+                if os.lstat(old).st_nlink == 1:
+                    edits.link_to(old, full)
+                    self._surplus += 1
+                    return
+        self._make_file(full)
 
     def _make_dir(self, full: bytes) -> None:
         entries = max(1, min(_MOST_NEW, -self._surplus))

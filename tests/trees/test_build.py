@@ -38,8 +38,8 @@ def entries(tree: Path) -> Listing:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_two_plants_of_one_seed_are_equal(tmp_path: Path, seed: int) -> None:
-    plant(tmp_path / "a", seed, 300, specials=True)
-    plant(str(tmp_path / "b"), seed, 300, specials=True)
+    plant(tmp_path / "a", seed, 300, specials=True, links=True)
+    plant(str(tmp_path / "b"), seed, 300, specials=True, links=True)
     assert_same(tmp_path / "a", tmp_path / "b")
 
 

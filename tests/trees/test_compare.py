@@ -144,6 +144,21 @@ def test_a_single_difference_gives_its_line_and_no_other(
     assert rsync_differences(a, b) != []
 
 
+def test_names_of_one_file_are_compared_as_groups(a: Path, b: Path) -> None:
+    for root in (a, b):
+        os.link(root / "top", root / "dir" / "top")
+        os.link(root / "top", root / "zoo")
+    assert differences(a, b, ignore=frozenset({Aspect.MTIME})) == []
+    (b / "zoo").unlink()
+    subprocess.run(["cp", "-p", b / "top", b / "zoo"], check=True)
+    lines = ["dir/top: links 3 from dir/top != 2 from dir/top"]
+    lines += ["top: links 3 from dir/top != 2 from dir/top"]
+    lines += ["zoo: links 3 from dir/top != 1 from zoo"]
+    assert differences(a, b, ignore=frozenset({Aspect.MTIME})) == lines
+    both = frozenset({Aspect.MTIME, Aspect.LINKS})
+    assert differences(a, b, ignore=both) == []
+
+
 @needs_root
 def test_owners_are_compared_on_files_links_directories_and_the_root(
     a: Path, b: Path

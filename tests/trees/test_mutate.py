@@ -18,6 +18,8 @@ MUST_SHOW = {  # the line that a change leaves, after its path
     What.CREATE_FILE: "extra",
     What.CREATE_DIR: "extra",
     What.CREATE_SYMLINK: "extra",
+    What.LINK: "extra",
+    What.MERGE: "links",
     What.EDIT: "size",
     What.EDIT_SAME_SIZE: "content",
     What.EDIT_STEALTHILY: "content",

@@ -1,0 +1,104 @@
+"""The pass that gives linked files their other names, after one of them was made."""
+
+from collections.abc import Collection, Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from haulage.model import ACTION, Pass, Status
+from haulage.ops.joining import JOINED, as_members, as_outcomes, joined
+from haulage.ops.pack import pack
+from haulage.ops.plan import prove
+from haulage.policy import Verify
+from haulage.stages.crew import Crew
+from haulage.stages.links import gathered, links_of
+from haulage.stages.rounds import (
+    done,
+    is_sealed,
+    outcomes_of,
+    rows_with,
+    run_pass,
+    to_prove,
+    worth_another_try,
+)
+from haulage.stages.sealing import seal
+from haulage.stages.site import Site
+from haulage.storage.disksort import DiskSort
+
+_SORTED_ROWS = 50_000  # in memory at once, with all that is known of an entry
+_LEADS = (Pass.COPY, Pass.PUBLISH, Pass.VERIFY)  # what makes and proves leaders
+
+
+def settle_links(site: Site, crew: Crew) -> None:
+    """Link what is not as it should be, and try again what may succeed now."""
+    _link(site, crew, 0)
+    for round_ in range(1, site.policy.attempts):
+        again = _paths(worth_another_try(site, [Pass.LINKS], round_ - 1))
+        if not again:
+            return
+        if not is_sealed(site, Pass.LINKS, round_):
+            site.pause(round_)
+        _link(site, crew, round_, again)
+
+
+def settle_blocked_links(site: Site, crew: Crew) -> None:
+    """Link what was blocked, itself or by its leader; verify what had to be copied."""
+    last = site.policy.attempts
+    if again := _paths(rows_with(site, [Pass.LINKS], range(last), [Status.BLOCKED])):
+        _link(site, crew, last, again)
+    if site.policy.verify is not Verify.NONE and not is_sealed(
+        site, Pass.VERIFY, last + 1
+    ):
+        copied = rows_with(site, [Pass.LINKS], range(last + 1), [Status.COPIED])
+        seal(
+            site,
+            Pass.VERIFY,
+            last + 1,
+            [prove(to_prove(site, rows)) for rows in copied],
+        )
+    run_pass(site, crew, Pass.VERIFY, last + 1, "verify copies for links")
+
+
+def _paths(tables: Iterator[pa.Table]) -> set[bytes]:
+    return {path for table in tables for path in table["path"].to_pylist()}
+
+
+def _link(
+    site: Site, crew: Crew, round_: int, only: Collection[bytes] | None = None
+) -> None:
+    """Seal the members of groups as a round of their own, unless that was done."""
+    if not is_sealed(site, Pass.LINKS, round_):
+        seal(site, Pass.LINKS, round_, _shards(site, only))
+    site.meter.stage = "links"
+    run_pass(site, crew, Pass.LINKS, round_, "hard links")
+
+
+def _shards(site: Site, only: Collection[bytes] | None) -> Iterator[pa.Table]:
+    """Yield the actions of members, which know by now what became of their leaders."""
+    spool = site.workspace / "links" / "sort"
+    both = DiskSort(spool / "joined", JOINED, "key", run_rows=_SORTED_ROWS)
+    found = 0
+    for members in links_of(site.workspace).members():
+        wanted = members
+        if only is not None:
+            paths = pa.array(sorted(only), pa.binary())
+            wanted = members.filter(pc.is_in(members["path"], paths))
+        found += wanted.num_rows
+        both.add(as_members(wanted))
+    if not found:
+        return
+    for order, outcomes in enumerate(_of_leaders(site)):
+        both.add(as_outcomes(outcomes, order))
+    actions = DiskSort(spool / "actions", ACTION, "path", run_rows=_SORTED_ROWS)
+    for table in joined(both.tables()):
+        actions.add(table)
+    for table in gathered(actions.tables(), _SORTED_ROWS):
+        yield from pack(table, site.bounds)
+
+
+def _of_leaders(site: Site) -> Iterator[pa.Table]:
+    """Yield what became of all that leaders may be among, in the order it happened."""
+    for round_ in range(site.policy.attempts + 1):
+        for pass_ in _LEADS:
+            for shard in done(site, pass_, round_):
+                yield outcomes_of(site, shard)
