@@ -37,6 +37,7 @@ class Verb(IntEnum):
     DELETE = 9  # remove what the manifest says that we made
     DIR = 10  # final attributes of a directory
     SWEEP = 11  # remove the temporary of a split file that was never published
+    RESTORE = 12  # bring back what DELETE moved aside
 
 
 class Status(IntEnum):
@@ -56,6 +57,7 @@ class Status(IntEnum):
     BLOCKED = 12  # a directory with content stands at the target's name
     PART = 13  # a byte range arrived; the file is not published yet
     MISMATCH = 14  # verification read other bytes or attributes than were sent
+    RESTORED = 15  # brought back from the trash
 
 
 class Verified(IntEnum):

@@ -17,7 +17,7 @@ from haulage.model import ACTION, ENTRY, OUTCOME, Outcome, Status
 from haulage.place import Place
 
 _KEY = b"haulage"
-_FORMAT = 2
+_FORMAT = 3
 _ENDS = ("source", "target")
 PROGRESS = struct.Struct("<QQ")  # of a progress file: entries done, bytes moved
 
@@ -34,6 +34,7 @@ class Job:
     verify_content: bool
     allow_empty_source: bool
     began_ns: int  # when the run began
+    trash: str | None = None  # the run in whose trash deletes go, or undo looks
     format: int = _FORMAT
 
 

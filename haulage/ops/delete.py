@@ -7,12 +7,13 @@ from haulage.model import Action, Outcome, Status
 from haulage.ops.work import Work
 from haulage.storage.posix import kind_of, stat_in
 from haulage.storage.removal import remove_ours
+from haulage.storage.trash import bring_back, is_trash
 
 
 def check_source_has_entries(work: Work) -> None:
     """Raise FatalError for an empty source: one not mounted looks the same."""
     with os.scandir(work.source.root_fd) as entries:
-        if next(entries, None) is None:
+        if all(is_trash(entry.name) for entry in entries):
             raise FatalError(
                 "the source is empty now, as it is when it is not mounted; nothing was "
                 "deleted. Mount it and resume, or allow an empty source"
@@ -34,4 +35,10 @@ def delete(work: Work, action: Action, _row: int) -> Outcome:
         return Outcome(Status.ABSENT)
     if there is not None and kind_of(there.st_mode) == kind_of(found.st_mode):
         return Outcome(Status.ABSENT)  # already replaced by what the source has now
-    return remove_ours(work.target, action, found)
+    return remove_ours(work.target, action, found, work.trash)
+
+
+def restore(work: Work, action: Action, _row: int) -> Outcome:
+    """Bring back one entry that another run moved aside."""
+    assert work.trash is not None
+    return bring_back(work.target, action, work.trash)

@@ -23,7 +23,7 @@ from haulage.errors import (
 from haulage.model import Action, Kind, Outcome, Status, Verb, shown
 from haulage.ops import relay, relay_parts, relay_proof
 from haulage.ops.carrier import Carrier
-from haulage.ops.delete import delete
+from haulage.ops.delete import delete, restore
 from haulage.ops.dirs import finish_dir
 from haulage.ops.split import discard, part, publish
 from haulage.ops.transfer import check, copy, link, meta, mkdir
@@ -52,6 +52,7 @@ _BY_DESCRIPTORS: dict[int, _Do] = {
     Verb.DELETE: delete,
     Verb.DIR: finish_dir,
     Verb.SWEEP: discard,
+    Verb.RESTORE: restore,
 }
 _BY_STORES: dict[int, _Do] = {
     Verb.COPY: relay.copy,

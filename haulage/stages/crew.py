@@ -64,6 +64,7 @@ class Summary:
     first_byte_s: float | None
     notes: tuple[str, ...]
     waiting_plan: int | None = None  # deletes that wait for approval
+    restored: int = 0
 
     def as_dict(self) -> dict[str, object]:
         """Return the summary as JSON takes it."""

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from haulage.catalog import delete_plans, events
+from haulage.catalog import delete_plans, events, trashes
 from haulage.catalog import shards as ledger
 from haulage.catalog.delete_plans import DeletePlan
 from haulage.catalog.manifests import Manifest
@@ -109,10 +109,13 @@ def _planned(site: Site) -> Iterator[pa.Table]:
 
 def _run_deletes(site: Site, crew: Crew, planned: list[Shard]) -> None:
     site.meter.stage = "delete"
-    crew.call("delete", partial(_delete, site, planned))
+    if site.policy.trash is not None:
+        trashes.note(site.catalog, site.run, site.policy.trash)
+    crew.call("delete", partial(run_deletes, site, planned))
 
 
-def _delete(site: Site, planned: list[Shard]) -> None:
+def run_deletes(site: Site, planned: list[Shard]) -> None:
+    """Have files done, then directories, deepest first."""
     files = [shard for shard in planned if shard.round == FILES_ROUND]
     dirs = [shard for shard in planned if shard.round == DIRS_ROUND]
     run_wave(site, Wave("delete files", tuple(files)))
@@ -152,8 +155,8 @@ def _dir_shards(site: Site) -> Iterator[pa.Table]:
     for shard in done(site, Pass.DELETE):
         removed = outcomes_of(site, shard, ["path"])["path"]
         touched.difference_update(removed.to_pylist())
-    if touched and os.geteuid() != 0:
-        touched.add(b"")  # movers open a read-only root for its owner
+    if touched and (os.geteuid() != 0 or site.policy.trash is not None):
+        touched.add(b"")  # movers open a read-only root, and make the trash in it
     deepest_first = sorted(touched, reverse=True)
     step = site.bounds.max_entries
     for start in range(0, len(deepest_first), step):

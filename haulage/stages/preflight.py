@@ -27,6 +27,11 @@ def check_ends(
             f"source {source}: objects have no time of their last read; filter by age, "
             f"which goes by their last change"
         )
+    if pair.target.is_bucket and dataset.policy.trash is not None:
+        raise RefusedError(
+            f"target {target}: the trash is a directory beside the entries, which a "
+            f"bucket can not rename into; use its versioning instead, without --trash"
+        )
     if pair.source.is_bucket:
         pair.bucket(pair.source).check()
     else:

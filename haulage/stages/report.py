@@ -71,6 +71,7 @@ def _summary(site: Site, tally: Counter[str], state: str, failed: int) -> Summar
         first_byte_s=site.meter.first_byte_s,
         notes=tuple(site.notes),
         waiting_plan=site.waiting_plan,
+        restored=tally["restored"],
     )
 
 

@@ -30,9 +30,11 @@ from haulage.stages.report import dry_summary, stopped_summary, summary_of
 from haulage.stages.rounds import prove_manifest, settle, settle_blocked
 from haulage.stages.salvage import supersede, sweep
 from haulage.stages.site import Site, workspace_of
+from haulage.stages.undo import bring_back, empty_expired, trash_to_undo
 from haulage.stages.wave import run_wave
 
 _VERIFY = "verify"  # the trigger of a run that only verifies
+_UNDO = "undo"  # of one that brings back what another has deleted
 _DELETES = "deletes"  # of one that carries out an approved plan
 _RESUMABLE = (RunState.ACTIVE, RunState.FAILED, RunState.CANCELLED)
 
@@ -95,6 +97,9 @@ def resume(run_id: str, crew: Crew, *, catalog_url: str | None = None) -> Summar
             catalog_url=catalog_url,
             resume=run.id,
         )
+    what, _, of_run = run.trigger.partition(" ")
+    if what == _UNDO:
+        return undo(of_run, crew, catalog_url=catalog_url, resume=run.id)
     if run.trigger == _VERIFY and run.state in _RESUMABLE:
         return verify(dataset.name, crew, catalog_url=catalog_url)
     return sync(dataset, crew, catalog_url=catalog_url, resume=run_id, keep_policy=True)
@@ -142,6 +147,27 @@ def apply_deletes(
             return _finish(site, crew)
 
 
+def undo(
+    run_id: str,
+    crew: Crew,
+    *,
+    catalog_url: str | None = None,
+    resume: str | None = None,
+) -> Summary:
+    """Bring back what a run moved into the trash, where nothing stands in the way."""
+    with open_catalog(catalog_url) as catalog:
+        undone = runs.find(catalog, run_id)
+        trash = trash_to_undo(catalog, undone.id)
+        row = datasets.get(catalog, undone.dataset_id)
+        _, pair = check_ends(row.dataset)
+        standing = _Standing(catalog, row, pair)
+        run = _begin(standing, f"{_UNDO} {undone.id}", None, resume)
+        with _site(standing, run, crew) as site:
+            bring_back(site, crew, trash)
+            passes.finish_dirs(site, crew)
+            return _finish(site, crew)
+
+
 def _carry_out(site: Site, crew: Crew) -> Summary:
     """Carry out the sequence. Every step asks the catalog what is left of it to do."""
     waves = [
@@ -154,6 +180,7 @@ def _carry_out(site: Site, crew: Crew) -> Summary:
     passes.delete(site, crew)
     settle_blocked(site, crew)
     sweep(site)
+    empty_expired(site)
     passes.finish_dirs(site, crew)
     return _finish(site, crew)
 

@@ -14,7 +14,7 @@ from haulage.model import ACTION, Kind, Pass, Verb
 from haulage.ops.pack import costs, pack
 from haulage.ops.plan import Plan
 from haulage.policy import Delete, Step
-from haulage.shardfile import write_shard
+from haulage.shardfile import Job, write_shard
 from haulage.stages.site import Site
 from haulage.stages.wave import Wave
 from haulage.storage.walk import Unreadable
@@ -27,13 +27,20 @@ _SEAL_AFTER_ENTRIES = 1_000_000  # listed without a change; bounds what a resume
 _WAVE_SHARE = 0.04  # of the shards so far: some 250 waves for a million shards
 
 
-def write(
-    site: Site, pass_: Pass, round_: int, seq: int, actions: pa.Table, wave: int = 0
+def write(  # noqa: PLR0913  all that a shard's row says
+    site: Site,
+    pass_: Pass,
+    round_: int,
+    seq: int,
+    actions: pa.Table,
+    *,
+    wave: int = 0,
+    job: Job | None = None,
 ) -> NewShard:
     """Write a shard's file and return what the catalog will say of it."""
     prefix = PART_PREFIX if actions["verb"][0].as_py() == Verb.PART else ""
     name = f"shards/{prefix}{pass_}-{round_}-{seq:06}.parquet"
-    write_shard(site.workspace / name, actions, site.job)
+    write_shard(site.workspace / name, actions, job or site.job)
     paths = actions["path"]
     first, last = paths[0].as_py(), paths[-1].as_py()
     size = int(actions["length"].to_numpy().sum())
@@ -60,7 +67,9 @@ def seal(
     return ledger.seal(site.catalog, site.run, new) if new else []
 
 
-def delete_shards(site: Site, seq: Iterator[int], gone: pa.Table) -> Iterator[NewShard]:
+def delete_shards(
+    site: Site, seq: Iterator[int], gone: pa.Table, job: Job | None = None
+) -> Iterator[NewShard]:
     """Write files apart from directories, which can only go when they are empty.
 
     `gone` is in canonical order; so are the numbers of the directories' shards, which
@@ -72,10 +81,10 @@ def delete_shards(site: Site, seq: Iterator[int], gone: pa.Table) -> Iterator[Ne
     step = site.bounds.max_entries
     for start in range(0, files.num_rows, step):
         rows = files.slice(start, step)
-        yield write(site, Pass.DELETE, FILES_ROUND, next(seq), rows)
+        yield write(site, Pass.DELETE, FILES_ROUND, next(seq), rows, job=job)
     for start in reversed(range(0, dirs.num_rows, step)):
         rows = dirs.slice(start, step)
-        yield write(site, Pass.DELETE, DIRS_ROUND, next(seq), rows)
+        yield write(site, Pass.DELETE, DIRS_ROUND, next(seq), rows, job=job)
 
 
 class Sealer:
@@ -172,5 +181,10 @@ class Sealer:
             return
         for actions in pack(pa.concat_tables(self._actions), self._site.bounds):
             yield write(
-                self._site, Pass.COPY, 0, next(self._seq), actions, self._wave_number
+                self._site,
+                Pass.COPY,
+                0,
+                next(self._seq),
+                actions,
+                wave=self._wave_number,
             )

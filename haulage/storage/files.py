@@ -37,19 +37,28 @@ from haulage.storage.posix import (
 )
 from haulage.storage.ranges import Ranges, begun, drop
 from haulage.storage.removal import remove_ours
+from haulage.storage.trash import is_trash
 
 
 class Files(Store):
     """The tree below a descent; `temp` names an attempt's temporaries, by row."""
 
     def __init__(
-        self, descent: Descent, *, temp: bytes, split: bytes, fsync: bool, ranges: Path
+        self,
+        descent: Descent,
+        *,
+        temp: bytes,
+        split: bytes,
+        fsync: bool,
+        ranges: Path,
+        trash: bytes | None = None,
     ) -> None:
         self._descent = descent
         self._temp = temp
         self._split = split
         self._fsync = fsync
         self._ranges = ranges
+        self._trash = trash
         self._lock = threading.RLock()
 
     def look(self, path: bytes) -> Seen | None:
@@ -77,7 +86,7 @@ class Files(Store):
 
     def is_empty(self) -> bool:
         with os.scandir(self._descent.root_fd) as entries:
-            return next(entries, None) is None
+            return all(is_trash(entry.name) for entry in entries)
 
     def copy_within(self, source: Store, action: Action) -> None:
         return None
@@ -211,7 +220,7 @@ class Files(Store):
             found = self._stat(action.path)
             if found is None:
                 return Outcome(Status.ABSENT)
-            return remove_ours(self._descent, action, found)
+            return remove_ours(self._descent, action, found, self._trash)
 
     def discard(self, path: bytes) -> None:
         for _, _, record in begun(self._ranges, path):
