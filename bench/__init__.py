@@ -1,1 +1,1 @@
-"""Compare Haulage with rsync, cp, rclone and fpsync on this machine."""
+"""Compare Haulage with rsync, cp, rclone, fpsync, s5cmd and boto3 on this machine."""

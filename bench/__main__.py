@@ -12,6 +12,8 @@ also takes one run of a deployment, on a server that it starts and stops.
 import argparse
 import os
 import platform
+import signal
+import sys
 from collections.abc import Callable
 
 from bench import buckets, data, measure, rounds, rows, table
@@ -38,6 +40,7 @@ def main() -> None:
     args = _parser().parse_args()
     if not args.peers_only:
         program("haulage")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     measure.adopt_orphans()
     print(f"{os.cpu_count()} cores, Linux {platform.release()}, {args.rounds} rounds\n")
     for name in _names(args.rows):
@@ -57,9 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "rows", nargs="*", choices=[*NAMES, "buckets", []], help="all without any"
-    )
+    parser.add_argument("rows", nargs="*", type=_known, help="all without any")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each tool")
     parser.add_argument(
         "--peers-only", action="store_true", help="measure the other tools alone"
@@ -74,6 +75,14 @@ def _parser() -> argparse.ArgumentParser:
         help="of the buckets (default rclone)",
     )
     return parser
+
+
+def _known(name: str) -> str:
+    if name not in (*NAMES, "buckets"):
+        raise argparse.ArgumentTypeError(
+            f"no row {name!r}; there are {', '.join(NAMES)}"
+        )
+    return name
 
 
 def _names(asked: list[str]) -> list[str]:

@@ -93,8 +93,8 @@ def _copiers(way: Way) -> list[Tool]:
 def report(row_of: Ways, asked: Asked) -> None:
     """Print four tables: up and down, near and far."""
     row = row_of(Way.UP)
-    # Source, server, and the targets of all tools where they stay.
-    copies = 6 if row.unchanged else 2
+    # Where targets stay there is one for each tool and way, beside source and seed.
+    copies = len(row.tools) + 1 if row.unchanged else 2
     with (
         data.place_for(copies * row.size_bytes) as place,
         SERVERS[asked.server](place / "server") as near,
@@ -104,7 +104,11 @@ def report(row_of: Ways, asked: Asked) -> None:
         fork = multiprocessing.get_context("fork")
         child = fork.Process(target=_measure, args=(row_of, asked, place, (near, far)))
         child.start()
-        child.join()
+        try:
+            child.join()
+        finally:
+            child.terminate()
+            child.join()
     if child.exitcode:
         raise SystemExit(child.exitcode)
 
@@ -170,8 +174,6 @@ def _way(
             transfer.prepare(tools)
             results = rounds.take_turns(transfer, tools, asked.rounds)
         _print(row, scene, late_ms, {tool: results[tool] for tool in tools})
-    if row.unchanged:
-        still.clear(tools)
 
 
 def _print(row: Row, scene: Scene, late_ms: int, results: Results) -> None:

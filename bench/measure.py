@@ -84,6 +84,9 @@ def _words_of(child: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
         os.killpg(child.pid, signal.SIGKILL)
         told, said = child.communicate()
         return told, said + b"; killed after %d s" % TIMEOUT_S
+    except BaseException:  # whoever stops the bench stops what it has started
+        os.killpg(child.pid, signal.SIGKILL)
+        raise
 
 
 def _engine_s(told: bytes) -> float | None:

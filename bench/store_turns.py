@@ -38,7 +38,7 @@ class Scene:
         source, target = str(self.place / "source"), f"{S3}{BUCKET}/{name}"
         if self.way is Way.DOWN:
             source, target = SEED, str(self.place / name)
-        notes = self.place / f"{name}.notes"
+        notes = self.place / f"{name}.{self.way.name}.notes"
         return Places(source, target, notes, environment_of(self.server))
 
     def open(self, at: Places, tool: Tool) -> None:
@@ -135,11 +135,6 @@ class Unchanged:
                 f"as {names[0]}"
             )
         return usage
-
-    def clear(self, tools: list[Tool]) -> None:
-        """Remove the targets of all tools."""
-        for tool in tools:
-            self._scene.clear(self._at(tool))
 
     def _at(self, tool: Tool) -> Places:
         return self._scene.places(tool.name.replace(" ", "_").strip("-"))

@@ -5,7 +5,7 @@ is empty, and everything is kept in plain byte order of these paths. Times are s
 and nanoseconds apart, because a 64-bit count of nanoseconds ends in 2262.
 """
 
-from enum import IntEnum, StrEnum
+from enum import IntEnum, IntFlag, StrEnum
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -197,8 +197,28 @@ class Action(NamedTuple):
         return self.ctime_s * 1_000_000_000 + self.ctime_ns
 
 
+class Loss(IntFlag):
+    """What an entry that was made has not kept of its source."""
+
+    OWNER = 1
+    XATTR = 2
+    ACL = 4
+    CAPABILITY = 8
+    MARKER = 16  # a directory's attributes, where a bucket has no object for it
+
+
+class Lost(NamedTuple):
+    """What an entry has not kept, and why."""
+
+    kinds: Loss
+    words: str
+
+
 class Outcome(NamedTuple):
-    """What became of one action; `entry` is set if the source was not as listed."""
+    """What became of one action; `entry` is set if the source was not as listed.
+
+    `lost` belongs to an entry that was made all the same; `reason` to any other.
+    """
 
     status: Status
     checksum: bytes | None = None
@@ -209,6 +229,7 @@ class Outcome(NamedTuple):
     reason: str | None = None
     entry: Entry | None = None
     made: bytes | None = None
+    lost: Lost | None = None
 
 
 def parent_of(path: bytes) -> bytes:

@@ -18,7 +18,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from queue import SimpleQueue
@@ -129,10 +129,9 @@ def _by_stores(
 ) -> list[Outcome]:
     """Do a shard where one end at least is a bucket."""
     if not job.target.is_bucket and order.dead_tokens:
-        descent = _open_root(job.target.url)
-        for token in order.dead_tokens:
-            sweep(descent, rows, token)
-        descent.close()
+        with closing(_open_root(job.target.url)) as descent:
+            for token in order.dead_tokens:
+                sweep(descent, rows, token)
     if order.only_sweep:
         return []
     with _carrier(order, job, cancelled) as carrier:
@@ -149,22 +148,21 @@ def _by_stores(
 def _carrier(
     order: Order, job: Job, cancelled: Callable[[], bool]
 ) -> Iterator[Carrier]:
-    source = _open_end(job.source, order, job)
-    target = _open_end(job.target, order, job)
-    carrier = Carrier(
-        source=source,
-        target=target,
-        hashing=job.hashing,
-        verifies_content=job.verify_content,
-        began_ns=job.began_ns,
-        cancelled=cancelled,
-        room=Room(_memory_of(job)),
-        ranges=ThreadPoolExecutor(_RANGE_THREADS, "range"),
-    )
-    try:
-        yield carrier
-    finally:
-        carrier.close()
+    with (
+        closing(_open_end(job.source, order, job)) as source,
+        closing(_open_end(job.target, order, job)) as target,
+        ThreadPoolExecutor(_RANGE_THREADS, "range") as ranges,
+    ):
+        yield Carrier(
+            source=source,
+            target=target,
+            hashing=job.hashing,
+            verifies_content=job.verify_content,
+            began_ns=job.began_ns,
+            cancelled=cancelled,
+            room=Room(_memory_of(job)),
+            ranges=ranges,
+        )
 
 
 def _memory_of(job: Job) -> int:

@@ -34,8 +34,8 @@ class Place:
     checksum: str = "auto"
     tags: tuple[tuple[str, str], ...] = ()
     markers: bool = True  # whether objects stand for directories
-    in_flight: int = 32
-    memory_bytes: int = 128 * _MIB
+    in_flight: int = 64
+    memory_bytes: int = 64 * _MIB
 
     @classmethod
     def from_fields(cls, values: dict[str, Any]) -> Self:

@@ -355,10 +355,10 @@ class StoreOptions(_Form):
     )
     tags: dict[str, str] = Field({}, title="Tags", description="Of new objects.")
     in_flight: int = Field(
-        32, ge=1, le=512, title="Requests at once", description="Of each mover."
+        64, ge=1, le=512, title="Requests at once", description="Of each mover."
     )
     memory: StoreMemory = Field(
-        128 << 20,
+        64 << 20,
         title="Memory for content",
         description="Bytes of objects that a mover holds at once.",
     )

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from haulage.errors import FatalError
-from haulage.model import ACTION, ENTRY, OUTCOME, Outcome, Status
+from haulage.model import ACTION, ENTRY, OUTCOME, Loss, Outcome
 from haulage.place import Place
 
 _KEY = b"haulage"
@@ -117,11 +117,15 @@ def _tally(outcomes: Sequence[Outcome]) -> dict[str, int]:
     counts = Counter(outcome.status for outcome in outcomes)
     tally = {status.name.lower(): count for status, count in counts.items()}
     tally["bytes"] = sum(outcome.moved for outcome in outcomes)
-    tally["lost_owner"] = sum(
-        outcome.reason is not None and outcome.status <= Status.UPDATED
-        for outcome in outcomes
-    )
+    losses = [outcome.lost.kinds for outcome in outcomes if outcome.lost]
+    tally["lost"] = len(losses)
+    for kind in Loss if losses else ():
+        tally[f"lost_{kind.name}".lower()] = sum(kind in lost for lost in losses)
     return tally
+
+
+def _reason(outcome: Outcome) -> str | None:
+    return outcome.lost.words if outcome.lost else outcome.reason
 
 
 def _outcome_table(actions: pa.Table, outcomes: Sequence[Outcome]) -> pa.Table:
@@ -138,7 +142,7 @@ def _outcome_table(actions: pa.Table, outcomes: Sequence[Outcome]) -> pa.Table:
         "length": actions["length"],
         "moved": pa.array([outcome.moved for outcome in outcomes], pa.int64()),
         "errno": pa.array([outcome.errno for outcome in outcomes], pa.int32()),
-        "reason": pa.array([outcome.reason for outcome in outcomes], pa.string()),
+        "reason": pa.array(map(_reason, outcomes), pa.string()),
     }
     return pa.table([columns[name] for name in OUTCOME.names], schema=OUTCOME)
 

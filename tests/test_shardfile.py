@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from haulage.errors import FatalError
-from haulage.model import ACTION, OUTCOME, Outcome, Status, Verb, Verified
+from haulage.model import ACTION, OUTCOME, Loss, Lost, Outcome, Status, Verb, Verified
 from haulage.shardfile import (
     Order,
     read_outcomes,
@@ -111,10 +111,10 @@ def test_an_outcome_carries_the_entry_that_the_mover_saw(tmp_path, some):
     assert rows[2]["path"] == NASTY[2]
 
 
-def test_the_tally_counts_statuses_and_bytes_and_lost_owners(tmp_path, some):
+def test_the_tally_counts_statuses_and_bytes_and_losses_by_kind(tmp_path, some):
     kinds = [
         Outcome(Status.COPIED, moved=5),
-        Outcome(Status.COPIED, moved=7, reason="owner not kept"),
+        Outcome(Status.COPIED, moved=7, lost=Lost(Loss.OWNER | Loss.ACL, "not kept")),
         Outcome(Status.FAILED, reason="no"),
         Outcome(Status.KEPT, reason="has content"),
     ]
@@ -126,7 +126,12 @@ def test_the_tally_counts_statuses_and_bytes_and_lost_owners(tmp_path, some):
         "failed": count[2],
         "kept": count[3],
         "bytes": 5 * count[0] + 7 * count[1],
+        "lost": count[1],
         "lost_owner": count[1],
+        "lost_acl": count[1],
+        "lost_xattr": 0,
+        "lost_capability": 0,
+        "lost_marker": 0,
     }
 
 

@@ -139,7 +139,7 @@ def _print_fields(summary: Mapping[str, object]) -> None:
 
 
 def list_failures(args: argparse.Namespace) -> int:
-    """List the entries that a run could not do, each with the reason."""
+    """List what a run could not do, or could not make exactly, each with the reason."""
     catalog = open_catalog(args.catalog)
     for failure in failures.of_run(catalog, runs.find(catalog, args.run).id):
         if args.json:

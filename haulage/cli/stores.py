@@ -1,18 +1,20 @@
 """The options that tell how the bucket of one end is reached."""
 
 import argparse
+import re
 
 from pydantic import ValidationError
 
 from haulage.errors import RefusedError
 from haulage.policy import StoreOptions
 
+_CREDENTIALS = re.compile("//.*@")  # of a URL, which an error must not repeat
 _OF_BOTH = (
     ("endpoint", "URL", "of an S3-compatible server"),
     ("region", "NAME", "of the bucket"),
     ("profile", "NAME", "of the shared AWS configuration"),
-    ("in_flight", "N", "requests at once of each mover (default 32)"),
-    ("memory", "SIZE", "of content that a mover holds at once (default 128M)"),
+    ("in_flight", "N", "requests at once of each mover (default 64)"),
+    ("memory", "SIZE", "of content that a mover holds at once (default 64M)"),
 )
 _OF_TARGET = (
     ("storage_class", "NAME", "of new objects, such as STANDARD_IA"),
@@ -47,15 +49,21 @@ def options_of(args: argparse.Namespace, end: str, base: StoreOptions) -> StoreO
         if value is not None:
             fields[name] = value
     if tags := getattr(args, f"{end}_tag", None):
-        fields["tags"] = dict(tag.partition("=")[::2] for tag in tags)
+        fields["tags"] = dict(_tag_of(f"--{end}-tag", tag) for tag in tags)
     try:
         return StoreOptions.model_validate(fields)
     except ValidationError as err:
         problem = err.errors()[0]
         option = _option(end, str(problem["loc"][0]))
-        raise RefusedError(
-            f"{option}: {problem['msg']} (given: {problem['input']!r})"
-        ) from err
+        given = _CREDENTIALS.sub("//***@", repr(problem["input"]))
+        raise RefusedError(f"{option}: {problem['msg']} (given: {given})") from None
+
+
+def _tag_of(option: str, text: str) -> tuple[str, str]:
+    key, found, value = text.partition("=")
+    if not key or not found:
+        raise RefusedError(f"{option} {text}: write KEY=VALUE")
+    return key, value
 
 
 def _option(end: str, name: str) -> str:

@@ -46,8 +46,15 @@ class LocalPool:
         """See Launcher."""
         return f"local movers of process {os.getpid()}"
 
+    def begin(self, *, warm: bool = False) -> None:
+        """Start the feeders; if `warm`, the movers too, to have done their imports."""
+        with self._changed:
+            for feeder in self._feeders:
+                feeder.begin(warm=warm)
+
     def start_or_attach(self, name: str, orders: Sequence[Order]) -> None:
         """See Launcher."""
+        self.begin()
         with self._changed:
             self._answers.setdefault(name, deque())
             new = [order for order in orders if order.token not in self._tokens]
@@ -114,8 +121,18 @@ class _Feeder:
         self._answer = answer
         self._process: subprocess.Popen[bytes] | None = None
         self._job: str | None = None
-        self._thread = threading.Thread(target=self._feed, daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
+
+    def begin(self, *, warm: bool) -> None:
+        """Start the thread, once; it starts a mover now or with the first order.
+
+        The thread that calls this may be broken off by a signal anywhere.
+        """
+        if self._thread is None:
+            feed = threading.Thread(target=self._feed, kwargs={"warm": warm})
+            feed.daemon = True
+            self._thread = feed
+            feed.start()
 
     def _start(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
@@ -128,7 +145,10 @@ class _Feeder:
                 process_group=0,  # a Ctrl-C is for the driver, which then tells us
             )
 
-    def _feed(self) -> None:
+    def _feed(self, *, warm: bool) -> None:
+        if warm:
+            with suppress(OSError):  # the first order will tell of it
+                self._process = self._start()
         while pair := self._take():
             self._job, order = pair
             try:
@@ -177,9 +197,11 @@ class _Feeder:
         """Tell the mover to stop, then see to it; its order under way is answered."""
         if process := self._process:
             process.terminate()
-        self._thread.join(_STOP_WAIT_S)
-        self._drop()
-        self._thread.join()
+        thread = self._thread
+        if thread and thread.ident:
+            thread.join(_STOP_WAIT_S)
+            self._drop()
+            thread.join()
 
 
 def _see_off(process: subprocess.Popen[bytes]) -> None:

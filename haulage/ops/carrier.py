@@ -105,9 +105,3 @@ class Carrier:
         """Count bytes that arrived."""
         with self._lock:
             self.moved += count
-
-    def close(self) -> None:
-        """End the threads and let go of both stores."""
-        self.ranges.shutdown(cancel_futures=True)
-        self.source.close()
-        self.target.close()

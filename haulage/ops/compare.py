@@ -232,7 +232,7 @@ def _of_files(
         found.append((Aspect.TARGET, _unequal(now["target"], was["target"])))
     if not against.adopted:
         found.append((Aspect.INODE, differ("ino") & is_file))
-        found.append((Aspect.CTIME, differ("ctime_s", "ctime_ns") & is_file))
+        found.append((Aspect.CTIME, differ("ctime_s", "ctime_ns")))
     return found
 
 

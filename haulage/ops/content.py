@@ -2,11 +2,14 @@
 
 import errno
 import fcntl
+import heapq
 import os
+from typing import NamedTuple
 
 import xxhash
 
 from haulage.ops.work import SMALL_BYTES, Work
+from haulage.storage.holes import is_hashed, is_sparse, stretches
 
 _FICLONE = 0x40049409
 # Below this, a plain copy is as fast and leaves no shared extent.
@@ -18,19 +21,89 @@ _NOT_HERE = frozenset(
 
 
 def copy_content(
-    work: Work, source: int, target: int, size: int
+    work: Work, source: int, target: int, found: os.stat_result
 ) -> tuple[int, bytes | None]:
-    """Copy `size` bytes from the start; return how many came, and their checksum.
+    """Copy a file from the start; return how many bytes it has, and their checksum.
 
-    A count that differs from `size` tells that the source was not as its stat said. The
-    checksum is None where the kernel copied.
+    A count that differs from the size found tells that the source was not as its stat
+    said. The checksum is None where the kernel copied, and of a file with huge holes.
     """
-    if size <= SMALL_BYTES:
+    size, sparse = found.st_size, is_sparse(found)
+    if size <= SMALL_BYTES and not sparse:
         return _copy_small(work, source, target)
     if work.can_clone and size >= _CLONE_FROM_BYTES and _clone(work, source, target):
         work.moved += size
         return size, None
-    return copy_range(work, source, target, 0, size)
+    if not sparse:
+        return copy_range(work, source, target, 0, size)
+    os.ftruncate(target, size)
+    return copy_sparse(work, source, target, Range(0, size, is_hashed(found)))
+
+
+class Range(NamedTuple):
+    """Bytes of a sparse file; those of one with huge holes are not hashed."""
+
+    start: int
+    end: int
+    hashed: bool
+
+
+def copy_part(
+    work: Work, source: int, target: int, piece: tuple[int, int], found: os.stat_result
+) -> tuple[int, bytes | None]:
+    """Copy a part, given as offset and length; return as `copy_content` does.
+
+    The temporary may have been filled by an earlier try.
+    """
+    offset, length = piece
+    if not is_sparse(found):
+        return copy_range(work, source, target, offset, length)
+    part = Range(offset, offset + length, is_hashed(found))
+    _clear(work, target, part)
+    return copy_sparse(work, source, target, part)
+
+
+def copy_sparse(
+    work: Work, source: int, target: int, part: Range
+) -> tuple[int, bytes | None]:
+    """Copy only data, into a target that has nothing there yet."""
+    digest = xxhash.xxh3_128() if part.hashed and work.hashing else None
+    at = part.start
+    for data, end in stretches(source, part.start, part.end):
+        if digest:
+            _feed_zeros(work, [digest], data - at)
+        got = _copy_stretch(work, source, target, (data, end), digest)
+        if got < end - data:
+            return data + got - part.start, None
+        at = end
+    if digest:
+        _feed_zeros(work, [digest], part.end - at)
+    return part.end - part.start, digest.digest() if digest else None
+
+
+def _copy_stretch(
+    work: Work,
+    source: int,
+    target: int,
+    stretch: tuple[int, int],
+    digest: xxhash.xxh3_128 | None,
+) -> int:
+    start, end = stretch
+    if not work.hashing:
+        copied = _kernel_copy(work, source, target, start, end - start)
+        if copied is not None:
+            return copied
+    return _copy_through(work, source, target, stretch, digest)
+
+
+def _clear(work: Work, target: int, part: Range) -> None:
+    """Make zeros of what another version of the file left in a shared temporary."""
+    size = os.fstat(target).st_size
+    zeros = memoryview(_ZEROS)
+    for start, end in stretches(target, part.start, min(part.end, size)):
+        for at in range(start, end, SMALL_BYTES):
+            work.check_cancelled()
+            _write_all(target, zeros[: end - at], at)
 
 
 def _copy_small(work: Work, source: int, target: int) -> tuple[int, bytes]:
@@ -65,18 +138,33 @@ def copy_range(
         if copied is not None:
             return copied, None
     digest = xxhash.xxh3_128()
-    at, end = offset, offset + length
+    end = offset + length
+    copied = _copy_through(work, source, target, (offset, end), digest)
+    return copied, digest.digest()
+
+
+def _copy_through(
+    work: Work,
+    source: int,
+    target: int,
+    stretch: tuple[int, int],
+    digest: xxhash.xxh3_128 | None,
+) -> int:
+    """Copy through the buffer; return how many bytes came."""
+    start, end = stretch
+    at = start
     while at < end:
         work.check_cancelled()
         got = os.preadv(source, [work.buffer[: min(SMALL_BYTES, end - at)]], at)
         if not got:
             break
         chunk = work.buffer[:got]
-        digest.update(chunk)
+        if digest:
+            digest.update(chunk)
         _write_all(target, chunk, at)
         at += got
         work.moved += got
-    return at - offset, digest.digest()
+    return at - start
 
 
 def _write_all(target: int, chunk: memoryview, at: int) -> None:
@@ -120,7 +208,26 @@ def feed(
     offset: int = 0,
     length: int | None = None,
 ) -> None:
-    """Add a range's bytes to running checksums."""
+    """Add a range's bytes to running checksums; holes are not read."""
+    found = os.fstat(fd)
+    if not is_sparse(found):
+        _feed_data(work, digests, fd, offset, length)
+        return
+    at, end = offset, found.st_size if length is None else offset + length
+    for data, after in stretches(fd, at, end):
+        _feed_zeros(work, digests, data - at)
+        _feed_data(work, digests, fd, data, after - data)
+        at = after
+    _feed_zeros(work, digests, min(end, found.st_size) - at)
+
+
+def _feed_data(
+    work: Work,
+    digests: list[xxhash.xxh3_128],
+    fd: int,
+    offset: int,
+    length: int | None,
+) -> None:
     at = offset
     while length is None or at < offset + length:
         work.check_cancelled()
@@ -132,6 +239,36 @@ def feed(
             digest.update(work.buffer[:got])
         at += got
         work.moved += got
+
+
+_ZEROS = bytes(SMALL_BYTES)
+
+
+def _feed_zeros(work: Work, digests: list[xxhash.xxh3_128], length: int) -> None:
+    while length > 0:
+        work.check_cancelled()
+        zeros = _ZEROS if length >= SMALL_BYTES else bytes(length)
+        for digest in digests:
+            digest.update(zeros)
+        length -= len(zeros)
+
+
+def is_same_data(work: Work, one: int, other: int) -> bool:
+    """Tell whether two files have equal bytes, reading only where either has data."""
+    size = os.fstat(one).st_size
+    if os.fstat(other).st_size != size:
+        return False
+    at = 0
+    for start, end in heapq.merge(stretches(one, 0, size), stretches(other, 0, size)):
+        at = max(at, start)
+        while at < end:
+            work.check_cancelled()
+            step = min(SMALL_BYTES, end - at)
+            if os.pread(one, step, at) != os.pread(other, step, at):
+                return False
+            at += step
+            work.moved += step
+    return True
 
 
 def forget_cached(fd: int) -> None:

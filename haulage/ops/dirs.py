@@ -4,23 +4,26 @@ import os
 
 from haulage.errors import VanishedError
 from haulage.model import Action, Outcome, Status, Verified
+from haulage.ops.extras import for_old, of_source
 from haulage.ops.work import Work
 from haulage.storage.attributes import attributes_of, set_attributes
 from haulage.storage.posix import entry_of
 
 
 def finish_dir(work: Work, action: Action, _row: int) -> Outcome:
-    """Set owner, mode and times of a directory to what its source has now."""
+    """Set all attributes of a directory to what its source has now."""
     try:
         source = work.source.open(action.path)
         found = os.fstat(source)
     except (FileNotFoundError, NotADirectoryError) as err:
         raise VanishedError("is gone since it was listed") from err
     target = work.target.open(action.path)
-    lost = set_attributes(target, attributes_of(found))
+    wanted = of_source(work, source, found)
+    extras = for_old(work, wanted, target, os.fstat(target))
+    lost = set_attributes(target, attributes_of(found), extras)
     return Outcome(
         Status.UPDATED,
         verified=Verified.METADATA,
-        reason=lost,
+        lost=lost,
         entry=entry_of(action.path, found),
     )

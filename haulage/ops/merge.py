@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from haulage.model import MANIFEST, OUTCOME, Status, Verb, Verified
 
-_HOLDS = (
+HOLDS = (
     Status.COPIED,
     Status.MADE,
     Status.UPDATED,
@@ -96,7 +96,7 @@ def _effects(outcomes: pa.Table) -> np.ndarray:
     stands for one in a bucket is finished at once.
     """
     statuses, verbs = outcomes["status"].to_numpy(), outcomes["verb"].to_numpy()
-    effects = np.where(np.isin(statuses, _HOLDS), _PUT, _KEEP)
+    effects = np.where(np.isin(statuses, HOLDS), _PUT, _KEEP)
     effects[np.isin(statuses, _GONE)] = _REMOVE
     is_finished = outcomes["verified"].to_numpy() != Verified.NONE
     effects[(verbs == Verb.MKDIR) & ~is_finished] = _KEEP

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 from haulage.errors import (
@@ -38,6 +39,8 @@ _STATUS_OF = (
 )
 # What is done deepest first, because a directory closes what lies below it.
 _IN_ORDER = frozenset({(Verb.DIR, Kind.DIR), (Verb.DELETE, Kind.DIR)})
+
+_TOGETHER = 8  # entries that one thread is given, where there are enough for all
 
 _Do = Callable[..., Outcome]
 _BY_DESCRIPTORS: dict[int, _Do] = {
@@ -92,12 +95,14 @@ def perform_many(
     """
     if any((row.verb, row.kind) in _IN_ORDER for row in rows):
         at_once = 1
+    at_a_time = max(1, min(_TOGETHER, len(rows) // (4 * at_once)))
     under_way: deque[Future[list[Outcome]]] = deque()
     with ThreadPoolExecutor(at_once, "entry") as pool:
         try:
-            for unit in _units(rows):
+            units = _units(rows)
+            while some := list(islice(units, at_a_time)):
                 carrier.check_cancelled()
-                under_way.append(pool.submit(_unless_ended, carrier, unit))
+                under_way.append(pool.submit(_unless_ended, carrier, some))
                 if len(under_way) > 2 * at_once:
                     yield from under_way.popleft().result()
             while under_way:
@@ -110,10 +115,13 @@ def perform_many(
             raise
 
 
-def _unless_ended(carrier: Carrier, unit: _Unit) -> list[Outcome]:
+def _unless_ended(carrier: Carrier, units: list[_Unit]) -> list[Outcome]:
+    outcomes = []
     try:
-        carrier.check_cancelled()
-        return _outcomes(_BY_STORES, carrier, unit)
+        for unit in units:
+            carrier.check_cancelled()
+            outcomes += _outcomes(_BY_STORES, carrier, unit)
+        return outcomes
     except BaseException as err:
         carrier.end(err)
         raise

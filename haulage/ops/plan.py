@@ -160,9 +160,12 @@ def join_parts(outcomes: pa.Table) -> pa.Table:
     return actions
 
 
-def on_paths(paths: pa.Array, verb: Verb, kind: Kind) -> pa.Table:
-    """Return actions that need nothing but a path."""
-    columns = {
+def on_paths(
+    paths: pa.Array, verb: Verb, kind: Kind, etags: pa.Array | None = None
+) -> pa.Table:
+    """Return actions that need nothing but a path, and perhaps an etag."""
+    columns = {} if etags is None else {"etag": etags}
+    columns |= {
         "verb": pa.array(np.full(len(paths), verb, np.uint8)),
         "path": paths,
         "kind": pa.array(np.full(len(paths), kind, np.uint8)),

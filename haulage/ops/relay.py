@@ -99,7 +99,7 @@ def _copied(
         checksum=checksum,
         verified=Verified.METADATA if made.proven else Verified.NONE,
         moved=moved,
-        reason=made.lost,
+        lost=made.lost,
         entry=as_recorded(action, seen.entry),
         made=made.etag,
     )
@@ -164,7 +164,7 @@ def meta(carrier: Carrier, action: Action, row: int) -> Outcome:
 def _updated(action: Action, seen: Seen, made: Made) -> Outcome:
     return Outcome(
         Status.UPDATED if made.changed else Status.UNCHANGED,
-        reason=made.lost,
+        lost=made.lost,
         entry=as_recorded(action, seen.entry),
         made=made.etag,
     )
@@ -174,7 +174,7 @@ def link(carrier: Carrier, action: Action, row: int) -> Outcome:
     """Make or replace a symbolic link, as it was listed."""
     entry = Entry(*(getattr(action, name) for name in Entry._fields))
     made = carrier.target.link(action.path, row, entry)
-    return Outcome(Status.MADE, reason=made.lost, made=made.etag)
+    return Outcome(Status.MADE, lost=made.lost, made=made.etag)
 
 
 def mkdir(carrier: Carrier, action: Action, row: int) -> Outcome:
@@ -196,16 +196,18 @@ def mkdir(carrier: Carrier, action: Action, row: int) -> Outcome:
 
 def finish_dir(carrier: Carrier, action: Action, _row: int) -> Outcome:
     """Give a directory what its source has; what only a prefix implies has nothing."""
-    seen = carrier.source.look(action.path)
+    source = carrier.source
+    is_known = action.etag is None and not source.has_directories
+    seen = None if is_known else source.look(action.path)
     if seen is None:
-        seen = carrier.source.implied(action.path)
+        seen = source.implied(action.path)
     made = carrier.target.finish_dir(action.path, seen)
     if made is None:
         return Outcome(Status.ABSENT)
     return Outcome(
         Status.UPDATED,
         verified=Verified.METADATA,
-        reason=made.lost,
+        lost=made.lost,
         entry=as_recorded(action, seen.entry),
         made=made.etag,
     )

@@ -49,7 +49,7 @@ def publish(
         checksum=made.checksum,
         verified=Verified.CHECKSUM if made.checksum else proof,
         racy=any(piece.racy for piece in parts),
-        reason=made.lost,
+        lost=made.lost,
         entry=as_recorded(whole, seen.entry),
         made=made.etag,
     )

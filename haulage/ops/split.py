@@ -9,7 +9,8 @@ import xxhash
 
 from haulage.errors import MismatchError, UnstableError
 from haulage.model import Action, Outcome, Status, Verified, parent_of
-from haulage.ops.content import copy_range, feed, forget_cached
+from haulage.ops.content import copy_part, feed, forget_cached
+from haulage.ops.extras import for_old, of_source
 from haulage.ops.work import Work, is_as_listed, is_racy
 from haulage.storage.attributes import attributes_of, set_attributes
 from haulage.storage.posix import (
@@ -23,6 +24,7 @@ from haulage.storage.posix import (
     stat_in,
     stood_still,
 )
+from haulage.storage.xattrs import Xattrs
 
 
 def part(work: Work, action: Action, row: int) -> Outcome:
@@ -40,9 +42,8 @@ def part(work: Work, action: Action, row: int) -> Outcome:
             dir_fd, split_temp_name(work.split_prefix, action.path), shared=True
         )
         try:
-            moved, checksum = copy_range(
-                work, source, target, action.offset, action.length
-            )
+            piece = (action.offset, action.length)
+            moved, checksum = copy_part(work, source, target, piece, before)
             if work.fsync:
                 os.fsync(target)
         finally:
@@ -101,21 +102,31 @@ def _complete(work: Work, dir_fd: int, name: bytes, parts: Sequence[Action]) -> 
     now = stat_in(work.source, whole.path)
     if now is None or not all(is_as_listed(piece, now) for piece in parts):
         raise UnstableError("changed while its parts were copied")
+    wanted = _xattrs_of(work, whole, now)
     try:
         target = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
     except FileNotFoundError as err:
         raise UnstableError("its parts are gone; it is copied again") from err
     try:
+        os.ftruncate(target, whole.size)  # a hole at the end was not written
         checksum = _prove_parts(work, target, parts)
-        os.ftruncate(target, whole.size)
-        lost = set_attributes(target, attributes_of(now))
+        extras = for_old(work, wanted, target, os.fstat(target))
+        lost = set_attributes(target, attributes_of(now), extras)
         if work.fsync:
             os.fsync(target)
     finally:
         os.close(target)
     proof = Verified.NONE if checksum is None else Verified.CHECKSUM
     racy = any(piece.racy for piece in parts)
-    return Outcome(Status.COPIED, checksum, proof, racy, reason=lost)
+    return Outcome(Status.COPIED, checksum, proof, racy, lost=lost)
+
+
+def _xattrs_of(work: Work, whole: Action, now: os.stat_result) -> Xattrs:
+    source = open_source(work.source, whole.path)
+    try:
+        return of_source(work, source, now)
+    finally:
+        os.close(source)
 
 
 def _prove_parts(work: Work, target: int, parts: Sequence[Action]) -> bytes | None:

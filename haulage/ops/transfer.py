@@ -3,10 +3,12 @@
 import os
 import stat
 import time
+from typing import NamedTuple
 
 from haulage.errors import UnstableError, VanishedError
 from haulage.model import Action, Outcome, Status, Verified, parent_of
-from haulage.ops.content import copy_content, digest_of
+from haulage.ops.content import copy_content, digest_of, is_same_data
+from haulage.ops.extras import for_link, for_new, for_old, of_source
 from haulage.ops.work import Work, is_as_listed, is_racy
 from haulage.storage.attributes import (
     Attributes,
@@ -14,6 +16,8 @@ from haulage.storage.attributes import (
     set_attributes,
     set_link_attributes,
 )
+from haulage.storage.descent import Descent
+from haulage.storage.holes import is_hashed
 from haulage.storage.posix import (
     create,
     entry_of,
@@ -25,6 +29,7 @@ from haulage.storage.posix import (
     rename_over,
     stood_still,
 )
+from haulage.storage.xattrs import Extras, Xattrs
 
 
 def copy(work: Work, action: Action, row: int) -> Outcome:
@@ -39,7 +44,9 @@ def copy(work: Work, action: Action, row: int) -> Outcome:
         temp = work.temp_prefix + b"%d" % row
         dir_fd = reach(work.target, above, temp)
         try:
-            outcome = _fill(work, action, source, create(dir_fd, temp), before)
+            extras = for_new(work, of_source(work, source, before), above, dir_fd)
+            target = create(dir_fd, temp)
+            outcome = _fill(work, action, _Ends(source, target, before, extras))
             rename_over(dir_fd, temp, action.path[len(above) :])
         except BaseException:
             remove_if_there(dir_fd, temp)
@@ -50,15 +57,23 @@ def copy(work: Work, action: Action, row: int) -> Outcome:
         os.close(source)
 
 
-def _fill(
-    work: Work, action: Action, source: int, target: int, before: os.stat_result
-) -> Outcome:
+class _Ends(NamedTuple):
+    """A source and its temporary, open, and what the temporary is to become."""
+
+    source: int
+    target: int
+    before: os.stat_result
+    extras: Extras
+
+
+def _fill(work: Work, action: Action, ends: _Ends) -> Outcome:
     """Give the temporary its content and attributes, and close it."""
+    source, target, before, extras = ends
     try:
-        moved, checksum = copy_content(work, source, target, before.st_size)
+        moved, checksum = copy_content(work, source, target, before)
         if moved != before.st_size or not stood_still(before, os.fstat(source)):
             raise UnstableError("changed while it was copied")
-        lost = set_attributes(target, attributes_of(before))
+        lost = set_attributes(target, attributes_of(before), extras)
         if work.fsync:
             os.fsync(target)
     finally:
@@ -67,7 +82,7 @@ def _fill(
         Status.COPIED,
         checksum=checksum,
         moved=moved,
-        reason=lost,
+        lost=lost,
         entry=None if is_as_listed(action, before) else entry_of(action.path, before),
     )
 
@@ -80,14 +95,16 @@ def check(work: Work, action: Action, row: int) -> Outcome:
         before = os.fstat(source)
         if not stat.S_ISREG(before.st_mode) or before.st_size != action.size:
             return copy(work, action, row)
-        checksum = digest_of(work, source)
-        still = stood_still(before, os.fstat(source))
+        wanted = _Wanted(attributes_of(before), of_source(work, source, before))
+        checksum = digest_of(work, source) if is_hashed(before) else None
+        proven = _proof_of_equal(work, action, source, checksum)
+        if not stood_still(before, os.fstat(source)):
+            proven = None
     finally:
         os.close(source)
-    proven = _proof_of_equal(work, action, checksum) if still else None
     if proven is None:
         return copy(work, action, row)
-    outcome = _set_on_target(work, action, attributes_of(before))
+    outcome = _set_on_target(work, action, wanted)
     if outcome is None:
         return copy(work, action, row)
     entry = None if is_as_listed(action, before) else entry_of(action.path, before)
@@ -99,46 +116,75 @@ def check(work: Work, action: Action, row: int) -> Outcome:
     )
 
 
-def _proof_of_equal(work: Work, action: Action, checksum: bytes) -> Verified | None:
-    """Return how far the target is proven to have `checksum`, or None if it has not."""
-    if action.checksum is not None:
+def _proof_of_equal(
+    work: Work, action: Action, source: int, checksum: bytes | None
+) -> Verified | None:
+    """Return how far the target is proven to have `checksum`, or None if it has not.
+
+    A file with huge holes has none; it is held against the target itself.
+    """
+    if action.checksum is not None and checksum is not None:
         return Verified(action.verified) if action.checksum == checksum else None
     try:
         target = open_file(work.target, action.path)
     except OSError:
         return None
     try:
-        same = digest_of(work, target) == checksum
+        if checksum is None:
+            same = is_same_data(work, source, target)
+        else:
+            same = digest_of(work, target) == checksum
     finally:
         os.close(target)
     return Verified.CHECKSUM if same else None
 
 
+class _Wanted(NamedTuple):
+    """All attributes that the target's file is to have."""
+
+    attributes: Attributes
+    xattrs: Xattrs
+
+
 def meta(work: Work, action: Action, row: int) -> Outcome:
     """Set attributes alone; copy if the target's file is not the one that we made."""
-    wanted = _listed_attributes(action)
+    wanted = _attributes_now(work, action)
+    if wanted is None:
+        return check(work, action, row)
     outcome = _set_on_target(work, action, wanted)
     if outcome is None:
         return copy(work, action, row)
-    racy = is_racy(wanted.mtime_ns, action.ctime_since_epoch_ns, work.began_ns)
+    mtime_ns = action.mtime_since_epoch_ns
+    racy = is_racy(mtime_ns, action.ctime_since_epoch_ns, work.began_ns)
     return outcome._replace(
         checksum=action.checksum, verified=Verified(action.verified), racy=racy
     )
 
 
-def _listed_attributes(action: Action) -> Attributes:
-    mtime_ns = action.mtime_since_epoch_ns
-    return Attributes(action.mode, action.uid, action.gid, mtime_ns, mtime_ns)
+def _attributes_now(work: Work, action: Action) -> _Wanted | None:
+    """Return the source's attributes; None if it is not as it was listed."""
+    try:
+        handle = _pin(work.source, action.path)
+    except (FileNotFoundError, NotADirectoryError) as err:
+        raise VanishedError("is gone since it was listed") from err
+    try:
+        found = os.fstat(handle)
+        if not is_as_listed(action, found):
+            return None
+        xattrs = of_source(work, b"/proc/self/fd/%d" % handle, found)
+        return _Wanted(attributes_of(found), xattrs)
+    finally:
+        os.close(handle)
 
 
-def _set_on_target(work: Work, action: Action, wanted: Attributes) -> Outcome | None:
+def _set_on_target(work: Work, action: Action, wanted: _Wanted) -> Outcome | None:
     """Set attributes on the target's file, or return None if it is not as recorded."""
     try:
-        handle = _pin(work, action.path)
+        pinned = _pin(work.target, action.path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        found = os.fstat(handle)
+        found = os.fstat(pinned)
         was_ns = action.was_mtime_s * 1_000_000_000 + action.was_mtime_ns
         recorded = (action.size, was_ns)
         if not stat.S_ISREG(found.st_mode) or recorded != (
@@ -146,20 +192,22 @@ def _set_on_target(work: Work, action: Action, wanted: Attributes) -> Outcome | 
             found.st_mtime_ns,
         ):
             return None
-        has = attributes_of(found)
-        if has._replace(atime_ns=0) == wanted._replace(atime_ns=0):
+        handle = b"/proc/self/fd/%d" % pinned
+        extras = for_old(work, wanted.xattrs, handle, found)
+        has, wants = attributes_of(found), wanted.attributes
+        if extras.are_there and has._replace(atime_ns=wants.atime_ns) == wants:
             return Outcome(Status.UNCHANGED)
-        lost = set_attributes(b"/proc/self/fd/%d" % handle, wanted)
-        return Outcome(Status.UPDATED, reason=lost)
+        lost = set_attributes(handle, wants, extras)
+        return Outcome(Status.UPDATED, lost=lost)
     finally:
-        os.close(handle)
+        os.close(pinned)
 
 
-def _pin(work: Work, path: bytes) -> int:
-    """Hold the target's entry itself, whatever its mode allows."""
+def _pin(descent: Descent, path: bytes) -> int:
+    """Hold an entry itself, whatever its mode allows."""
     above = parent_of(path)
     flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(path[len(above) :], flags, dir_fd=work.target.open(above))
+    return os.open(path[len(above) :], flags, dir_fd=descent.open(above))
 
 
 def link(work: Work, action: Action, row: int) -> Outcome:
@@ -171,12 +219,18 @@ def link(work: Work, action: Action, row: int) -> Outcome:
     dir_fd = reach(work.target, above, temp)
     os.symlink(action.target, temp, dir_fd=dir_fd)
     try:
-        lost = set_link_attributes(dir_fd, temp, _listed_attributes(action))
+        wanted, extras = _listed_attributes(action), for_link(work, action)
+        lost = set_link_attributes(dir_fd, temp, wanted, extras)
         rename_over(dir_fd, temp, action.path[len(above) :])
     except BaseException:
         remove_if_there(dir_fd, temp)
         raise
-    return Outcome(Status.MADE, reason=lost)
+    return Outcome(Status.MADE, lost=lost)
+
+
+def _listed_attributes(action: Action) -> Attributes:
+    mtime_ns = action.mtime_since_epoch_ns
+    return Attributes(action.mode, action.uid, action.gid, mtime_ns, mtime_ns)
 
 
 def mkdir(work: Work, action: Action, row: int) -> Outcome:

@@ -2,11 +2,14 @@
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from haulage.errors import MismatchError
 from haulage.model import Action, Kind, Outcome, Status, Verified, parent_of
-from haulage.ops.content import digest_of, forget_cached
+from haulage.ops.content import digest_of, forget_cached, is_same_data
 from haulage.ops.work import Work
+from haulage.storage.holes import is_hashed
 from haulage.storage.posix import entry_of, open_file, open_source, stat_in, stood_still
 
 
@@ -16,15 +19,24 @@ def verify(work: Work, action: Action, _row: int) -> Outcome:
         _prove_attributes(work, action)
         proof = max(Verified.METADATA, Verified(action.verified))
         return Outcome(Status.VERIFIED, action.checksum, proof, action.racy)
-    found = _digest_of_target(work, action)
-    if found != (action.checksum or _digest_of_source(work, action)):
-        raise MismatchError("the target's content is not what the source's was")
+    with _target(work, action) as target:
+        if action.checksum is None:
+            found = _prove_against_source(work, action, target)
+        else:
+            found = digest_of(work, target)
+            if found != action.checksum:
+                raise MismatchError(_OTHER_CONTENT)
     return Outcome(
         Status.VERIFIED, found, Verified.CHECKSUM, action.racy, moved=action.size
     )
 
 
-def _digest_of_target(work: Work, action: Action) -> bytes:
+_OTHER_CONTENT = "the target's content is not what the source's was"
+
+
+@contextmanager
+def _target(work: Work, action: Action) -> Iterator[int]:
+    """Open the target's file, to be read from the disk."""
     try:
         fd = open_file(work.target, action.path)
     except (FileNotFoundError, NotADirectoryError) as err:
@@ -36,22 +48,28 @@ def _digest_of_target(work: Work, action: Action) -> bytes:
     try:
         _hold_against(action, os.fstat(fd), None)
         forget_cached(fd)
-        return digest_of(work, fd)
+        yield fd
     finally:
         os.close(fd)
 
 
-def _digest_of_source(work: Work, action: Action) -> bytes:
-    """Read the source, because a copy made by the kernel has no checksum."""
+def _prove_against_source(work: Work, action: Action, target: int) -> bytes | None:
+    """Read both, because what the kernel copied, or has huge holes, has no checksum."""
     fd = open_source(work.source, action.path)
     try:
         before = os.fstat(fd)
-        checksum = digest_of(work, fd)
+        if is_hashed(before):
+            checksum = digest_of(work, fd)
+            same = digest_of(work, target) == checksum
+        else:
+            checksum, same = None, is_same_data(work, fd, target)
         if not stood_still(before, os.fstat(fd)):
             raise MismatchError("the source changed, so the copy can not be proven")
-        return checksum
     finally:
         os.close(fd)
+    if not same:
+        raise MismatchError(_OTHER_CONTENT)
+    return checksum
 
 
 def _prove_attributes(work: Work, action: Action) -> None:

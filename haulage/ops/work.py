@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from haulage.errors import CancelledError
 from haulage.model import Action
 from haulage.storage.descent import Descent
+from haulage.storage.xattrs import Kept
 
 SMALL_BYTES = 1 << 20  # up to here a file is read in one call
 _RACY_NS = 2_000_000_000  # clocks of file systems tick as coarsely as this
@@ -18,6 +19,7 @@ class Work:
 
     `hashing` tells that content must pass through us, for its checksum; otherwise the
     kernel may copy it. `cancelled` is asked between entries and inside long copies.
+    `heirs` tells that entries made in the directory `heirs_in` inherit an ACL.
     """
 
     source: Descent
@@ -32,6 +34,9 @@ class Work:
     trash: bytes | None = None  # where deletes go, if they are not final
     moved: int = 0
     can_clone: bool = True
+    kept: Kept = field(default_factory=Kept)
+    heirs_in: bytes | None = None
+    heirs: bool = False
     buffer: memoryview = field(
         default_factory=lambda: memoryview(bytearray(SMALL_BYTES + 4096))
     )

@@ -17,13 +17,15 @@ from haulage.catalog.manifests import Manifest, ManifestWriter, PageRef, prune
 from haulage.catalog.shards import Shard, ShardState
 from haulage.catalog.tombstones import Tombstone
 from haulage.model import MANIFEST, Pass, Status, Verb
-from haulage.ops.merge import Merged, Stream, merge
+from haulage.ops.merge import HOLDS, Merged, Stream, merge
 from haulage.policy import Fsync
 from haulage.stages.rounds import done, outcomes_of
 from haulage.stages.sealing import UNREADABLE_FILE, is_part
 from haulage.stages.site import Site
 from haulage.storage.sync import sync_file_system
 
+_LOST = "lost"  # made, but without something that its source has
+_MOST_LOST = 10_000  # listed of a run; the summary counts all
 _FAILED = (Status.FAILED, Status.UNSTABLE, Status.MISMATCH, Status.BLOCKED)
 
 
@@ -33,6 +35,7 @@ class Ledger:
 
     approved_by: str
     failures: list[Failure] = field(default_factory=list)
+    losses: list[Failure] = field(default_factory=list)
 
     @property
     def failed(self) -> int:
@@ -58,7 +61,8 @@ def commit(site: Site) -> Ledger:
         merged = merge(base.take(upto), overlays)
         writer.add(merged.entries)
         _account(site, seen, merged)
-    failures.replace(site.catalog, site.run, seen.failures)
+        _note_losses(seen, overlays)
+    failures.replace(site.catalog, site.run, [*seen.failures, *seen.losses])
     writer.commit()
     prune(site.catalog, site.row.id)
     return seen
@@ -143,6 +147,23 @@ def _approval(site: Site) -> str:
     """Say by whose leave this run deletes."""
     plan = delete_plans.applied_by(site.catalog, site.run)
     return f"{plan.decided_by}: plan {plan.id}" if plan else "policy: delete guarded"
+
+
+def _note_losses(seen: Ledger, overlays: list[pa.Table]) -> None:
+    """Record what was made, but not exactly; a verification says nothing of that."""
+    failed = {failure.path for failure in seen.failures}
+    found: dict[bytes, Failure] = {}
+    for outcomes in overlays:
+        held = pc.is_in(outcomes["status"], pa.array(HOLDS, pa.uint8()))
+        lossy = outcomes.filter(pc.and_(held, outcomes["reason"].is_valid()))
+        found |= {row["path"]: _loss(row) for row in lossy.to_pylist()}
+    room = _MOST_LOST - len(seen.losses)
+    seen.losses += [loss for path, loss in found.items() if path not in failed][:room]
+
+
+def _loss(row: dict[str, Any]) -> Failure:
+    verb = Verb(row["verb"]).name.lower()
+    return Failure(row["path"], verb, _LOST, "permanent", 0, row["reason"])
 
 
 def _failure(row: dict[str, Any]) -> Failure:

@@ -63,6 +63,8 @@ class Summary:
     seconds: float
     first_byte_s: float | None
     notes: tuple[str, ...]
+    lost: int = 0  # made, but without something that their source has
+    fidelity: float = 1.0  # share of what was made that lost nothing
     waiting_plan: int | None = None  # deletes that wait for approval
     restored: int = 0
 

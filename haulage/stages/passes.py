@@ -157,11 +157,25 @@ def _dir_shards(site: Site) -> Iterator[pa.Table]:
         touched.difference_update(removed.to_pylist())
     if touched and (os.geteuid() != 0 or site.policy.trash is not None):
         touched.add(b"")  # movers open a read-only root, and make the trash in it
+    implied = _implied_dirs(site)
     deepest_first = sorted(touched, reverse=True)
     step = site.bounds.max_entries
     for start in range(0, len(deepest_first), step):
-        paths = pa.array(deepest_first[start : start + step], pa.binary())
-        yield on_paths(paths, Verb.DIR, Kind.DIR)
+        some = deepest_first[start : start + step]
+        etags = [None if path in implied else b"" for path in some]
+        paths = pa.array(some, pa.binary())
+        yield on_paths(paths, Verb.DIR, Kind.DIR, pa.array(etags, pa.binary()))
+
+
+def _implied_dirs(site: Site) -> set[bytes]:
+    """Return the directories made of which the listing told that no object stands."""
+    implied: set[bytes] = set()
+    for shard in done(site, Pass.COPY) if site.pair.source.is_bucket else []:
+        outcomes = outcomes_of(site, shard, ["verb", "path", "etag"])
+        is_made = outcomes["verb"].to_numpy() == Verb.MKDIR
+        bare = outcomes["etag"].is_null().to_numpy()
+        implied.update(outcomes["path"].filter(pa.array(is_made & bare)).to_pylist())
+    return implied
 
 
 def _every_dir(site: Site) -> Iterator[bytes]:

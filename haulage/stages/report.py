@@ -1,7 +1,7 @@
 """What a run says of itself when it has ended."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from haulage.catalog import datasets
@@ -10,7 +10,7 @@ from haulage.catalog.engine import Catalog
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.shards import ShardState
 from haulage.errors import FatalError, RefusedError
-from haulage.model import Pass
+from haulage.model import Loss, Pass
 from haulage.ops.plan import Plan
 from haulage.policy import Dataset, Delete
 from haulage.stages.commit import Ledger
@@ -22,7 +22,15 @@ from haulage.stages.planning import planned
 from haulage.stages.recognition import begins_anew, check_recognised
 from haulage.stages.site import Site
 
-_NOT_STATUSES = ("bytes", "lost_owner")
+_LOSSES = {f"lost_{kind.name}".lower(): kind for kind in Loss}
+_NOT_STATUSES = frozenset({"bytes", "lost", *_LOSSES})
+_LOST_WHAT = {
+    Loss.OWNER: "their owner (only root may give files away)",
+    Loss.XATTR: "an attribute",
+    Loss.ACL: "an ACL",
+    Loss.CAPABILITY: "a capability",
+    Loss.MARKER: "their attributes: the server stores no object for a directory",
+}
 
 
 def summary_of(site: Site, result: Ledger) -> Summary:
@@ -40,16 +48,9 @@ def stopped_summary(site: Site, state: str, reason: str) -> Summary:
 
 def _summary(site: Site, tally: Counter[str], state: str, failed: int) -> Summary:
     counts = site.meter.counts
-    if tally["lost_owner"] and site.pair.target.is_bucket:
-        site.notes.append(
-            f"{tally['lost_owner']} directories lost their attributes: the server "
-            f"stores no object for a directory"
-        )
-    elif tally["lost_owner"]:
-        site.notes.append(
-            f"{tally['lost_owner']} entries belong to this user, not to their owner: "
-            f"only root may give files away"
-        )
+    fidelity = _fidelity(tally)
+    if tally["lost"]:
+        site.notes.append(_shown_fidelity(fidelity, tally))
     if counts["skipped"]:
         site.notes.append(f"{counts['skipped']} special files were left out")
     return Summary(
@@ -70,9 +71,28 @@ def _summary(site: Site, tally: Counter[str], state: str, failed: int) -> Summar
         seconds=round(site.meter.seconds(), 3),
         first_byte_s=site.meter.first_byte_s,
         notes=tuple(site.notes),
+        lost=tally["lost"],
+        fidelity=fidelity,
         waiting_plan=site.waiting_plan,
         restored=tally["restored"],
     )
+
+
+def _fidelity(tally: Counter[str]) -> float:
+    """Return which share of what was made is exact; a retried entry counts again."""
+    made = tally["copied"] + tally["made"] + tally["updated"]
+    return 1 - min(tally["lost"], made) / made if made else 1.0
+
+
+def _shown_fidelity(fidelity: float, tally: Counter[str]) -> str:
+    """Say how faithful the run was, never rounded up to all of it."""
+    percent = min(99.99, round(fidelity * 100, 2))
+    losses = [
+        f"{tally[name]} entries lost {_LOST_WHAT[kind]}"
+        for name, kind in _LOSSES.items()
+        if tally[name]
+    ]
+    return f"fidelity: {percent:.2f} %, {', '.join(losses)}"
 
 
 def _exit_code(state: str, failed: int) -> int:
@@ -94,11 +114,17 @@ def tally_of(site: Site) -> Counter[str]:
                 f"outcomes"
             )
         if shard.pass_ is Pass.DIRS:  # what the dirs pass sets was made or found before
+            total.update(_losses_in(shard.tally))
             continue
         total.update(shard.tally)
         if shard.pass_ is Pass.VERIFY:  # its bytes were read again, not moved
             total["bytes"] -= shard.tally.get("bytes", 0)
     return total
+
+
+def _losses_in(tally: Mapping[str, int]) -> dict[str, int]:
+    wanted = {"lost", *_LOSSES}
+    return {name: count for name, count in tally.items() if name in wanted}
 
 
 def dry_summary(

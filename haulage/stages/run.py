@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -279,9 +279,18 @@ def _site(standing: _Standing, run: Run, crew: Crew | None = None) -> Iterator[S
     pool = LocalPool(run.policy.movers, workspace / "logs", pair.secrets)
     meter = Meter(dict(run.counts))
     site = Site(standing.catalog, standing.row, run, pair, pool, meter)
-    watch = site.watch(crew.note if crew else lambda _: None)
-    try:
+    with _end_recorded(site), closing(pool), _watched(site, crew):
+        if run.base_manifest_id is None:  # a first run, which has work for them
+            pool.begin(warm=True)
         yield site
+
+
+@contextmanager
+def _end_recorded(site: Site) -> Iterator[None]:
+    """Record the end of a run that does not finish."""
+    run = site.run
+    try:
+        yield
     except KeyboardInterrupt as err:
         _record_end(site, err)
         raise CancelledError(
@@ -290,16 +299,22 @@ def _site(standing: _Standing, run: Run, crew: Crew | None = None) -> Iterator[S
     except BaseException as err:
         _record_end(site, err)
         raise
+
+
+@contextmanager
+def _watched(site: Site, crew: Crew | None) -> Iterator[None]:
+    """Tell of the progress and prove that the driver lives, until the run ends."""
+    watch = site.watch(crew.note if crew else lambda _: None)
+    try:
+        yield
     finally:
         site.end()
-        pool.close()
         for thread in watch:
             thread.join()
 
 
 def _record_end(site: Site, err: BaseException) -> None:
     """Record an early end, unless the run is no longer ours."""
-    site.end()
     asked = not isinstance(err, Exception)  # by a signal, as Prefect's cancel is
     stopped = asked or isinstance(err, CancelledError) or STOP.is_set()
     state = RunState.CANCELLED if stopped else RunState.FAILED

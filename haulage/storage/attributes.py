@@ -1,10 +1,21 @@
-"""What is set on an entry after its content: owner, mode and times, in this order."""
+"""What is set on an entry after its content, in an order that undoes nothing.
+
+A chown drops capabilities and set-id bits, a chmod changes the mask of an ACL, and a
+file whose mode forbids writing takes no attributes from its owner.
+"""
 
 import os
 import stat
 from typing import NamedTuple
 
-from haulage.model import Entry
+from haulage.model import Entry, Loss, Lost
+from haulage.storage.xattrs import (
+    NO_EXTRAS,
+    Extras,
+    joined,
+    set_acls,
+    set_plain,
+)
 
 _SPECIAL_BITS = stat.S_ISUID | stat.S_ISGID
 
@@ -27,25 +38,43 @@ def attributes_of(found: os.stat_result) -> Attributes:
     )
 
 
-def set_attributes(handle: int | bytes, wanted: Attributes) -> str | None:
-    """Set owner, mode and times by descriptor (or its name in /proc), in this order.
+def set_attributes(
+    handle: int | bytes, wanted: Attributes, extras: Extras = NO_EXTRAS
+) -> Lost | None:
+    """Set owner, extended attributes, mode, ACLs and times, by descriptor (or its name
+    in /proc), in this order.
 
-    Return None, or in words what this user may not keep; set-id bits go with the owner.
+    Return None, or what could not be kept; set-id bits go with the owner.
     """
     lost = _set_owner(handle, wanted.uid, wanted.gid)
-    os.chmod(handle, wanted.mode & ~_SPECIAL_BITS if lost else wanted.mode)
+    mode = wanted.mode & ~_SPECIAL_BITS if lost else wanted.mode
+    if extras is NO_EXTRAS:
+        os.chmod(handle, mode)
+    else:
+        lost = _set_mode_among(handle, mode, extras, lost)
     os.utime(handle, ns=(wanted.atime_ns, wanted.mtime_ns))
     return lost
 
 
-def _set_owner(handle: int | bytes, uid: int, gid: int) -> str | None:
+def _set_mode_among(
+    handle: int | bytes, mode: int, extras: Extras, lost: Lost | None
+) -> Lost | None:
+    if os.geteuid() != 0:
+        os.chmod(handle, mode & ~_SPECIAL_BITS | stat.S_IRUSR | stat.S_IWUSR)
+    lost = joined(lost, set_plain(handle, extras, owned=lost is None))
+    os.chmod(handle, mode)
+    return joined(lost, set_acls(handle, extras))
+
+
+def _set_owner(handle: int | bytes, uid: int, gid: int) -> Lost | None:
     try:
         os.chown(handle, uid, gid)
     except PermissionError:
         now = os.stat(handle)
         if (now.st_uid, now.st_gid) == (uid, gid):
             return None
-        return f"owner {uid}:{gid} not kept: this user may not give files away"
+        words = f"owner {uid}:{gid} not kept: this user may not give files away"
+        return Lost(Loss.OWNER, words)
     return None
 
 
@@ -55,15 +84,24 @@ def attributes_in(entry: Entry) -> Attributes:
     return Attributes(entry.mode, entry.uid, entry.gid, mtime_ns, mtime_ns)
 
 
-def set_link_attributes(dir_fd: int, temp: bytes, wanted: Attributes) -> str | None:
-    """Set owner and times of a symbolic link; return what this user may not keep."""
-    lost = None
+def set_link_attributes(
+    dir_fd: int, temp: bytes, wanted: Attributes, extras: Extras = NO_EXTRAS
+) -> Lost | None:
+    """Set owner, attributes and times of a symbolic link; return what was not kept."""
+    lost: Lost | None = None
     try:
         os.chown(temp, wanted.uid, wanted.gid, dir_fd=dir_fd, follow_symlinks=False)
     except PermissionError:
         now = os.stat(temp, dir_fd=dir_fd, follow_symlinks=False)
         if (now.st_uid, now.st_gid) != (wanted.uid, wanted.gid):
-            lost = f"owner {wanted.uid}:{wanted.gid} not kept"
+            lost = Lost(Loss.OWNER, f"owner {wanted.uid}:{wanted.gid} not kept")
+    if extras is not NO_EXTRAS:
+        lost = joined(lost, set_plain(name_of(dir_fd, temp), extras, follow=False))
     times = (wanted.atime_ns, wanted.mtime_ns)
     os.utime(temp, ns=times, dir_fd=dir_fd, follow_symlinks=False)
     return lost
+
+
+def name_of(dir_fd: int, name: bytes) -> bytes:
+    """Return a path to an entry of an open directory, whatever became of its own."""
+    return b"/proc/self/fd/%d/%s" % (dir_fd, name)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
-from haulage.model import Action, Entry, Outcome
+from haulage.model import Action, Entry, Lost, Outcome
 from haulage.storage.ranges import Done
 
 
@@ -36,12 +36,12 @@ class Seen(NamedTuple):
 class Made(NamedTuple):
     """What became of an entry that was made.
 
-    `etag` is the target's own, where it has one; `lost` says in words what the store
-    could not keep; `proven` tells that what arrived is what was sent.
+    `etag` is the target's own, where it has one; `lost` says what the store could
+    not keep; `proven` tells that what arrived is what was sent.
     """
 
     etag: bytes | None = None
-    lost: str | None = None
+    lost: Lost | None = None
     proven: bool = False
     changed: bool = True  # False: it was like that already
     checksum: bytes | None = (

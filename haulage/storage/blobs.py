@@ -23,11 +23,11 @@ from haulage.errors import (
 from haulage.place import Place, part_bytes
 from haulage.storage.bloblist import Listing
 from haulage.storage.blobnames import name_of
-from haulage.storage.pace import Pace
 from haulage.storage.blobsites import Site, open_site
 from haulage.storage.bucket import Answer, AsStream, Bucket, Found, Keys, PutBy
 from haulage.storage.faults import NoBucketError
 from haulage.storage.keys import LAST_CHAR
+from haulage.storage.pace import Pace
 from haulage.storage.s3headers import attributes_of, found_in_result, tags_of
 from haulage.storage.s3proof import Proof, md5_of
 

@@ -81,8 +81,8 @@ class FileWriting(Writing):
         self._dir_fd, self._name, self._temp = dir_fd, name, temp
         self._ranges, self._fsync = ranges, fsync
         self.done: dict[int, Done] = {}
-        was_noted = ranges is not None and ranges.id is not None
         try:
+            was_noted = ranges is not None and ranges.id is not None
             self._fd, is_new = _open(dir_fd, temp, shared=ranges is not None)
         except BaseException:
             os.close(dir_fd)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from haulage.errors import PermanentError, VanishedError
-from haulage.model import Action, Entry, Outcome, Status, parent_of
+from haulage.model import Action, Entry, Lost, Outcome, Status, parent_of
 from haulage.storage.attributes import (
     attributes_in,
     attributes_of,
@@ -105,7 +105,7 @@ class Files(Store):
                 raise
         return Made(lost=lost)
 
-    def _fill(self, fd: int, content: bytes | memoryview, entry: Entry) -> str | None:
+    def _fill(self, fd: int, content: bytes | memoryview, entry: Entry) -> Lost | None:
         """Give a temporary its content and attributes, and close it."""
         try:
             view = memoryview(content)

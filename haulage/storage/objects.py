@@ -4,10 +4,11 @@ import mimetypes
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from haulage.errors import PermanentError, TransientError, UnstableError, VanishedError
-from haulage.model import Action, Entry, Kind, Outcome, Status
+from haulage.model import Action, Entry, Kind, Loss, Lost, Outcome, Status
 from haulage.place import Place, part_bytes
 from haulage.storage.base import (
     Carried,
@@ -30,7 +31,10 @@ _LONGEST_LINK = 4095  # bytes of the target of a symbolic link
 _OF_A_DIRECTORY = "application/x-directory"
 _OF_A_LINK = "inode/symlink"
 _UNKNOWN = "application/octet-stream"
-_NO_MARKER = "the server stores no object for a directory: its attributes are not kept"
+_NO_MARKER = Lost(
+    Loss.MARKER,
+    "the server stores no object for a directory: its attributes are not kept",
+)
 
 
 class Objects(Store):
@@ -299,6 +303,13 @@ def _content_type_of(entry: Entry) -> str:
         return _OF_A_DIRECTORY
     if entry.kind == Kind.SYMLINK:
         return _OF_A_LINK
-    name = entry.path.rpartition(b"/")[2].decode("utf-8", "replace")
-    guessed, encoding = mimetypes.guess_type(f"file:{name}")
+    name = entry.path.rpartition(b"/")[2]
+    return _type_by_suffix(b".".join(name.split(b".")[1:][-2:]))
+
+
+@lru_cache(maxsize=4096)
+def _type_by_suffix(suffix: bytes) -> str:
+    """Guess what files are whose names end so; `tar.gz` is told from `gz` alone."""
+    name = suffix.decode("utf-8", "replace")
+    guessed, encoding = mimetypes.guess_type(f"file:x.{name}")
     return guessed if guessed and not encoding else _UNKNOWN

@@ -1,9 +1,12 @@
 """Buckets of Amazon's protocol, of Amazon and of everybody who speaks it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
+from haulage.errors import TransientError
 from haulage.place import Place
 from haulage.storage.bucket import Answer, Bucket, Found, Keys, PutBy, Upload
+from haulage.storage.faults import UnsupportedError, WordlessError
 from haulage.storage.pace import Pace
 from haulage.storage.s3check import make_sure
 from haulage.storage.s3copy import Copies, From
@@ -15,7 +18,8 @@ from haulage.storage.s3read import Reader
 from haulage.storage.s3uploads import Uploads, call_client
 from haulage.storage.s3write import Writer
 
-_MARKER_TRIES = 4
+_MARKER_TRIES = 2
+_WORDLESS_TRIES = 3
 _COPIED_AT_ONCE = 5 << 30  # bytes; more is Amazon's EntityTooLarge
 
 
@@ -111,7 +115,13 @@ class S3Bucket:
         return self._copies.copy(source, lambda: other.tags(found.key), key, by)
 
     def tags(self, key: str) -> tuple[tuple[str, str], ...]:
-        told = call_client(self.reach, "get_object_tagging", key)
+        call = partial(call_client, self.reach, "get_object_tagging", key)
+        try:
+            told = call(tries=_WORDLESS_TRIES)
+        except WordlessError as err:
+            raise UnsupportedError(str(err)) from None
+        except TransientError:
+            told = call()
         return tuple((each["Key"], each["Value"]) for each in told["TagSet"])
 
     def begin_upload(self, key: str, by: PutBy) -> str:

@@ -130,7 +130,14 @@ class Uploads:
         return call_client(self._reach, name, key, **values)
 
 
-def call_client(reach: Reach, name: str, key: str, **values: Any) -> Any:  # noqa: ANN401
+def call_client(
+    reach: Reach,
+    name: str,
+    key: str,
+    *,
+    tries: int | None = None,
+    **values: Any,  # noqa: ANN401
+) -> Any:  # noqa: ANN401
     """Return what botocore's call of that name answers for a key."""
     if reach.place.requester_pays:
         values["RequestPayer"] = "requester"
@@ -139,4 +146,5 @@ def call_client(reach: Reach, name: str, key: str, **values: Any) -> Any:  # noq
         lambda: getattr(reach.client, name)(
             Bucket=reach.site.bucket, Key=key, **values
         ),
+        tries,
     )

@@ -75,7 +75,7 @@ def give_to_nobody(root: Path) -> None:
 def nasty_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a tree of all that breaks tools. Tests only read it."""
     root = tmp_path_factory.mktemp("nasty") / "tree"
-    plant(root, seed=5, entries=1500)
+    plant(root, seed=5, entries=1500, extras=True)
     grow_old()
     return root
 

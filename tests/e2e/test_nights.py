@@ -49,7 +49,7 @@ def test_after_each_night_of_a_week_the_target_is_equal(
     if seed == 2:
         place = with_postgres(place, request)
     dice = random.Random(seed)
-    plant(place.source, seed, 600)
+    plant(place.source, seed, 600, extras=True)
     place.sync(movers=2, listers=2)
     assert_same(place.source, place.target)
     for _ in range(NIGHTS):

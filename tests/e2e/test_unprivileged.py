@@ -120,6 +120,12 @@ def test_owners_that_only_root_may_give_are_told_of(nobodys_place: Place) -> Non
     os.chmod(source / "set-id", 0o6755)
     ended = nobodys_place.sync_by_command()
     assert ended.code == 0, ended.text
-    assert any("owner" in note for note in ended.summary()["notes"])
+    assert ended.summary()["lost"] == 1
+    assert any(
+        "1 entries lost their owner" in note for note in ended.summary()["notes"]
+    )
+    lost = nobodys_place.failures()
+    assert {path: loss.status for path, loss in lost.items()} == {b"set-id": "lost"}
+    assert "owner 0:0 not kept" in lost[b"set-id"].reason
     assert differences(source, target, ignore=OWNER) == ["set-id: mode 6755 != 0755"]
     assert nobodys_place.sync_by_command().summary()["copied"] == 0

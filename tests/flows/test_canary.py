@@ -88,9 +88,13 @@ def test_a_run_into_a_bucket_leaves_its_secret_nowhere(
     block = save_keys(rclone_s3, rclone_s3.secret_key)
     run_id = installation.start("docs-to-bucket", asked(source, name, block))
 
+    def is_moving() -> bool:
+        begun = installation.home.glob("work/*/progress/*")
+        return bool(movers()) and any(begun)
+
     movers = lambda: installation.processes(b"haulage.mover")  # noqa: E731
     run = installation.wait(
-        run_id, lambda run: bool(movers() or (run.state and run.state.is_final()))
+        run_id, lambda run: is_moving() or bool(run.state and run.state.is_final())
     )
     assert run.state
     assert not run.state.is_final(), run.state

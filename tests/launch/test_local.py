@@ -9,7 +9,7 @@ from haulage.place import Place
 from tests.engine_builders import action_on, job_between, order_for, put, until
 from tests.trees.compare import leftovers
 
-HUGE = 3 << 29  # bytes, none of them on a disk: long enough to be met under way
+HUGE = 3 << 29  # bytes, allocated and never written: long enough to be met under way
 
 HUGE_TOKEN = "bbbbbbbbbbbb"  # as an attempt has it, so that its temporary is known
 
@@ -44,7 +44,7 @@ def order_of(place, token: str, **job):
 
 def huge_order(place):
     with open(place / "s" / "huge", "wb") as file:
-        file.truncate(HUGE)
+        os.posix_fallocate(file.fileno(), 0, HUGE)  # no hole: it is read
     actions = [action_on(place / "s", b"huge")]
     job = job_between(place / "s", place / "t")
     return order_for(place / "w", actions, job, HUGE_TOKEN)

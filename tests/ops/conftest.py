@@ -7,6 +7,8 @@ import pytest
 
 from haulage.ops.work import Work
 from tests.engine_builders import working
+from tests.ops.relaying import Way
+from tests.stores import carrying, files_shelf, objects_shelf
 from tests.trees.compare import leftovers
 
 
@@ -37,3 +39,15 @@ def commons():
     where.chmod(0o777)
     yield where
     subprocess.run(["rm", "-rf", str(where)], check=True)
+
+
+@pytest.fixture(params=["to a bucket", "from a bucket"])
+def way(request, tmp_path, moto_s3, bucket):
+    """Give a directory and a bucket, one of them the source, and what is between."""
+    tree = files_shelf(tmp_path)
+    objects = objects_shelf(moto_s3, bucket(moto_s3), tmp_path)
+    to_bucket = request.param == "to a bucket"
+    source, target = (tree, objects) if to_bucket else (objects, tree)
+    with carrying(source.open(), target.open()) as carrier:
+        yield Way(source, target, carrier)
+    assert leftovers(tmp_path / "tree") == []

@@ -5,7 +5,8 @@ import pyarrow as pa
 import pytest
 
 from haulage.model import ACTION, Verb
-from haulage.ops.pack import Bounds, costs, pack
+from haulage.ops.pack import Bounds, Split, costs, pack
+from haulage.place import part_bytes
 from tests.engine_builders import entry
 
 
@@ -123,3 +124,39 @@ def test_content_costs_its_bytes_where_it_is_read():
     bounds = Bounds(5, 1000, 1)
     rows = [(Verb.COPY, 50), (Verb.CHECK, 50), (Verb.META, 50), (Verb.DELETE, 50)]
     assert costs(table(rows), bounds).tolist() == [150, 150, 100, 100]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_parts_of_an_upload_begin_where_its_parts_do(seed):
+    rng = random.Random(seed)
+    most = rng.choice([1 << 20, 20 << 20, 100 << 20, 1 << 30])
+    bounds = Bounds(500, most, 4, Split.BY_PARTS)
+    size = rng.choice([most + 1, 17 << 20, 5 << 40, rng.randrange(1 << 34)])
+    shards = list(pack(table([(Verb.COPY, size)]), bounds))
+    if not is_part(shards[0]):
+        assert size <= max(most, part_bytes(0))
+        return
+    at = 0
+    for (row,) in (shard.to_pylist() for shard in shards):
+        assert row["offset"] == at
+        assert at % part_bytes(size) == 0
+        assert row["length"] > 0
+        at += row["length"]
+    assert at == size
+    assert len(shards) > 1
+
+
+def test_what_one_request_sends_is_not_split():
+    bounds = Bounds(500, 1 << 20, 4, Split.BY_PARTS)
+    for size in (2 << 20, 16 << 20):
+        (shard,) = pack(table([(Verb.COPY, size)]), bounds)
+        assert shard["verb"].to_pylist() == [Verb.COPY]
+    assert len(list(pack(table([(Verb.COPY, (16 << 20) + 1)]), bounds))) == 2
+
+
+def test_where_one_mover_must_send_it_all_nothing_is_split():
+    bounds = Bounds(500, 1 << 20, 4, Split.NEVER)
+    shards = list(pack(table([(Verb.COPY, 1 << 40), (Verb.COPY, 1)]), bounds))
+    assert {verb for shard in shards for verb in shard["verb"].to_pylist()} == {
+        Verb.COPY
+    }

@@ -76,7 +76,7 @@ def test_any_time_is_kept_to_the_nanosecond(ends, mtime_ns):
 def test_owner_and_set_id_bits_are_kept_by_root(ends):
     put(ends.source, b"f", b"x", owner=(1234, 4321), mode=0o6751)
     outcome = copy(ends.work, action_on(ends.source, b"f"), 0)
-    assert outcome.reason is None
+    assert outcome.lost is None
     os.utime(ends.source, ns=(0, 0))
     os.utime(ends.target, ns=(0, 0))
     assert_same(ends.source, ends.target)
@@ -90,9 +90,9 @@ def test_a_user_who_may_not_give_files_away_says_so_and_drops_set_id_bits(common
     def copied():
         (commons / "t").mkdir()
         with working(commons / "s", commons / "t") as work:
-            return copy(work, action_on(commons / "s", b"f"), 0).reason
+            return copy(work, action_on(commons / "s", b"f"), 0).lost
 
-    assert "owner 0:0 not kept" in as_nobody(copied)
+    assert "owner 0:0 not kept" in as_nobody(copied).words
     assert stat.S_IMODE(os.stat(commons / "t" / "f").st_mode) == 0o755
 
 

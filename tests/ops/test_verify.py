@@ -53,7 +53,9 @@ def test_being_racy_is_passed_on(copied):
     assert proven(copied, racy=True).racy is True
 
 
-@pytest.mark.parametrize("known", [checksum_of(CONTENT), None])
+@pytest.mark.parametrize(
+    "known", [checksum_of(CONTENT), None], ids=["known", "not known"]
+)
 @pytest.mark.parametrize("at", [0, 1 << 20, len(CONTENT) - 1])
 def test_one_flipped_bit_is_found(copied, at, known):
     content = bytearray(CONTENT)

@@ -1,4 +1,4 @@
-"""What only a bucket does as a store; whose server is moto, where not said otherwise."""
+"""What only a bucket does as a store; moto is its server where nothing else is said."""
 
 import os
 from dataclasses import replace
@@ -9,7 +9,7 @@ from haulage.errors import PermanentError, UnstableError, VanishedError
 from haulage.model import Action, Kind, Status
 from haulage.storage.base import Carried, Extent, Seen
 from haulage.storage.bucket import PutBy
-from haulage.storage.objects import put_by, seen_of
+from haulage.storage.objects import keeps_markers, put_by, seen_of
 from tests.engine_builders import entry
 from tests.storage.s3_opening import opened
 from tests.stores import PART, objects_shelf
@@ -119,6 +119,16 @@ def test_a_prefix_holds_its_own_entries_alone(shelf):
     assert one.is_empty()
 
 
+@pytest.mark.parametrize("name", ["moto_s3", "localstack", "rclone_s3"])
+def test_whether_objects_stand_for_directories_is_found_out_without_a_trace(
+    request, bucket, name
+):
+    server = request.getfixturevalue(name)
+    s3 = opened(server, bucket(server))
+    assert keeps_markers(s3, "a/b/") == (name != "rclone_s3")
+    assert list(s3.page("").keys) == []
+
+
 def test_what_only_a_prefix_implies_is_a_directory_that_nothing_stands_for(store):
     write(store, b"d/f", b"x")
     assert store.look(b"d/") is None
@@ -176,7 +186,11 @@ def test_without_an_etag_only_what_has_its_size_is_removed(store):
     assert store.remove(action_for(seen_for(b"f", b"xyz"))).status is Status.DELETED
 
 
-def test_a_copy_inside_the_server_takes_the_version_that_is_there_now(shelf, store):
+def test_a_copy_inside_the_server_takes_the_version_that_is_there_now(
+    localstack, bucket, tmp_path
+):
+    shelf = objects_shelf(localstack, bucket(localstack), tmp_path)
+    store = shelf.open()
     was = write(store, b"f", b"one", mode=0o600)
     listed = action_for(seen_for(b"f", b"one"), etag=was.etag)
     now = write(store, b"f", b"other", mode=0o640)

@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from haulage.errors import BlockedError, UnstableError, VanishedError
+from haulage.model import Loss
 from haulage.storage.attributes import Attributes, attributes_of, set_attributes
 from haulage.storage.descent import Descent
 from haulage.storage.posix import (
@@ -248,7 +249,8 @@ def test_set_id_bits_are_dropped_with_the_owner_that_could_not_be_kept(commons):
             return set_attributes(file.fileno(), wanted)
 
     lost = as_nobody(attributes)
-    assert "owner 0:0 not kept" in lost
+    assert lost.kinds == Loss.OWNER
+    assert "owner 0:0 not kept" in lost.words
     found = os.stat(commons / "mine")
     assert stat.S_IMODE(found.st_mode) == 0o755
     assert found.st_uid == NOBODY

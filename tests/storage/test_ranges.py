@@ -1,4 +1,5 @@
 import threading
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,13 @@ from tests.engine_builders import entry
 FIRST = Done(b"d" * 16, b"etag-1")
 SECOND = Done(b"e" * 16, b"")
 NEVER = pytest.fail
+OTHERS: list[dict[str, Any]] = [
+    {"size": 11},
+    {"mtime_ns": 6},
+    {"ctime_s": 1},
+    {"ino": 9},
+    {"etag": b"x"},
+]
 
 
 def claimed(root, path=b"a/b", made="one", **fields):
@@ -36,9 +44,7 @@ def test_nothing_is_written_before_a_claim(tmp_path):
 
 def test_another_version_of_the_source_has_another_record(tmp_path):
     claimed(tmp_path, made="one")
-    for number, fields in enumerate(
-        [{"size": 11}, {"mtime_ns": 6}, {"ctime_s": 1}, {"ino": 9}, {"etag": b"x"}]
-    ):
+    for number, fields in enumerate(OTHERS):
         other = claimed(tmp_path, made=f"other {number}", **fields)
         assert other.id == f"other {number}"
     assert len(list(begun(tmp_path, b"a/b"))) == 6
@@ -51,7 +57,8 @@ def test_a_file_system_has_another_number_on_every_machine(tmp_path):
 
 def test_of_many_that_begin_at_once_one_wins_and_the_others_drop_their_own(tmp_path):
     together = threading.Barrier(8)
-    dropped, won = [], []
+    dropped: list[str] = []
+    won: list[str] = []
 
     def begin(number):
         together.wait()  # between the look for a record and its making
@@ -122,7 +129,7 @@ def test_records_are_found_by_path_and_can_be_dropped_twice(tmp_path):
 def test_a_record_is_dropped_while_others_note(tmp_path):
     ranges = claimed(tmp_path)
     stop = threading.Event()
-    noted = []
+    noted: list[int] = []
 
     def note():
         while not stop.is_set():

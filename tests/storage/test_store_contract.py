@@ -126,13 +126,8 @@ def test_a_range_is_exactly_what_was_asked_for(store):
 
 def test_less_than_was_asked_for_is_unstable(store):
     write(store, b"short", b"0123")
-    with (
-        pytest.raises(UnstableError),
-        store.open(b"short", 4) as reading,
-    ):
-        assert len(reading.read(Extent(2, 4))) == 4
-        reading.confirm()
-        raise AssertionError
+    with store.open(b"short", 4) as reading, pytest.raises(UnstableError):
+        reading.read(Extent(2, 4))
 
 
 def test_another_version_is_opened_and_says_so(store):
@@ -163,7 +158,7 @@ def test_a_directory_gets_its_attributes_when_it_is_finished(store, shelf):
     write(store, b"d/e/file", b"x")
     made = store.finish_dir(b"d/e/", seen_for(b"d/e/", mode=0o2750))
     if shelf.name == WEAK:
-        assert "no object for a directory" in made.lost
+        assert "no object for a directory" in made.lost.words
         return
     assert made.lost is None
     seen = store.look(b"d/e/").entry

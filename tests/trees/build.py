@@ -43,16 +43,20 @@ def plant(
     *,
     nasty: bool = True,
     specials: bool = False,
+    extras: bool = False,
 ) -> None:
     """Make a tree of about `entries` entries in `root`, which must be empty or absent.
 
     `nasty` asks for the names, targets, modes, owners and times that break tools; from
-    600 entries on every name and link target is there. `specials` adds FIFOs."""
+    600 entries on every name and link target is there. `specials` adds FIFOs,
+    `extras` extended attributes, ACLs and capabilities."""
     where = os.fsencode(root)
     os.makedirs(where, exist_ok=True)
     if os.listdir(where):
         raise ValueError(f"{os.fsdecode(where)!r} is not empty: plant elsewhere")
-    planter = _Planter(random.Random(seed), nasty=nasty, specials=specials)
+    rng = random.Random(seed)
+    attributes = Attributes(rng, nasty=nasty, extras=extras)
+    planter = _Planter(rng, attributes, nasty=nasty, specials=specials)
     with opened(where) as fd:
         planter.fill(fd, entries - planter.landmarks(fd, entries), level=0)
     planter.attributes.dress(where, Kind.DIR)
@@ -78,10 +82,17 @@ def plant_real(
 class _Planter:
     """Grows one tree; every choice comes from one random generator."""
 
-    def __init__(self, rng: random.Random, *, nasty: bool, specials: bool) -> None:
+    def __init__(
+        self,
+        rng: random.Random,
+        attributes: Attributes,
+        *,
+        nasty: bool,
+        specials: bool,
+    ) -> None:
         self._rng = rng
         self._names = Names(rng, nasty=nasty)
-        self.attributes = Attributes(rng, nasty=nasty)
+        self.attributes = attributes
         self._targets = rng.sample(LINK_TARGETS, len(LINK_TARGETS)) if nasty else []
         self._links = 0
         self._last = b"nothing"  # the file made last, where a link may point
@@ -138,6 +149,8 @@ class _Planter:
         with open(os.open(name, flags, 0o600, dir_fd=fd), "wb") as file:
             zeros = self._rng.random() < 0.05
             file.write(bytes(size) if zeros else self._rng.randbytes(size))
+            if self.attributes.extras and size % 16 == 1:
+                file.truncate(size + (1 << 20))  # a hole at the end
         self.attributes.dress(name, Kind.FILE, fd)
         self._last = name
         return 1

@@ -22,6 +22,7 @@ from tests.trees.walk import below, lstat, names_in, opened
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW
 _CHUNK_BYTES = 1 << 20
 _SHOWN_LINES = 20
+_MOST_ROOM = 128 << 10  # bytes that a copy may be allocated more than its source
 _TEMPORARY = re.compile(rb"\.haulage-([0-9a-f]{12})-.*", re.DOTALL)
 _RSYNC = ("rsync", "-aHnci", "--delete", "--numeric-ids", "--modify-window=-1")
 
@@ -37,6 +38,8 @@ class Aspect(StrEnum):
     CONTENT = "content"
     MTIME = "mtime"
     TARGET = "target"
+    HOLES = "holes"  # b takes far more room than a
+    XATTRS = "xattrs"  # ACLs are among them
 
 
 OWNER = frozenset({Aspect.UID, Aspect.GID})
@@ -96,6 +99,7 @@ class _Comparer:
     def roots(self, a: bytes, b: bytes) -> Iterator[str]:
         with opened(a) as in_a, opened(b) as in_b:
             yield from self._stats(b"", os.fstat(in_a), os.fstat(in_b))
+            yield from self._xattrs(b"", b".", in_a, in_b)
             yield from self._inside(b"", in_a, in_b)
 
     def _inside(self, above: bytes, a: int, b: int) -> Iterator[str]:
@@ -114,6 +118,7 @@ class _Comparer:
     def _pair(self, path: bytes, name: bytes, a: int, b: int) -> Iterator[str]:
         in_a, in_b = lstat(name, a), lstat(name, b)
         yield from self._stats(path, in_a, in_b)
+        yield from self._xattrs(path, name, a, b)
         kind = stat.S_IFMT(in_a.st_mode)
         if kind != stat.S_IFMT(in_b.st_mode):
             yield from _all_below(path, name, a, "missing")
@@ -138,12 +143,29 @@ class _Comparer:
         yield from self._line(path, Aspect.MTIME, a.st_mtime_ns, b.st_mtime_ns)
         if stat.S_ISREG(a.st_mode) and stat.S_ISREG(b.st_mode):
             yield from self._line(path, Aspect.SIZE, a.st_size, b.st_size)
+            room = a.st_blocks * 512 + _MOST_ROOM
+            if b.st_blocks * 512 > room:  # allocation is in blocks, by guess
+                yield from self._line(path, Aspect.HOLES, a.st_blocks, b.st_blocks)
+
+    def _xattrs(self, path: bytes, name: bytes, a: int, b: int) -> Iterator[str]:
+        in_a, in_b = (_xattrs_of(b"/proc/self/fd/%d/%s" % (fd, name)) for fd in (a, b))
+        yield from self._line(path, Aspect.XATTRS, in_a, in_b)
 
     def _line(
         self, path: bytes, aspect: Aspect, in_a: object, in_b: object
     ) -> Iterator[str]:
         if in_a != in_b and aspect not in self._ignore:
             yield f"{shown(path)}: {aspect} {in_a} != {in_b}"
+
+
+def _xattrs_of(path: bytes) -> list[tuple[str, bytes]]:
+    """Return an entry's extended attributes; labels are the system's own."""
+    names = sorted(os.listxattr(path, follow_symlinks=False))
+    return [
+        (name, os.getxattr(path, name, follow_symlinks=False))
+        for name in names
+        if name != "security.selinux"
+    ]
 
 
 def _all_below(path: bytes, name: bytes, fd: int, word: str) -> Iterator[str]:

@@ -53,6 +53,14 @@ def replace(full: bytes, content: bytes) -> None:
     os.rename(aside, full)
 
 
+def set_xattr(full: bytes, name: str, value: bytes) -> None:
+    """Give an entry an attribute, also where its owner may not write."""
+    mode = stat.S_IMODE(os.lstat(full).st_mode)
+    os.chmod(full, mode | 0o200)
+    os.setxattr(full, name, value)
+    os.chmod(full, mode)
+
+
 def resized(content: bytes, rng: random.Random) -> bytes:
     """Return content of another length: cut, or with something at its end."""
     if content and rng.random() < 0.5:

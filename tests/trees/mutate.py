@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from tests.trees import edits
-from tests.trees.attributes import Attributes, Kind
+from tests.trees.attributes import Attributes, Kind, acl
 from tests.trees.names import Names
 from tests.trees.standing import Standing
 
@@ -26,6 +26,8 @@ class What(StrEnum):
     EDIT_STEALTHILY = "edit, same size and mtime"  # only the ctime tells
     CHMOD = "chmod"
     CHOWN = "chown"
+    SET_XATTR = "set attribute"  # only the ctime tells
+    GRANT = "set ACL"  # as above
     TOUCH = "touch"  # forward or back in time
     RENAME = "rename"
     RENAME_DIR = "rename directory"
@@ -59,6 +61,8 @@ _KINDS = {
     What.EDIT_STEALTHILY: _FILE,
     What.CHMOD: _FILE + _DIR,
     What.CHOWN: _FILE + _DIR + _LINK,
+    What.SET_XATTR: _FILE + _DIR,
+    What.GRANT: _FILE + _DIR,
     What.TOUCH: _FILE + _DIR + _LINK,
     What.RENAME: _FILE + _LINK,
     What.DELETE: _FILE + _LINK,
@@ -82,7 +86,7 @@ def mutate(root: Path | str, seed: int, share: float = 0.05) -> list[Change]:
     """Change about `share` of a tree's entries, at least one, and say what was done.
 
     No change undoes or hides another, so each one shows in a comparison. Every kind
-    comes once in 24 changes where the tree has the entries for it; chown only as root.
+    comes once in 26 changes where the tree has the entries for it; chown only as root.
     The number of entries stays about the same."""
     day = _Day(os.fsencode(root), random.Random(seed))
     wanted = max(1, round(share * len(day.standing)))
@@ -108,6 +112,8 @@ class _Day:
             What.EDIT_STEALTHILY: self._flip_stealthily,
             What.CHMOD: self._chmod,
             What.CHOWN: self._chown,
+            What.SET_XATTR: self._set_xattr,
+            What.GRANT: self._grant,
             What.TOUCH: self._touch,
             What.DELETE: self._remove,
             What.DELETE_DIR: self._remove,
@@ -209,6 +215,14 @@ class _Day:
         while owner == old:
             owner = self._attributes.owner()
         os.lchown(full, *owner)
+
+    def _set_xattr(self, full: bytes) -> None:
+        edits.set_xattr(full, "user.day", self._rng.randbytes(self._rng.randint(0, 50)))
+
+    def _grant(self, full: bytes) -> None:
+        mode = stat.S_IMODE(os.stat(full).st_mode)
+        granted = acl(mode, self._rng.randrange(2**31))
+        os.setxattr(full, "system.posix_acl_access", granted)
 
     def _touch(self, full: bytes) -> None:
         info = os.lstat(full)

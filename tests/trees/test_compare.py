@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.trees.attributes import acl
 from tests.trees.compare import (
     OWNER,
     Aspect,
@@ -230,3 +231,24 @@ def test_the_program_prints_the_differences_and_exits_with_1(
     )
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout == "top: mtime 5000000000 != 1\n"
+
+
+def test_an_attribute_and_an_acl_are_seen(a: Path, b: Path) -> None:
+    os.setxattr(a / "top", "user.a", b"1")
+    os.setxattr(b / "dir", "system.posix_acl_default", acl(0o755, 9))
+    if os.geteuid() == 0:
+        os.setxattr(a / "dir/link", "trusted.a", b"1", follow_symlinks=False)
+    lines = [line.partition(" ")[0:3:2] for line in differences(a, b)]
+    seen = {path: what.partition(" ")[0] for path, what in lines}
+    wanted = ["dir:", "dir/link:", "top:"] if os.geteuid() == 0 else ["dir:", "top:"]
+    assert seen == dict.fromkeys(wanted, "xattrs")
+
+
+def test_holes_that_were_filled_are_seen(a: Path, b: Path) -> None:
+    with (a / "top").open("wb") as file:
+        file.truncate(1 << 20)
+    (b / "top").write_bytes(bytes(1 << 20))
+    for root in (a, b):
+        set_mtime(root / "top", 5 * SECOND)
+    assert [line.split()[1] for line in differences(a, b)] == ["holes"]
+    assert differences(b, a) == []

@@ -23,6 +23,8 @@ MUST_SHOW = {  # the line that a change leaves, after its path
     What.EDIT_STEALTHILY: "content",
     What.CHMOD: "mode",
     What.CHOWN: "[ug]id",
+    What.SET_XATTR: "xattrs",
+    What.GRANT: "xattrs",
     What.TOUCH: "mtime",
     What.RENAME: "missing",
     What.RENAME_DIR: "missing",

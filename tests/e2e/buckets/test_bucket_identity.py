@@ -58,7 +58,7 @@ def test_a_server_that_keeps_keys_as_files_gives_all_back_but_what_directories_a
     inside = tuple(f"{shown(path)}: " for path in [*dirs, b""])
     assert [line for line in rest if not line.startswith(inside)] == []
     assert {line.rpartition(": ")[2].split()[0] for line in rest} <= set(_ATTRIBUTES)
-    assert "lost their attributes" in " ".join(summary["notes"])
+    assert "entries lost their attributes" in " ".join(summary["notes"])
 
 
 def test_a_path_that_is_too_long_for_a_key_is_reported_and_the_rest_arrives(

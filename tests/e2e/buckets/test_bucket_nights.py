@@ -38,9 +38,7 @@ class Chain(NamedTuple):
 
 
 @pytest.fixture
-def chain(
-    place: Place, localstack: S3Server, shelve: Shelve, watch: Watch
-) -> Chain:
+def chain(place: Place, localstack: S3Server, shelve: Shelve, watch: Watch) -> Chain:
     one, passing = watch.before(shelve(localstack))
     two = shelve(localstack).behind(passing.endpoint)
     ends: list[Path | Shelf] = [place.source, one, two, place.root / "back"]
@@ -91,3 +89,16 @@ def test_a_night_without_a_change_lists_and_does_nothing_else(
         if route is upwards:
             assert len(count.seen()) <= MOST_REQUESTS
     assert (across.source, downwards.source) == (upwards.target, across.target)
+
+
+def test_a_still_night_only_lists_a_bucket_that_others_have_filled(
+    place: Place, moto_shelf: Shelf, watch: Watch
+) -> None:
+    for key in ("a", "dir/below", "dir/sub/deep", "marker/"):
+        moto_shelf.put(key, key.encode() if key != "marker/" else b"")
+    source, passing = watch.before(moto_shelf)
+    route = Route(place, source, place.root / "back")
+    route.synced(*GUARDED)
+    count = Count(passing)
+    assert acted_on(route.synced(*GUARDED)) == 0
+    assert count.of_objects() == []

@@ -1,0 +1,128 @@
+import os
+from itertools import pairwise
+
+import pytest
+
+from haulage.model import Status, Verb, Verified
+from haulage.ops.split import part, publish
+from haulage.ops.transfer import check, copy
+from haulage.ops.verify import verify
+from tests.engine_builders import OLD_NS, action_on, checksum_of, put, read
+
+MIB = 1 << 20
+SHAPES = {
+    "all hole": (3 * MIB, []),
+    "islands": (5 * MIB, [(MIB, 4096), (3 * MIB + 5, 100)]),
+    "a hole at the end": (2 * MIB, [(0, 8192)]),
+    "an odd end": (2 * MIB + 77, [(2 * MIB, 77)]),
+    "small": (100_000, [(50_000, 1)]),
+}
+
+
+def put_sparse(root, path, size, islands):
+    full = put(root, path)
+    with open(full, "r+b") as file:
+        file.truncate(size)
+        for at, length in islands:
+            file.seek(at)
+            file.write(os.urandom(length))
+    os.utime(full, ns=(OLD_NS, OLD_NS))
+    return full
+
+
+def blocks(root, path):
+    return os.stat(os.path.join(os.fsencode(root), path)).st_blocks
+
+
+@pytest.fixture(params=[True, False], ids=["hashing", "by the kernel"])
+def either(request, ends):
+    ends.work.hashing = request.param
+    ends.work.can_clone = False
+    return ends
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_holes_stay_holes_and_every_byte_is_the_same(either, shape):
+    put_sparse(either.source, b"f", *SHAPES[shape])
+    outcome = copy(either.work, action_on(either.source, b"f"), 0)
+    content = read(either.source, b"f")
+    assert read(either.target, b"f") == content
+    assert blocks(either.target, b"f") <= blocks(either.source, b"f")
+    assert outcome.checksum in (None, checksum_of(content))
+    assert (outcome.checksum is not None) == either.work.hashing
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_checksum_of_a_sparse_copy_is_proven_by_the_target(ends, shape):
+    put_sparse(ends.source, b"f", *SHAPES[shape])
+    made = copy(ends.work, action_on(ends.source, b"f"), 0)
+    action = action_on(ends.source, b"f", Verb.VERIFY, checksum=made.checksum)
+    assert verify(ends.work, action, 0).checksum == checksum_of(read(ends.source, b"f"))
+
+
+def test_a_terabyte_of_holes_costs_nothing(either):
+    put_sparse(either.source, b"f", 1 << 40, [(1 << 39, 10)])
+    outcome = copy(either.work, action_on(either.source, b"f"), 0)
+    assert outcome.checksum is None
+    assert outcome.status == Status.COPIED
+    assert os.stat(either.target / "f").st_size == 1 << 40
+    assert blocks(either.target, b"f") <= blocks(either.source, b"f")
+    action = action_on(either.source, b"f", Verb.VERIFY)
+    proven = verify(either.work, action, 0)
+    assert (proven.checksum, proven.verified) == (None, Verified.CHECKSUM)
+    assert either.work.moved < 10 * MIB
+
+
+def test_one_byte_in_a_terabyte_of_holes_is_found_and_copied(ends):
+    full = put_sparse(ends.source, b"f", 1 << 40, [(1 << 39, 10)])
+    copy(ends.work, action_on(ends.source, b"f"), 0)
+    action = action_on(ends.source, b"f", Verb.CHECK)
+    assert check(ends.work, action, 1).status == Status.UNCHANGED
+    with open(full, "r+b") as file:
+        file.seek(1 << 38)
+        file.write(b"!")
+    os.utime(full, ns=(OLD_NS, OLD_NS))
+    action = action_on(ends.source, b"f", Verb.CHECK)
+    assert check(ends.work, action, 2).status == Status.COPIED
+    with open(ends.target / "f", "rb") as file:
+        file.seek(1 << 38)
+        assert file.read(1) == b"!"
+
+
+def parts_of(ends, cuts):
+    whole = action_on(ends.source, b"f", Verb.PART)
+    for row, (start, end) in enumerate(pairwise(cuts)):
+        piece = whole._replace(offset=start, length=end - start)
+        done = part(ends.work, piece, row)
+        yield piece._replace(verb=Verb.PUBLISH, checksum=done.checksum)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_parts_of_a_sparse_file_leave_its_holes(either, shape):
+    size, islands = SHAPES[shape]
+    put_sparse(either.source, b"f", size, islands)
+    parts = list(parts_of(either, [0, size // 3, size // 2, size]))
+    outcome = publish(either.work, parts[-1], 0, parts)
+    content = read(either.source, b"f")
+    assert read(either.target, b"f") == content
+    assert blocks(either.target, b"f") <= blocks(either.source, b"f")
+    assert outcome.checksum in (None, checksum_of(content))
+
+
+def test_nothing_of_an_earlier_version_is_left_in_a_hole(either):
+    size = 2 * MIB
+    put(either.source, b"f", os.urandom(size))
+    list(parts_of(either, [0, MIB, size]))
+    put_sparse(either.source, b"f", size, [(MIB, 5)])
+    parts = list(parts_of(either, [0, MIB, size]))
+    publish(either.work, parts[-1], 0, parts)
+    assert read(either.target, b"f") == read(either.source, b"f")
+
+
+def test_what_is_allocated_beyond_the_end_does_not_lengthen_the_copy(either):
+    full = put(either.source, b"f", b"x" * 10_000)
+    with open(full, "r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, 4 * MIB)
+        file.truncate(10_000)
+    copy(either.work, action_on(either.source, b"f"), 0)
+    assert read(either.target, b"f") == b"x" * 10_000

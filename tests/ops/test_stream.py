@@ -1,0 +1,193 @@
+"""Ranges of large entries between two directories, whose parts are small here."""
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import cast
+
+import pytest
+import xxhash
+
+from haulage.errors import CancelledError, FatalError, TransientError
+from haulage.ops.carrier import Room
+from haulage.ops.stream import digest_of, hashed, move
+from haulage.storage.base import Extent, Writing
+from tests.engine_builders import checksum_of, put
+from tests.stores import carrying, files_shelf, open_descriptors
+
+PART = 1 << 16
+CONTENT = os.urandom(PART) * 40 + b"tail"
+SIZE = len(CONTENT)
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    monkeypatch.setattr("haulage.place._SMALLEST_PART", PART)
+
+
+@pytest.fixture
+def shelves(tmp_path):
+    source, target = files_shelf(tmp_path / "source"), files_shelf(tmp_path / "target")
+    put(tmp_path / "source" / "tree", b"large", CONTENT)
+    return source, target
+
+
+@pytest.fixture
+def carrier(shelves):
+    source, target = shelves
+    with carrying(source.open(), target.open(), room_bytes=3 * PART) as made:
+        yield made
+
+
+class Breaking:
+    """A writing that fails at one offset."""
+
+    def __init__(self, writing, at, error):
+        self._writing, self._at, self._error = writing, at, error
+        self.done = writing.done
+
+    def write(self, offset, content, digest):
+        if offset == self._at:
+            raise self._error
+        self._writing.write(offset, content, digest)
+
+
+def begin(carrier, seen, *, shared=False):
+    return carrier.target.begin(b"large", 0, seen, shared=shared)
+
+
+def test_every_byte_is_moved_and_hashed_in_its_order(carrier, shelves):
+    with carrier.source.open(b"large", SIZE) as reading:
+        writing = begin(carrier, reading.seen)
+        assert move(carrier, reading, writing, Extent(0, SIZE)) == checksum_of(CONTENT)
+        writing.finish(reading.seen, prove=True)
+    assert (shelves[1].root / "large").read_bytes() == CONTENT
+    assert carrier.moved == SIZE
+
+
+def test_an_extent_alone_is_moved(carrier):
+    with carrier.source.open(b"large", SIZE) as reading:
+        writing = begin(carrier, reading.seen, shared=True)
+        extent = Extent(2 * PART, 3 * PART)
+        wanted = checksum_of(CONTENT[2 * PART : 5 * PART])
+        assert move(carrier, reading, writing, extent) == wanted
+        assert sorted(writing.done) == [2 * PART, 3 * PART, 4 * PART]
+        writing.abandon()
+
+
+def test_what_was_done_before_is_not_read_again(carrier, shelves):
+    with carrier.source.open(b"large", SIZE) as reading:
+        first = begin(carrier, reading.seen, shared=True)
+        move(carrier, reading, first, Extent(0, 10 * PART))
+        first.leave()
+        carrier.moved = 0
+        second = begin(carrier, reading.seen, shared=True)
+        assert move(carrier, reading, second, Extent(0, SIZE)) is None
+        assert carrier.moved == SIZE - 10 * PART
+        made = second.finish(reading.seen, prove=True)
+    assert made.checksum == checksum_of(CONTENT)
+
+
+@pytest.mark.parametrize("at", [0, 7 * PART, 40 * PART])
+@pytest.mark.parametrize("error", [FatalError("full"), TransientError("later")])
+def test_a_write_that_fails_is_raised_and_gives_all_room_back(carrier, at, error):
+    with carrier.source.open(b"large", SIZE) as reading:
+        writing = begin(carrier, reading.seen)
+        breaking = Breaking(writing, at, error)
+        with pytest.raises(type(error)):
+            move(carrier, reading, cast("Writing", breaking), Extent(0, SIZE))
+        writing.leave()
+
+
+def test_a_read_that_fails_is_raised_and_gives_all_room_back(carrier, shelves):
+    with carrier.source.open(b"large", SIZE) as reading:
+        writing = begin(carrier, reading.seen)
+        os.truncate(shelves[0].root / "large", 20 * PART)
+        with pytest.raises(TransientError, match="shrank"):
+            move(carrier, reading, writing, Extent(0, SIZE))
+        with pytest.raises(TransientError, match="shrank"):
+            digest_of(carrier, reading)
+        writing.leave()
+
+
+def test_cancelling_ends_a_large_entry_between_two_ranges(carrier):
+    carrier.cancelled = lambda: carrier.moved > 3 * PART
+    with carrier.source.open(b"large", SIZE) as reading:
+        writing = begin(carrier, reading.seen)
+        with pytest.raises(CancelledError):
+            move(carrier, reading, writing, Extent(0, SIZE))
+        writing.leave()
+    assert carrier.moved < 20 * PART
+
+
+def test_more_large_entries_than_there_is_room_for_all_get_through(shelves):
+    source, target = shelves
+    for number in range(12):
+        put(source.root, b"%d" % number, CONTENT)
+    before = open_descriptors()
+    limits = (1, PART, 2 * PART, 5 * PART)  # one of them less than a single part
+
+    def one(carrier, number):
+        path = b"%d" % number
+        with carrier.opened(carrier.source, path, SIZE, None) as reading:
+            writing = carrier.target.begin(path, number, reading.seen, shared=False)
+            digest = move(carrier, reading, writing, Extent(0, SIZE))
+            writing.finish(reading.seen, prove=False)
+            assert digest_of(carrier, reading) == digest
+            return digest
+
+    for limit in limits:
+        with (
+            carrying(source.open(), target.open(), room_bytes=limit) as carrier,
+            ThreadPoolExecutor(12) as pool,
+        ):
+            digests = list(pool.map(lambda at, to=carrier: one(to, at), range(12)))
+            assert set(digests) == {checksum_of(CONTENT)}
+    assert open_descriptors() == before
+
+
+def test_a_stream_that_is_not_read_to_its_end_gives_its_room_back(carrier):
+    with carrier.source.open(b"large", SIZE) as reading:
+        whole = xxhash.xxh3_128()
+        assert b"".join(hashed(carrier, reading, whole)) == CONTENT
+        assert whole.digest() == checksum_of(CONTENT)
+        broken = hashed(carrier, reading, xxhash.xxh3_128())
+        next(broken)
+        next(broken)
+        broken.close()
+
+
+def test_small_content_is_hashed_without_more_room(carrier, shelves):
+    put(shelves[0].root, b"small", b"content")
+    with carrier.opened(carrier.source, b"small", 7, None) as reading:
+        taken = 3 * PART - 7
+        assert carrier.room.try_take(taken)
+        assert digest_of(carrier, reading) == checksum_of(b"content")
+        carrier.room.give_back(taken)
+
+
+def test_room_is_never_more_than_its_limit():
+    room = Room(100)
+    assert room.try_take(60)
+    assert not room.try_take(60)
+    assert room.try_take(40)
+    room.give_back(60)
+    room.give_back(40)
+    assert room.try_take(1000)  # what asks for more than all gets all
+    assert not room.try_take(1)
+    came = threading.Event()
+
+    def wait():
+        room.take(500)
+        came.set()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    assert not came.is_set()
+    room.give_back(1000)
+    waiting.join()
+    assert came.is_set()
+    room.give_back(500)
+    with pytest.raises(ZeroDivisionError), room.held(100):
+        raise ZeroDivisionError
+    assert room.try_take(100)
