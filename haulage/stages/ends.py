@@ -56,7 +56,7 @@ class Pair:
             return any(key != place.prefix for key in page.keys)
         try:
             with os.scandir(place.url) as entries:
-                return not all(is_trash(entry.name) for entry in entries)
+                return not all(is_trash(os.fsencode(entry.name)) for entry in entries)
         except FileNotFoundError:
             return False
 

@@ -29,8 +29,9 @@ def check_ends(
         )
     if pair.target.is_bucket and dataset.policy.trash is not None:
         raise RefusedError(
-            f"target {target}: the trash is a directory beside the entries, which a "
-            f"bucket can not rename into; use its versioning instead, without --trash"
+            f"target {target}: the trash is a directory beside the entries, and a "
+            f"bucket can not rename. Turn on the bucket's versioning, which keeps what "
+            f"is deleted, and sync without --trash"
         )
     if pair.source.is_bucket:
         pair.bucket(pair.source).check()
@@ -45,6 +46,14 @@ def check_ends(
     else:
         _check_target(target)
     return dataset, pair
+
+
+def check_target(dataset: Dataset) -> Pair:
+    """Return both places of a known dataset, of which only the target must be there."""
+    pair = pair_of(dataset)
+    if not pair.target.is_bucket:
+        _check_target(pair.target.url)
+    return pair
 
 
 def root_of(root: str) -> str:

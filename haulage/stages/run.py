@@ -16,7 +16,7 @@ from haulage.catalog.runs import Run, RunState
 from haulage.errors import CancelledError, RefusedError
 from haulage.launch.base import STOP
 from haulage.launch.local import LocalPool
-from haulage.policy import Dataset, Verify
+from haulage.policy import Dataset, Delete, Verify
 from haulage.stages import passes
 from haulage.stages.approval import Approval, approved_plan
 from haulage.stages.commit import commit
@@ -24,8 +24,12 @@ from haulage.stages.crew import Crew, Summary
 from haulage.stages.discover import Ends, discover
 from haulage.stages.ends import Pair
 from haulage.stages.meter import Meter
-from haulage.stages.preflight import check_ends
-from haulage.stages.recognition import begins_anew, check_recognised
+from haulage.stages.preflight import check_ends, check_target
+from haulage.stages.recognition import (
+    begins_anew,
+    check_recognised,
+    is_source_recognised,
+)
 from haulage.stages.report import dry_summary, stopped_summary, summary_of
 from haulage.stages.rounds import prove_manifest, settle, settle_blocked
 from haulage.stages.salvage import supersede, sweep
@@ -154,17 +158,24 @@ def undo(
     catalog_url: str | None = None,
     resume: str | None = None,
 ) -> Summary:
-    """Bring back what a run moved into the trash, where nothing stands in the way."""
+    """Bring back what a run moved into the trash, where nothing stands in the way.
+
+    The source may be gone: then changed directories keep the times that they have.
+    """
     with open_catalog(catalog_url) as catalog:
         undone = runs.find(catalog, run_id)
-        trash = trash_to_undo(catalog, undone.id)
+        trash = trash_to_undo(catalog, undone.id, resumed=resume is not None)
         row = datasets.get(catalog, undone.dataset_id)
-        _, pair = check_ends(row.dataset)
-        standing = _Standing(catalog, row, pair)
+        looks_away = {"delete": Delete.OFF, "allow_empty_source": True}
+        policy = row.dataset.policy.model_copy(update=looks_away)
+        row = replace(row, dataset=row.dataset.model_copy(update={"policy": policy}))
+        standing = _Standing(catalog, row, check_target(row.dataset))
         run = _begin(standing, f"{_UNDO} {undone.id}", None, resume)
         with _site(standing, run, crew) as site:
             bring_back(site, crew, trash)
-            passes.finish_dirs(site, crew)
+            base = Manifest(catalog, run.base_manifest_id)
+            if is_source_recognised(Ends(site.pair, run.policy, base, 0.0)):
+                passes.finish_dirs(site, crew)
             return _finish(site, crew)
 
 

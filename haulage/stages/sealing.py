@@ -67,9 +67,7 @@ def seal(
     return ledger.seal(site.catalog, site.run, new) if new else []
 
 
-def delete_shards(
-    site: Site, seq: Iterator[int], gone: pa.Table, job: Job | None = None
-) -> Iterator[NewShard]:
+def delete_shards(site: Site, seq: Iterator[int], gone: pa.Table) -> Iterator[NewShard]:
     """Write files apart from directories, which can only go when they are empty.
 
     `gone` is in canonical order; so are the numbers of the directories' shards, which
@@ -81,10 +79,10 @@ def delete_shards(
     step = site.bounds.max_entries
     for start in range(0, files.num_rows, step):
         rows = files.slice(start, step)
-        yield write(site, Pass.DELETE, FILES_ROUND, next(seq), rows, job=job)
+        yield write(site, Pass.DELETE, FILES_ROUND, next(seq), rows)
     for start in reversed(range(0, dirs.num_rows, step)):
         rows = dirs.slice(start, step)
-        yield write(site, Pass.DELETE, DIRS_ROUND, next(seq), rows, job=job)
+        yield write(site, Pass.DELETE, DIRS_ROUND, next(seq), rows)
 
 
 class Sealer:

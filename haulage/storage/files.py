@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from haulage.errors import PermanentError, VanishedError
-from haulage.model import Action, Entry, Lost, Outcome, Status, parent_of
+from haulage.model import Action, Entry, Lost, Outcome, parent_of
 from haulage.storage.attributes import (
     attributes_in,
     attributes_of,
@@ -36,7 +36,7 @@ from haulage.storage.posix import (
     stat_in,
 )
 from haulage.storage.ranges import Ranges, begun, drop
-from haulage.storage.removal import remove_ours
+from haulage.storage.removal import gone_already, remove_ours
 from haulage.storage.trash import is_trash
 
 
@@ -86,7 +86,7 @@ class Files(Store):
 
     def is_empty(self) -> bool:
         with os.scandir(self._descent.root_fd) as entries:
-            return all(is_trash(entry.name) for entry in entries)
+            return all(is_trash(os.fsencode(entry.name)) for entry in entries)
 
     def copy_within(self, source: Store, action: Action) -> None:
         return None
@@ -219,7 +219,7 @@ class Files(Store):
         with self._lock:
             found = self._stat(action.path)
             if found is None:
-                return Outcome(Status.ABSENT)
+                return gone_already(self._descent, action.path, self._trash)
             return remove_ours(self._descent, action, found, self._trash)
 
     def discard(self, path: bytes) -> None:

@@ -7,7 +7,7 @@ import stat
 from haulage.model import Action, Kind, Outcome, Status, parent_of
 from haulage.storage.descent import Descent
 from haulage.storage.posix import kind_of, open_to_write
-from haulage.storage.trash import move_aside, note_dir
+from haulage.storage.trash import is_aside, move_aside, note_dir
 
 _HAS_CONTENT = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 
@@ -29,10 +29,15 @@ def remove_ours(
         return _remove(descent, action)
     if action.kind != Kind.DIR:
         return move_aside(descent, action.path, trash)
-    outcome = _remove(descent, action)
-    if outcome.status is Status.DELETED:
-        note_dir(descent, action, trash)
-    return outcome
+    note_dir(descent, action, found, trash)
+    return _remove(descent, action)
+
+
+def gone_already(descent: Descent, path: bytes, trash: bytes | None) -> Outcome:
+    """Say of what is not there whether this run has moved it aside before."""
+    if trash is not None and is_aside(descent, path, trash):
+        return Outcome(Status.DELETED)
+    return Outcome(Status.ABSENT)
 
 
 def _what_changed(action: Action, found: os.stat_result) -> str | None:

@@ -1,4 +1,4 @@
-"""Moves what is deleted aside, inside the same root, and brings it back.
+"""Moves what is deleted aside, inside the same root.
 
 Below the root's `.haulage-trash/` each run has a directory, named after it and so after
 its date, in which entries keep their paths. Nothing here goes through a symbolic link.
@@ -9,17 +9,21 @@ import os
 import stat
 from contextlib import suppress
 
-from haulage.model import Action, Kind, Outcome, Status, parent_of
+from haulage.errors import PermanentError
+from haulage.model import Action, Outcome, Status, parent_of
 from haulage.storage.attributes import (
     Attributes,
     attributes_of,
+    name_of,
     set_attributes,
 )
 from haulage.storage.descent import Descent
-from haulage.storage.posix import open_to_write
+from haulage.storage.posix import open_for_owner, open_to_write, stat_in
+from haulage.storage.xattrs import Extras, Kept, read_xattrs, stale_names
 
 TRASH = b".haulage-trash/"  # a path and, at the root, a name; never listed
-_HAS_CONTENT = frozenset({errno.ENOTEMPTY, errno.EEXIST})
+_NOT_THERE = frozenset({errno.ENOTDIR, errno.ELOOP})
+_EVERYTHING = Kept()
 
 
 def trash_of(run_id: str) -> bytes:
@@ -27,149 +31,104 @@ def trash_of(run_id: str) -> bytes:
     return TRASH + run_id.encode() + b"/"
 
 
-def is_trash(name: str) -> bool:
-    """Tell whether a name at a root is that of the trash."""
-    return name == TRASH[:-1].decode()
+def is_trash(path: bytes) -> bool:
+    """Tell whether a path is the trash, or below it, whatever its kind."""
+    return path.startswith(TRASH) or path == TRASH[:-1]
+
+
+def is_aside(descent: Descent, path: bytes, trash: bytes) -> bool:
+    """Tell whether an entry was moved aside: an attempt may end before it says so."""
+    return stat_in(descent, trash + path) is not None
 
 
 def move_aside(descent: Descent, path: bytes, trash: bytes) -> Outcome:
     """Move a file or link into the trash, where it has the same path."""
     above = parent_of(path)
     name = path[len(above) :]
-    aside = _reach(descent, trash + above)
+    aside = _reach_aside(descent, trash + above)
     try:
         dir_fd = open_to_write(descent, above)
         os.rename(name, name, src_dir_fd=dir_fd, dst_dir_fd=aside)
     except OSError as err:
         if err.errno == errno.EXDEV:
-            return Outcome(
-                Status.KEPT, reason="is on another file system than the trash"
-            )
+            words = "is on another file system than the trash"
+            return Outcome(Status.KEPT, reason=words)
         raise
     finally:
         os.close(aside)
     return Outcome(Status.DELETED)
 
 
-def note_dir(descent: Descent, action: Action, trash: bytes) -> None:
-    """Make a removed directory's counterpart in the trash, with its attributes."""
-    aside = _reach(descent, trash + action.path)
+def note_dir(
+    descent: Descent, action: Action, found: os.stat_result, trash: bytes
+) -> None:
+    """Give a directory's counterpart in the trash all attributes, before it goes."""
+    above = parent_of(action.path)
+    place = name_of(descent.open(above), action.path[len(above) : -1])
+    wanted = read_xattrs(place, found.st_dev, _EVERYTHING, follow=False)
+    attributes = _as_made(action, attributes_of(found), is_root=descent.is_root)
+    aside = _reach_aside(descent, trash + action.path)
     try:
-        mtime_ns = action.mtime_since_epoch_ns
-        set_attributes(
-            aside,
-            Attributes(action.mode, action.uid, action.gid, mtime_ns, mtime_ns),
-        )
+        has = read_xattrs(aside, os.fstat(aside).st_dev, _EVERYTHING)
+        set_attributes(aside, attributes, Extras(wanted, stale_names(has, wanted)))
     finally:
         os.close(aside)
 
 
-def bring_back(descent: Descent, action: Action, trash: bytes) -> Outcome:
-    """Move an entry back from the trash; what stands at its path by now is kept."""
+def _as_made(action: Action, now: Attributes, *, is_root: bool) -> Attributes:
+    """Return a directory's attributes as they were before it was emptied.
+
+    That changed its mtime and, for an owner who is not root, opened it. All below it is
+    in the trash already, so nothing moves its counterpart's mtime again.
+    """
+    if not action.nlink and action.etag is None:  # no object stands for it
+        return now
+    mtime_ns = action.mtime_since_epoch_ns
+    mode = now.mode
+    if not is_root:
+        mode = mode & ~stat.S_IRWXU | action.mode & stat.S_IRWXU
+    return now._replace(mode=mode, atime_ns=mtime_ns, mtime_ns=mtime_ns)
+
+
+def _reach_aside(descent: Descent, path: bytes) -> int:
     try:
-        if action.kind == Kind.DIR:
-            return _bring_dir_back(descent, action.path, trash)
-        return _bring_file_back(descent, action.path, trash)
-    except NotADirectoryError:
-        return Outcome(Status.BLOCKED, reason="something else stands above it now")
-
-
-def _bring_file_back(descent: Descent, path: bytes, trash: bytes) -> Outcome:
-    above = parent_of(path)
-    name = path[len(above) :]
-    target = _reach(descent, above)
-    try:
-        aside = open_to_write(descent, trash + above)
-        # A rename would replace what stands there; a second name never does.
-        os.link(name, name, src_dir_fd=aside, dst_dir_fd=target, follow_symlinks=False)
-        os.unlink(name, dir_fd=aside)
-    except FileNotFoundError:
-        return Outcome(Status.VANISHED, reason="is not in the trash any more")
-    except FileExistsError:
-        if not _is_same(name, aside, target):
-            return Outcome(Status.BLOCKED, reason="something stands at its path now")
-        os.unlink(name, dir_fd=aside)  # another attempt ended between the two calls
-    finally:
-        os.close(target)
-    return Outcome(Status.RESTORED)
-
-
-def _is_same(name: bytes, one_fd: int, other_fd: int) -> bool:
-    one = os.stat(name, dir_fd=one_fd, follow_symlinks=False)
-    return os.path.samestat(one, os.stat(name, dir_fd=other_fd, follow_symlinks=False))
-
-
-def _bring_dir_back(descent: Descent, path: bytes, trash: bytes) -> Outcome:
-    """Give a directory, in which all is back, its attributes."""
-    target = _reach(descent, path)
-    try:
-        found = os.fstat(descent.open(trash + path))
-        set_attributes(target, attributes_of(found))
-    except FileNotFoundError:
-        return Outcome(Status.VANISHED, reason="is not in the trash any more")
-    finally:
-        os.close(target)
-    _remove_dir(descent, trash + path)
-    return Outcome(Status.RESTORED)
-
-
-def _remove_dir(descent: Descent, path: bytes) -> None:
-    above = parent_of(path)
-    descent.forget(path)
-    try:
-        os.rmdir(path[len(above) : -1], dir_fd=open_to_write(descent, above))
+        return reach(descent, path)
     except OSError as err:
-        if err.errno not in _HAS_CONTENT:
-            raise
+        if err.errno in _NOT_THERE:
+            raise PermanentError(
+                f"can not be moved aside: {TRASH.decode()} in the target is no "
+                f"directory; move it away"
+            ) from err
+        raise
 
 
-def _reach(descent: Descent, path: bytes) -> int:
-    """Return a descriptor of a directory, made where it misses; to be closed."""
+def reach(descent: Descent, path: bytes, *, make: bool = True) -> int:
+    """Return a descriptor of a directory, made where it misses; to be closed.
+
+    What is made is for its owner alone. Nothing that stands in the way is replaced.
+    """
     try:
         return os.dup(open_to_write(descent, path))
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         pass
     at = path.find(b"/")
-    while at >= 0:
-        _open_or_make(descent, path[: at + 1])
+    while at >= 0:  # from the top, so that no depth is too much
+        _open_step(descent, path[: at + 1], make=make)
         at = path.find(b"/", at + 1)
-    return os.dup(descent.open(path))
+    return os.dup(open_to_write(descent, path))
 
 
-def _open_or_make(descent: Descent, path: bytes) -> None:
+def _open_step(descent: Descent, path: bytes, *, make: bool) -> None:
     try:
         descent.open(path)
     except FileNotFoundError:
+        if not make:
+            raise
         above = parent_of(path)
         with suppress(FileExistsError):
             dir_fd = open_to_write(descent, above)
             os.mkdir(path[len(above) : -1], 0o700, dir_fd=dir_fd)
-
-
-def empty(root: str, run_id: str) -> None:
-    """Remove for good what a run moved aside; what is gone already is no error."""
-    descent = Descent(root)
-    try:
-        _remove_tree(descent, trash_of(run_id))
-        _remove_dir(descent, TRASH)
-    except FileNotFoundError:
-        return
-    finally:
-        descent.close()
-
-
-def _remove_tree(descent: Descent, path: bytes) -> None:
-    """Remove a directory and all below it, however deep."""
-    stack = [path]
-    while stack:
-        dir_fd = open_to_write(descent, stack[-1])
-        below = []
-        for name in map(os.fsencode, os.listdir(dir_fd)):
-            found = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
-            if stat.S_ISDIR(found.st_mode):
-                below.append(stack[-1] + name + b"/")
-            else:
-                os.unlink(name, dir_fd=dir_fd)
-        if not below:
-            _remove_dir(descent, stack.pop())
-        stack += below
+    except PermissionError:
+        found = stat_in(descent, path)
+        if found is not None and stat.S_ISDIR(found.st_mode):
+            open_for_owner(descent, path, found)
