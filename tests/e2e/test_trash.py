@@ -239,6 +239,18 @@ def test_an_interrupted_undo_is_resumed(synced: Place, calls: int) -> None:
     assert trash.state is TrashState.UNDONE
 
 
+@pytest.mark.parametrize("calls", [1, 2])
+def test_an_interrupted_undo_may_be_begun_again(synced: Place, calls: int) -> None:
+    with taken_away(synced, b"dir", b"top"):
+        deleted = synced.sync(**WITH_TRASH)
+        url = synced.catalog_url
+        with pytest.raises(FatalError):
+            running.undo(deleted.run_id, Failing(calls), catalog_url=url)
+        summary = running.undo(deleted.run_id, Threads(), catalog_url=url)
+    assert (summary.exit_code, summary.restored) == (0, 7)
+    assert_same(synced.source, synced.target)
+
+
 def test_an_undo_that_is_killed_goes_on(place: Place) -> None:
     names = [b"d%02d/f%03d" % (number % 7, number) for number in range(700)]
     for name in names:

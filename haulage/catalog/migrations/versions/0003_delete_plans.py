@@ -1,4 +1,4 @@
-"""Keep deletes that wait for a person's approval, and what can be undone."""
+"""Keep deletes that wait for a person's approval."""
 
 from alembic import op
 from sqlalchemy import (
@@ -17,7 +17,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Make the plans and their pages, and what is known of the trash."""
+    """Make the plans and their pages."""
     op.create_table(
         "delete_plans",
         Column("id", BigId, nullable=False),
@@ -57,30 +57,8 @@ def upgrade() -> None:
         PrimaryKeyConstraint("plan_id", "position", name="pk_delete_plan_pages"),
     )
 
-    _make_trashes()
-
-
-def _make_trashes() -> None:
-    op.create_table(
-        "trashes",
-        Column("run_id", String(40), nullable=False),
-        Column("dataset_id", BigId, nullable=False),
-        Column("created_at", UtcTime(), nullable=False),
-        Column("keep_s", BigId, nullable=False),
-        Column("state", String(12), nullable=False),
-        ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_trashes_run_id"),
-        ForeignKeyConstraint(
-            ["dataset_id"], ["datasets.id"], name="fk_trashes_dataset_id"
-        ),
-        PrimaryKeyConstraint("run_id", name="pk_trashes"),
-    )
-    op.create_index("ix_trashes_dataset_id", "trashes", ["dataset_id"])
-    op.add_column("tombstones", Column("restored_at", UtcTime(), nullable=True))
-
 
 def downgrade() -> None:
     """Forget every plan."""
-    op.drop_column("tombstones", "restored_at")
-    op.drop_table("trashes")
     op.drop_table("delete_plan_pages")
     op.drop_table("delete_plans")
