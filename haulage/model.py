@@ -42,6 +42,7 @@ class Verb(IntEnum):
     DIR = 10  # final attributes of a directory
     SWEEP = 11  # remove the temporary of a split file that was never published
     HARD = 12  # make a hard link to another entry of the target, named by `target`
+    RESTORE = 13  # bring back what DELETE moved aside
     NODE = 14  # make or replace a FIFO, a socket or a device
 
 
@@ -62,6 +63,7 @@ class Status(IntEnum):
     BLOCKED = 12  # a directory with content stands at the target's name
     PART = 13  # a byte range arrived; the file is not published yet
     MISMATCH = 14  # verification read other bytes or attributes than were sent
+    RESTORED = 15  # brought back from the trash
 
 
 class Verified(IntEnum):

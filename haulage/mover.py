@@ -44,6 +44,7 @@ from haulage.storage.objects import Objects
 from haulage.storage.opening import open_bucket
 from haulage.storage.posix import temp_name
 from haulage.storage.tagged import TaggedObjects
+from haulage.storage.trash import trash_of
 
 STOP = threading.Event()  # this process was told to end
 _RANGE_THREADS = 16  # of one mover, for the parts of its large entries
@@ -106,7 +107,12 @@ def _work(job: Job, token: str, cancelled: Callable[[], bool]) -> Work:
         fsync=job.fsync,
         began_ns=job.began_ns,
         cancelled=cancelled,
+        trash=_trash_of(job),
     )
+
+
+def _trash_of(job: Job) -> bytes | None:
+    return None if job.trash is None else trash_of(job.trash)
 
 
 def _open_root(root: str, new_dir_mode: int = 0o700) -> Descent:
@@ -178,6 +184,7 @@ def _open_end(place: Place, order: Order, job: Job) -> Store:
         split=temp_name(job.temp_token, ""),
         fsync=job.fsync,
         ranges=order.ranges,
+        trash=_trash_of(job),
     )
 
 

@@ -206,6 +206,13 @@ class Policy(_Form):
     guards: Guards = Field(
         Guards(), title="Delete guards", description="Caps of the delete pass."
     )
+    trash: Age | None = Field(
+        None,
+        title="Trash",
+        description="Seconds for which deleted entries are kept aside, in the target's "
+        "'.haulage-trash', before a later run removes them. Left empty: deletes are "
+        "final.",
+    )
     steps: tuple[Step, ...] = Field(
         tuple(Step),
         min_length=1,

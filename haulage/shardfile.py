@@ -35,6 +35,7 @@ class Job:
     allow_empty_source: bool
     began_ns: int  # when the run began
     preserve: tuple[str, ...] = PRESERVED  # names of model.Preserve
+    trash: str | None = None  # the run in whose trash deletes go, or undo looks
     format: int = _FORMAT
 
 

@@ -219,6 +219,19 @@ class TombstoneTable(Base):
     size: Mapped[int]
     approved_by: Mapped[str] = mapped_column(Note)
     deleted_at: Mapped[datetime] = mapped_column(default=DatabaseNow())
+    restored_at: Mapped[datetime | None]  # from the run's trash
+
+
+class TrashTable(Base):
+    """What a run moved aside instead of deleting it."""
+
+    __tablename__ = "trashes"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id"), index=True)
+    created_at: Mapped[datetime] = mapped_column(default=DatabaseNow())
+    keep_s: Mapped[int]
+    state: Mapped[str] = mapped_column(String(12))
 
 
 class DeletePlanTable(Base):

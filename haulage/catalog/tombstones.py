@@ -1,12 +1,13 @@
 """What was deleted, and who approved it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 
 import xxhash
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from haulage.catalog.columns import DatabaseNow
 from haulage.catalog.driving import Run, hold
 from haulage.catalog.engine import Catalog, insert_or_update
 from haulage.catalog.tables import TombstoneTable
@@ -47,6 +48,32 @@ def of_run(catalog: Catalog, run_id: str) -> list[Tombstone]:
     with catalog.read() as connection:
         rows = connection.execute(wanted.order_by(table.path)).mappings()
         return [Tombstone(**row) for row in rows]
+
+
+def paths(catalog: Catalog, run_id: str, at_once: int) -> Iterator[list[bytes]]:
+    """Yield what the run deleted and nobody restored, in canonical order."""
+    table = TombstoneTable
+    is_gone = (table.run_id == run_id, table.restored_at.is_(None))
+    wanted = select(table.path).where(*is_gone).order_by(table.path)
+    with catalog.read() as connection:
+        streamed = connection.execution_options(yield_per=at_once)
+        for part in streamed.scalars(wanted).partitions():
+            yield list(part)
+
+
+def restored(
+    catalog: Catalog, run: Run, deleted_by: str, brought_back: list[bytes]
+) -> None:
+    """Record that `run` brought back what another has deleted."""
+    table = TombstoneTable
+    with catalog.begin() as connection:
+        hold(connection, run)
+        for start in range(0, len(brought_back), _BATCH_ROWS):
+            batch = brought_back[start : start + _BATCH_ROWS]
+            hashes = [xxhash.xxh3_128_digest(path) for path in batch]
+            ours = (table.run_id == deleted_by, table.path_hash.in_(hashes))
+            values = {"restored_at": DatabaseNow()}
+            connection.execute(update(table).where(*ours).values(values))
 
 
 def _values(run: Run, approved_by: str, tombstone: Tombstone) -> dict[str, object]:

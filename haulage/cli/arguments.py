@@ -19,6 +19,7 @@ _FIELDS = {
     "verify": ("verify",),
     "preserve": ("preserve",),
     "delete": ("delete",),
+    "trash": ("trash",),
     "allow_empty_source": ("allow_empty_source",),
     "allow_empty_target": ("allow_empty_target",),
     "steps": ("steps",),
@@ -112,6 +113,9 @@ def _add_guards(parser: argparse.ArgumentParser) -> None:
         "--max-delete-share", metavar="SHARE", help="0 to 1, default 0.5"
     )
     group.add_argument("--max-delete-bytes", metavar="SIZE", help="most bytes")
+    group.add_argument(
+        "--trash", metavar="AGE", help="keep what is deleted aside for 12h, 30d"
+    )
     for name in ("--allow-empty-source", "--allow-empty-target"):
         group.add_argument(name, action="store_const", const=True)
 

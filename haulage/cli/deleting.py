@@ -59,6 +59,13 @@ def decline_plan(args: argparse.Namespace) -> int:
     return 0
 
 
+def undo(args: argparse.Namespace) -> int:
+    """Bring back what a run moved into the trash."""
+    with crew_with_progress(quiet=args.json) as crew:
+        summary = run.undo(args.run, crew, catalog_url=args.catalog)
+    return tell(summary, as_json=args.json)
+
+
 def _who() -> str:
     """Return who types: the name that this user id has, and the id."""
     uid = os.getuid()

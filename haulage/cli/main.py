@@ -230,6 +230,11 @@ _COMMANDS: _Commands = {
         (_name, _catalog),
     ),
     "deletes": _Group("Look at deletes that wait, and decide on them.", _DELETES),
+    "undo": _Command(
+        "haulage.cli.deleting:undo",
+        "Bring back what a run moved into the trash.",
+        (_run, _catalog),
+    ),
     "sweep": _Command(
         "haulage.cli.sweeping:sweep",
         "Abort old multipart uploads that a lost machine left in a target bucket.",

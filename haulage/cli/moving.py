@@ -127,6 +127,8 @@ def _lines(summary: Summary) -> Iterator[str]:
         yield f"  updated  {summary.updated:>12,} attributes only"
         yield f"  verified {summary.verified:>12,}"
         yield f"  deleted  {summary.deleted:>12,}, kept {summary.kept:,}"
+        if summary.restored:
+            yield f"  restored {summary.restored:>12,}"
         yield f"  failed   {summary.failed:>12,}"
     yield f"  listed   {summary.listed:>12,}, unchanged {summary.unchanged:,}"
     for note in summary.notes:

@@ -6,13 +6,15 @@ from haulage.errors import FatalError
 from haulage.model import Action, Outcome, Status
 from haulage.ops.work import Work
 from haulage.storage.posix import kind_of, stat_in
-from haulage.storage.removal import remove_ours
+from haulage.storage.removal import gone_already, remove_ours
+from haulage.storage.restoring import bring_back
+from haulage.storage.trash import is_trash
 
 
 def check_source_has_entries(work: Work) -> None:
     """Raise FatalError for an empty source: one not mounted looks the same."""
     with os.scandir(work.source.root_fd) as entries:
-        if next(entries, None) is None:
+        if all(is_trash(os.fsencode(entry.name)) for entry in entries):
             raise FatalError(
                 "the source is empty now, as it is when it is not mounted; nothing was "
                 "deleted. Mount it and resume, or allow an empty source"
@@ -31,7 +33,13 @@ def delete(work: Work, action: Action, _row: int) -> Outcome:
     if there is not None and kind_of(there.st_mode) == action.kind:
         return Outcome(Status.KEPT, reason="is at the source again")
     if found is None:
-        return Outcome(Status.ABSENT)
+        return gone_already(work.target, action.path, work.trash)
     if there is not None and kind_of(there.st_mode) == kind_of(found.st_mode):
         return Outcome(Status.ABSENT)  # already replaced by what the source has now
-    return remove_ours(work.target, action, found)
+    return remove_ours(work.target, action, found, work.trash)
+
+
+def restore(work: Work, action: Action, _row: int) -> Outcome:
+    """Bring back one entry that another run moved aside."""
+    assert work.trash is not None
+    return bring_back(work.target, action, work.trash)

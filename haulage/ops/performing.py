@@ -25,7 +25,7 @@ from haulage.errors import (
 from haulage.model import Action, Kind, Outcome, Status, Verb, shown
 from haulage.ops import relay, relay_parts, relay_proof
 from haulage.ops.carrier import Carrier
-from haulage.ops.delete import delete
+from haulage.ops.delete import delete, restore
 from haulage.ops.dirs import finish_dir
 from haulage.ops.hardlink import hard
 from haulage.ops.node import node
@@ -61,6 +61,7 @@ _BY_DESCRIPTORS: dict[int, _Do] = {
     Verb.SWEEP: discard,
     Verb.HARD: hard,
     Verb.NODE: node,
+    Verb.RESTORE: restore,
 }
 _BY_STORES: dict[int, _Do] = {
     Verb.COPY: relay.copy,

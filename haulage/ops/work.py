@@ -56,6 +56,7 @@ class Work:
     fsync: bool
     began_ns: int  # when the run began, before which nothing was listed
     cancelled: Callable[[], bool]
+    trash: bytes | None = None  # where deletes go, if they are not final
     moved: int = 0
     can_clone: bool = True
     kept: Kept = field(default_factory=Kept)

@@ -66,6 +66,7 @@ class Summary:
     lost: int = 0  # made, but without something that their source has
     fidelity: float = 1.0  # share of what was made that lost nothing
     waiting_plan: int | None = None  # deletes that wait for approval
+    restored: int = 0
 
     def as_dict(self) -> dict[str, object]:
         """Return the summary as JSON takes it."""

@@ -14,6 +14,7 @@ from haulage.policy import Dataset, StoreOptions
 from haulage.storage.bucket import Bucket
 from haulage.storage.objects import keeps_markers
 from haulage.storage.opening import open_bucket
+from haulage.storage.trash import is_trash
 
 SOURCE_SECRETS = "HAULAGE_SOURCE"  # prefixes of the variables that hold credentials
 TARGET_SECRETS = "HAULAGE_TARGET"
@@ -55,7 +56,7 @@ class Pair:
             return any(key != place.prefix for key in page.keys)
         try:
             with os.scandir(place.url) as entries:
-                return next(entries, None) is not None
+                return not all(is_trash(os.fsencode(entry.name)) for entry in entries)
         except FileNotFoundError:
             return False
 

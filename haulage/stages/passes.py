@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from haulage.catalog import delete_plans, events
+from haulage.catalog import delete_plans, events, trashes
 from haulage.catalog import shards as ledger
 from haulage.catalog.delete_plans import DeletePlan
 from haulage.catalog.manifests import Manifest
@@ -109,7 +109,15 @@ def _planned(site: Site) -> Iterator[pa.Table]:
 
 def _run_deletes(site: Site, crew: Crew, planned: list[Shard]) -> None:
     site.meter.stage = "delete"
+    if site.policy.trash is not None:
+        trashes.note(site.catalog, site.run, site.policy.trash)
     crew.call("delete", partial(_delete, site, planned))
+    deleted = any(shard.tally.get("deleted") for shard in done(site, Pass.DELETE))
+    if deleted and site.policy.trash is not None:
+        site.notes.append(
+            f"what was deleted is in the target's trash: 'haulage undo {site.run.id}' "
+            f"brings it back"
+        )
 
 
 def _delete(site: Site, planned: list[Shard]) -> None:
@@ -150,10 +158,9 @@ def _dir_shards(site: Site) -> Iterator[pa.Table]:
         for shard in done(site, pass_):
             touched.update(_touched(outcomes_of(site, shard, _LOOKED_AT)))
     for shard in done(site, Pass.DELETE):
-        removed = outcomes_of(site, shard, ["path"])["path"]
-        touched.difference_update(removed.to_pylist())
-    if touched and os.geteuid() != 0:
-        touched.add(b"")  # movers open a read-only root for its owner
+        touched.difference_update(_not_to_finish(outcomes_of(site, shard, _LOOKED_AT)))
+    if touched and (os.geteuid() != 0 or site.policy.trash is not None):
+        touched.add(b"")  # movers open a read-only root, and make the trash in it
     implied = _implied_dirs(site)
     deepest_first = sorted(touched, reverse=True)
     step = site.bounds.max_entries
@@ -162,6 +169,15 @@ def _dir_shards(site: Site) -> Iterator[pa.Table]:
         etags = [None if path in implied else b"" for path in some]
         paths = pa.array(some, pa.binary())
         yield on_paths(paths, Verb.DIR, Kind.DIR, pa.array(etags, pa.binary()))
+
+
+def _not_to_finish(outcomes: pa.Table) -> list[bytes]:
+    """Return what the source has not; what undo found standing it may have."""
+    restores = pc.equal(outcomes["verb"], pa.scalar(Verb.RESTORE, pa.uint8()))
+    stands = pc.equal(outcomes["status"], pa.scalar(Status.KEPT, pa.uint8()))
+    wanted = pc.invert(pc.and_(restores, stands))
+    paths: list[bytes] = outcomes["path"].filter(wanted).to_pylist()
+    return paths
 
 
 def _implied_dirs(site: Site) -> set[bytes]:

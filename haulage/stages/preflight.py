@@ -29,6 +29,12 @@ def check_ends(
             f"which goes by their last change"
         )
     _check_preserve(dataset, pair)
+    if pair.target.is_bucket and dataset.policy.trash is not None:
+        raise RefusedError(
+            f"target {target}: the trash is a directory beside the entries, and a "
+            f"bucket can not rename. Turn on the bucket's versioning, which keeps what "
+            f"is deleted, and sync without --trash"
+        )
     if pair.source.is_bucket:
         pair.bucket(pair.source).check()
     else:
@@ -54,6 +60,14 @@ def _check_preserve(dataset: Dataset, pair: Pair) -> None:
                 f"{shown_path(place.url)}: with a bucket at either end mode, owner and "
                 f"mtime are always kept and nothing else is; leave out --preserve"
             )
+
+
+def check_target(dataset: Dataset) -> Pair:
+    """Return both places of a known dataset, of which only the target must be there."""
+    pair = pair_of(dataset)
+    if not pair.target.is_bucket:
+        _check_target(pair.target.url)
+    return pair
 
 
 def root_of(root: str) -> str:

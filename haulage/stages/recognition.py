@@ -46,6 +46,15 @@ def check_recognised(ends: Ends) -> None:
         )
 
 
+def is_source_recognised(ends: Ends) -> bool:
+    """Tell whether the source is the one that the manifest is about."""
+    source = ends.pair.source
+    if not ends.pair.has_entries(source):
+        return False
+    wanted = list(_sample(ends.manifest))
+    return len(wanted) < _ENOUGH or _holds_any(source, wanted)
+
+
 def begins_anew(ends: Ends) -> bool:
     """Tell whether the manifest no longer says anything of the target."""
     if starts_afresh(ends):

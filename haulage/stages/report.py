@@ -77,6 +77,7 @@ def _summary(site: Site, tally: Counter[str], state: str, failed: int) -> Summar
         lost=tally["lost"],
         fidelity=fidelity,
         waiting_plan=site.waiting_plan,
+        restored=tally["restored"],
     )
 
 

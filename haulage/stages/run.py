@@ -16,7 +16,7 @@ from haulage.catalog.runs import Run, RunState
 from haulage.errors import CancelledError, RefusedError
 from haulage.launch.base import STOP
 from haulage.launch.local import LocalPool
-from haulage.policy import Dataset, Verify
+from haulage.policy import Dataset, Delete, Verify
 from haulage.stages import passes
 from haulage.stages.approval import Approval, approved_plan
 from haulage.stages.commit import commit
@@ -25,15 +25,21 @@ from haulage.stages.discover import Ends, discover
 from haulage.stages.ends import Pair
 from haulage.stages.linking import settle_blocked_links, settle_links
 from haulage.stages.meter import Meter
-from haulage.stages.preflight import check_ends
-from haulage.stages.recognition import begins_anew, check_recognised
+from haulage.stages.preflight import check_ends, check_target
+from haulage.stages.recognition import (
+    begins_anew,
+    check_recognised,
+    is_source_recognised,
+)
 from haulage.stages.report import dry_summary, stopped_summary, summary_of
 from haulage.stages.rounds import prove_manifest, settle, settle_blocked
 from haulage.stages.salvage import supersede, sweep
 from haulage.stages.site import Site, workspace_of
+from haulage.stages.undo import bring_back, empty_expired, trash_to_undo
 from haulage.stages.wave import run_wave
 
 _VERIFY = "verify"  # the trigger of a run that only verifies
+_UNDO = "undo"  # of one that brings back what another has deleted
 _DELETES = "deletes"  # of one that carries out an approved plan
 _RESUMABLE = (RunState.ACTIVE, RunState.FAILED, RunState.CANCELLED)
 
@@ -96,6 +102,9 @@ def resume(run_id: str, crew: Crew, *, catalog_url: str | None = None) -> Summar
             catalog_url=catalog_url,
             resume=run.id,
         )
+    what, _, of_run = run.trigger.partition(" ")
+    if what == _UNDO:
+        return undo(of_run, crew, catalog_url=catalog_url, resume=run.id)
     if run.trigger == _VERIFY and run.state in _RESUMABLE:
         return verify(dataset.name, crew, catalog_url=catalog_url)
     return sync(dataset, crew, catalog_url=catalog_url, resume=run_id, keep_policy=True)
@@ -143,6 +152,34 @@ def apply_deletes(
             return _finish(site, crew)
 
 
+def undo(
+    run_id: str,
+    crew: Crew,
+    *,
+    catalog_url: str | None = None,
+    resume: str | None = None,
+) -> Summary:
+    """Bring back what a run moved into the trash, where nothing stands in the way.
+
+    The source may be gone: then changed directories keep the times that they have.
+    """
+    with open_catalog(catalog_url) as catalog:
+        undone = runs.find(catalog, run_id)
+        trash = trash_to_undo(catalog, undone.id, resumed=resume is not None)
+        row = datasets.get(catalog, undone.dataset_id)
+        looks_away = {"delete": Delete.OFF, "allow_empty_source": True}
+        policy = row.dataset.policy.model_copy(update=looks_away)
+        row = replace(row, dataset=row.dataset.model_copy(update={"policy": policy}))
+        standing = _Standing(catalog, row, check_target(row.dataset))
+        run = _begin(standing, f"{_UNDO} {undone.id}", None, resume)
+        with _site(standing, run, crew) as site:
+            bring_back(site, crew, trash)
+            base = Manifest(catalog, run.base_manifest_id)
+            if is_source_recognised(Ends(site.pair, run.policy, base, 0.0)):
+                passes.finish_dirs(site, crew)
+            return _finish(site, crew)
+
+
 def _carry_out(site: Site, crew: Crew) -> Summary:
     """Carry out the sequence. Every step asks the catalog what is left of it to do."""
     waves = [
@@ -157,6 +194,7 @@ def _carry_out(site: Site, crew: Crew) -> Summary:
     settle_blocked(site, crew)
     settle_blocked_links(site, crew)
     sweep(site)
+    empty_expired(site)
     passes.finish_dirs(site, crew)
     return _finish(site, crew)
 

@@ -14,7 +14,7 @@ from haulage.model import ACTION, Kind, Pass, Verb
 from haulage.ops.pack import costs, pack
 from haulage.ops.plan import Plan
 from haulage.policy import Delete, Step
-from haulage.shardfile import write_shard
+from haulage.shardfile import Job, write_shard
 from haulage.stages.links import gathered, links_of
 from haulage.stages.site import Site
 from haulage.stages.wave import Wave
@@ -29,13 +29,20 @@ _SEAL_AFTER_LINKS = 50_000  # held in memory
 _WAVE_SHARE = 0.04  # of the shards so far: some 250 waves for a million shards
 
 
-def write(
-    site: Site, pass_: Pass, round_: int, seq: int, actions: pa.Table, wave: int = 0
+def write(  # noqa: PLR0913  all that a shard's row says
+    site: Site,
+    pass_: Pass,
+    round_: int,
+    seq: int,
+    actions: pa.Table,
+    *,
+    wave: int = 0,
+    job: Job | None = None,
 ) -> NewShard:
     """Write a shard's file and return what the catalog will say of it."""
     prefix = PART_PREFIX if actions["verb"][0].as_py() == Verb.PART else ""
     name = f"shards/{prefix}{pass_}-{round_}-{seq:06}.parquet"
-    write_shard(site.workspace / name, actions, site.job)
+    write_shard(site.workspace / name, actions, job or site.job)
     paths = actions["path"]
     first, last = paths[0].as_py(), paths[-1].as_py()
     size = int(actions["length"].to_numpy().sum())
@@ -187,7 +194,12 @@ class Sealer:
     def _packed(self, actions: pa.Table) -> Iterator[NewShard]:
         for shard in pack(actions, self._site.bounds):
             yield write(
-                self._site, Pass.COPY, 0, next(self._seq), shard, self._wave_number
+                self._site,
+                Pass.COPY,
+                0,
+                next(self._seq),
+                shard,
+                wave=self._wave_number,
             )
 
     def _leaders(self) -> list[NewShard]:

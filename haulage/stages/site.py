@@ -5,7 +5,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from haulage.catalog import runs
@@ -87,7 +87,15 @@ class Site:
             allow_empty_source=self.policy.allow_empty_source,
             began_ns=int(self.run.started_at.timestamp() * 1_000_000_000),
             preserve=tuple(map(str, self.policy.preserve)),
+            trash=None if self.policy.trash is None else self.run.id,
         )
+
+    def job_of_undo(self, run_id: str) -> Job:
+        """Return what movers must know to bring back what a run moved aside.
+
+        They look at nothing but the target.
+        """
+        return replace(self.job, source=self.pair.target, trash=run_id)
 
     def check(self) -> None:
         """Raise when the run shall stop: cancelled, taken over, or already over."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from haulage.errors import PermanentError, VanishedError
-from haulage.model import Action, Entry, Lost, Outcome, Status, parent_of
+from haulage.model import Action, Entry, Lost, Outcome, parent_of
 from haulage.storage.attributes import (
     attributes_in,
     attributes_of,
@@ -38,7 +38,8 @@ from haulage.storage.posix import (
     stat_in,
 )
 from haulage.storage.ranges import Ranges, begun, drop
-from haulage.storage.removal import remove_ours
+from haulage.storage.removal import gone_already, remove_ours
+from haulage.storage.trash import is_trash
 from haulage.storage.xattrs import unkept
 
 
@@ -46,7 +47,14 @@ class Files(Store):
     """The tree below a descent; `temp` names an attempt's temporaries, by row."""
 
     def __init__(
-        self, descent: Descent, *, temp: bytes, split: bytes, fsync: bool, ranges: Path
+        self,
+        descent: Descent,
+        *,
+        temp: bytes,
+        split: bytes,
+        fsync: bool,
+        ranges: Path,
+        trash: bytes | None = None,
     ) -> None:
         self._descent = descent
         self._temp = temp
@@ -54,6 +62,7 @@ class Files(Store):
         self._fsync = fsync
         self._ranges = ranges
         self._kept = Kept()
+        self._trash = trash
         self._lock = threading.RLock()
 
     def look(self, path: bytes) -> Seen | None:
@@ -91,7 +100,7 @@ class Files(Store):
 
     def is_empty(self) -> bool:
         with os.scandir(self._descent.root_fd) as entries:
-            return next(entries, None) is None
+            return all(is_trash(os.fsencode(entry.name)) for entry in entries)
 
     def copy_within(self, source: Store, action: Action) -> None:
         return None
@@ -224,8 +233,8 @@ class Files(Store):
         with self._lock:
             found = self._stat(action.path)
             if found is None:
-                return Outcome(Status.ABSENT)
-            return remove_ours(self._descent, action, found)
+                return gone_already(self._descent, action.path, self._trash)
+            return remove_ours(self._descent, action, found, self._trash)
 
     def discard(self, path: bytes) -> None:
         for _, _, record in begun(self._ranges, path):

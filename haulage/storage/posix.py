@@ -188,7 +188,7 @@ def _make_below(descent: Descent, path: bytes, temp: bytes) -> None:
     except FileExistsError:
         found = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
         if stat.S_ISDIR(found.st_mode):
-            _open_for_owner(descent, path, found)
+            open_for_owner(descent, path, found)
         else:
             _replace_by_dir(dir_fd, name, temp_dir_name(temp), descent.new_dir_mode)
 
@@ -204,7 +204,7 @@ def _replace_by_dir(dir_fd: int, name: bytes, temp: bytes, mode: int) -> None:
             raise
 
 
-def _open_for_owner(descent: Descent, path: bytes, found: os.stat_result) -> None:
+def open_for_owner(descent: Descent, path: bytes, found: os.stat_result) -> None:
     """Let an unprivileged owner write below; the dirs pass sets the final mode."""
     if os.geteuid() == 0 or found.st_mode & 0o700 == 0o700:
         return

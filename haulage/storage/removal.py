@@ -7,19 +7,37 @@ import stat
 from haulage.model import Action, Kind, Outcome, Status, parent_of
 from haulage.storage.descent import Descent
 from haulage.storage.posix import kind_of, open_to_write
+from haulage.storage.trash import is_aside, move_aside, note_dir
 
 _HAS_CONTENT = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 
 
-def remove_ours(descent: Descent, action: Action, found: os.stat_result) -> Outcome:
+def remove_ours(
+    descent: Descent,
+    action: Action,
+    found: os.stat_result,
+    trash: bytes | None = None,
+) -> Outcome:
     """Remove the entry that `found` describes; keep it if it changed since we made it.
 
-    A directory goes only when it is empty.
+    A directory goes only when it is empty. With a `trash` it is moved there.
     """
     changed = _what_changed(action, found)
     if changed:
         return Outcome(Status.KEPT, reason=f"{changed} since we made it")
+    if trash is None:
+        return _remove(descent, action)
+    if action.kind != Kind.DIR:
+        return move_aside(descent, action.path, trash)
+    note_dir(descent, action, found, trash)
     return _remove(descent, action)
+
+
+def gone_already(descent: Descent, path: bytes, trash: bytes | None) -> Outcome:
+    """Say of what is not there whether this run has moved it aside before."""
+    if trash is not None and is_aside(descent, path, trash):
+        return Outcome(Status.DELETED)
+    return Outcome(Status.ABSENT)
 
 
 def _what_changed(action: Action, found: os.stat_result) -> str | None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from haulage.model import DEVICES, Kind, parent_of
 from haulage.storage.descent import Descent
 from haulage.storage.statx import StatBuffer, entry_table, kinds_of
+from haulage.storage.trash import is_trash
 
 PAGE_ROWS = 16_384
 _FLUSH_AFTER_S = 0.5  # so that work starts early on a store that answers slowly
@@ -177,6 +178,8 @@ class Walk:
             return []
         raw = "\0".join(names).encode("utf-8", "surrogateescape").split(b"\0")
         raw.sort()
+        if not path:
+            raw = [name for name in raw if not is_trash(name)]
         after = self._span.after
         if after is not None and after >= path:
             raw = [

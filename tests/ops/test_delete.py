@@ -153,3 +153,28 @@ def test_a_source_that_can_not_be_looked_at_is_no_proof(commons):
 
     assert as_nobody(removed) == "refused"
     assert read(commons, b"t/locked/f") == b"ours"
+
+
+def test_what_an_earlier_attempt_moved_aside_counts_as_deleted(made):
+    made.work.trash = b".haulage-trash/run/"
+    paths = (b"d/f", b"d/l", b"d/e/", b"d/")
+    actions = [action_on(made.target, path, Verb.DELETE) for path in paths]
+    for _ in range(2):
+        statuses = [delete(made.work, action, 0).status for action in actions]
+        assert statuses == [Status.DELETED] * 4
+    assert read(made.target, b".haulage-trash/run/d/f") == b"ours"
+
+
+def test_a_directory_with_foreign_content_is_kept_although_there_is_a_trash(made):
+    made.work.trash = b".haulage-trash/run/"
+    put(made.target, b"d/foreign")
+    for path in (b"d/f", b"d/l", b"d/e/"):
+        assert remove(made, path).status == Status.DELETED
+    assert remove(made, b"d/").status == Status.KEPT
+    assert os.listdir(made.target / "d") == ["foreign"]
+
+
+def test_a_source_with_nothing_but_a_trash_is_an_empty_one(ends):
+    put(ends.source, b".haulage-trash/run/f")
+    with pytest.raises(FatalError, match="the source is empty now"):
+        check_source_has_entries(ends.work)

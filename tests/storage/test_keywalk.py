@@ -404,3 +404,13 @@ def test_a_key_that_comes_twice_is_a_disorder_and_sorted_to_one(tmp_path):
     root = KeyRoot(Broken(pages), "p/", for_files=True)
     found = list(sorted_pieces(root, tmp_path))
     assert paths_of(tables(found)) == [b"", b"a", b"b", b"c"]
+
+
+@pytest.mark.parametrize("many", [1, 50])
+def test_keys_that_a_tree_has_its_trash_at_are_left_out_of_one(many):
+    trash = [f"p/.haulage-trash/run/{number}" for number in range(many)]
+    keys = ["p/.haulage-", "p/.haulage-trash", *trash, "p/d/.haulage-trash/x"]
+    bucket = KeyBucket(sorted(keys))
+    paths = [b"", b".haulage-", b"d/", b"d/.haulage-trash/", b"d/.haulage-trash/x"]
+    assert whole(bucket) == (paths, set())
+    assert len(whole(bucket, for_files=False)[0]) == len(keys) + 1

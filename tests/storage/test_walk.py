@@ -329,3 +329,11 @@ def test_a_tree_of_a_thousand_levels_is_listed(place, descent):
 
 def test_an_empty_root_is_one_entry(descent):
     assert whole(descent) == [b""]
+
+
+@pytest.mark.parametrize("name", [b".haulage-trash", b".haulage-trash/run/file"])
+def test_the_trash_at_the_root_is_not_listed_whatever_it_is(place, descent, name):
+    dirs = [os.path.dirname(name) + b"/", b"d/.haulage-trash/"]
+    grow(place, [*dirs, name, b"d/.haulage-trash/file", b".haulage-trashy"])
+    below = [b"d/", b"d/.haulage-trash/", b"d/.haulage-trash/file"]
+    assert whole(descent) == [b"", b".haulage-trashy", *below]

@@ -1,6 +1,7 @@
 """Of a bucket only what we made, as we left it, and gone at the source is deleted."""
 
 import shutil
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from tests.e2e.buckets.conftest import Shelve
 from tests.e2e.buckets.shelf import GUARDED, End, Route, Shelf
-from tests.e2e.place import Place, paths_in, write
+from tests.e2e.place import Place, paths_in, stats_in, write
 from tests.servers.s3 import S3Server
 from tests.trees.compare import differences
 
@@ -111,6 +112,35 @@ def test_an_emptied_source_is_refused_and_caps_hold(ends: Route) -> None:
     assert names_in(ends.target) == every
     assert ends.sync(*GUARDED, "--allow-empty-source").code == 0
     assert names_in(ends.target) == set()
+
+
+def times_of_files(root: Path) -> dict[bytes, int]:
+    return {
+        path: found.st_mtime_ns
+        for path, found in stats_in(root).items()
+        if stat.S_ISREG(found.st_mode)
+    }
+
+
+def test_what_came_from_a_bucket_goes_into_the_trash_and_back(
+    place: Place, moto_shelf: Shelf
+) -> None:
+    keys = ("dir/in", "dir/sub/deep", "top", "stays", ".haulage-trash/never")
+    for key in keys:
+        moto_shelf.put(key)
+    back = place.root / "back"
+    route = Route(place, moto_shelf, back)
+    route.synced()
+    before = times_of_files(back)
+    assert set(before) == {key.encode() for key in keys[:4]}
+    for key in keys[:3]:
+        moto_shelf.remove(key)
+    deleted = route.synced(*GUARDED, "--trash", "1d")
+    assert deleted["deleted"] == 5
+    assert not (back / "dir").exists()
+    undone = place.haulage("undo", deleted["run_id"], "--json")
+    assert undone.summary()["restored"] == 5, undone.text
+    assert times_of_files(back) == before
 
 
 @pytest.mark.parametrize("name", ["moto_s3", "rclone_s3"])
