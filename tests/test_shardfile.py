@@ -132,6 +132,7 @@ def test_the_tally_counts_statuses_and_bytes_and_losses_by_kind(tmp_path, some):
         "lost_xattr": 0,
         "lost_capability": 0,
         "lost_marker": 0,
+        "lost_flags": 0,
     }
 
 
