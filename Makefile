@@ -46,7 +46,7 @@ demo: install ## two nights of a real tree, synced by a flow
 test: .venv/.dev build/localstack/.installed ## run the tests, against real servers
 	@scripts/system-packages pg_ctl:postgresql rsync:rsync strace:strace \
 		setfacl:acl setfattr:attr
-	@$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
+	@$(BIN)/pytest -n 4 --dist worksteal  # they wait as long as they work
 
 torture: .venv/.dev ## kill processes at random for minutes, then look for damage
 	@scripts/system-packages pg_ctl:postgresql
