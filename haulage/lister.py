@@ -34,9 +34,9 @@ from haulage.spool import (
     to_text,
     write_page,
 )
-from haulage.storage.descent import Descent
-from haulage.storage.keypages import DisorderError, KeyRoot
-from haulage.storage.walk import Given, Page, Piece, Span
+from haulage.storage.keys.pages import DisorderError, KeyRoot
+from haulage.storage.tree.descent import Descent
+from haulage.storage.tree.walk import Given, Page, Piece, Span
 
 
 @dataclass(frozen=True, slots=True)

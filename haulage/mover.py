@@ -37,14 +37,14 @@ from haulage.place import Place
 from haulage.shardfile import PROGRESS, Job, Order, read_shard, write_outcomes
 from haulage.storage.base import Store
 from haulage.storage.bucket import Bucket
-from haulage.storage.descent import Descent
-from haulage.storage.files import Files
-from haulage.storage.kept import Kept
-from haulage.storage.objects import Objects
+from haulage.storage.objects.store import Objects
+from haulage.storage.objects.tagged import TaggedObjects
 from haulage.storage.opening import open_bucket
-from haulage.storage.posix import temp_name
-from haulage.storage.tagged import TaggedObjects
-from haulage.storage.trash import trash_of
+from haulage.storage.tree.descent import Descent
+from haulage.storage.tree.kept import Kept
+from haulage.storage.tree.posix import temp_name
+from haulage.storage.tree.store import Files
+from haulage.storage.tree.trash import trash_of
 
 STOP = threading.Event()  # this process was told to end
 _RANGE_THREADS = 16  # of one mover, for the parts of its large entries

@@ -7,7 +7,7 @@ from typing import Any, Self, cast
 
 import pyarrow as pa
 
-from haulage.storage.walk import Span
+from haulage.storage.tree.walk import Span
 
 _SPAN_FIELDS = ("path", "start", "end", "after")
 

@@ -17,8 +17,8 @@ from haulage.model import ACTION, ENTRY, MANIFEST, Action, Entry, Kind, Verb
 from haulage.ops.work import Work
 from haulage.place import Place
 from haulage.shardfile import Job, Order, write_shard
-from haulage.storage.descent import Descent
-from haulage.storage.posix import entry_of
+from haulage.storage.tree.descent import Descent
+from haulage.storage.tree.posix import entry_of
 
 NOBODY = 65_534
 OLD_NS = 1_500_000_000_123_456_789  # long before any test, with every digit in use

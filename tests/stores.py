@@ -11,9 +11,9 @@ from typing import Any
 
 from haulage.ops.carrier import Carrier, Room
 from haulage.place import Place
-from haulage.storage.descent import Descent
-from haulage.storage.files import Files
-from haulage.storage.objects import Objects
+from haulage.storage.objects.store import Objects
+from haulage.storage.tree.descent import Descent
+from haulage.storage.tree.store import Files
 from tests.servers.s3 import S3Server
 from tests.storage.s3_opening import opened
 

@@ -13,8 +13,8 @@ from haulage.errors import FatalError, shown_path
 from haulage.launch.rope import Rope
 from haulage.place import Place
 from haulage.spool import Setup
-from haulage.storage.keypages import DisorderError
-from haulage.storage.walk import Unreadable
+from haulage.storage.keys.pages import DisorderError
+from haulage.storage.tree.walk import Unreadable
 
 _BUCKET_LANES = 8  # spans that one lister of a bucket works on, waiting for most
 

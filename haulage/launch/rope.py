@@ -23,8 +23,8 @@ from haulage.spool import (
     span_from_fields,
     span_to_fields,
 )
-from haulage.storage.keypages import DisorderError
-from haulage.storage.walk import Span, Unreadable
+from haulage.storage.keys.pages import DisorderError
+from haulage.storage.tree.walk import Span, Unreadable
 
 _ROOT_SPAN = 0
 

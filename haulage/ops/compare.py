@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from haulage.model import DEVICES, ENTRY, MANIFEST, SELECTED, Kind
-from haulage.storage.walk import Unreadable
+from haulage.storage.tree.walk import Unreadable
 
 
 class Aspect(IntFlag):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import xxhash
 
 from haulage.ops.work import SMALL_BYTES, Work
-from haulage.storage.holes import is_hashed, is_sparse, stretches
+from haulage.storage.tree.holes import is_hashed, is_sparse, stretches
 
 _FICLONE = 0x40049409
 # Below this, a plain copy is as fast and leaves no shared extent.

@@ -5,10 +5,10 @@ import os
 from haulage.errors import FatalError
 from haulage.model import Action, Outcome, Status
 from haulage.ops.work import Work
-from haulage.storage.posix import kind_of, stat_in
-from haulage.storage.removal import gone_already, remove_ours
-from haulage.storage.restoring import bring_back
-from haulage.storage.trash import is_trash
+from haulage.storage.tree.posix import kind_of, stat_in
+from haulage.storage.tree.removal import gone_already, remove_ours
+from haulage.storage.tree.restoring import bring_back
+from haulage.storage.tree.trash import is_trash
 
 
 def check_source_has_entries(work: Work) -> None:

@@ -7,7 +7,7 @@ from haulage.model import Action, Outcome, Status, Verified
 from haulage.ops.dressing import dress, wanted_of
 from haulage.ops.extras import for_old
 from haulage.ops.work import Work
-from haulage.storage.posix import entry_of
+from haulage.storage.tree.posix import entry_of
 
 
 def finish_dir(work: Work, action: Action, _row: int) -> Outcome:

@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 from haulage.model import Lost, mtime_mark
 from haulage.ops.work import Work
-from haulage.storage.attributes import (
+from haulage.storage.tree.attributes import (
     Attributes,
     as_kept,
     attributes_of,
     set_attributes,
 )
-from haulage.storage.flags import lost_flags
-from haulage.storage.xattrs import Extras, Handle, Xattrs, joined, read_xattrs
+from haulage.storage.tree.flags import lost_flags
+from haulage.storage.tree.xattrs import Extras, Handle, Xattrs, joined, read_xattrs
 
 
 class Wanted(NamedTuple):

@@ -4,8 +4,8 @@ import os
 
 from haulage.model import Action, parent_of
 from haulage.ops.work import Work
-from haulage.storage.attributes import name_of
-from haulage.storage.xattrs import (
+from haulage.storage.tree.attributes import name_of
+from haulage.storage.tree.xattrs import (
     ACCESS_ACL,
     DEFAULT_ACL,
     NO_EXTRAS,

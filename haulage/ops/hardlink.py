@@ -17,8 +17,8 @@ from haulage.model import (
 )
 from haulage.ops.transfer import copy
 from haulage.ops.work import Work
-from haulage.storage.posix import reach, remove_if_there, rename_over, stat_in
-from haulage.storage.xattrs import joined
+from haulage.storage.tree.posix import reach, remove_if_there, rename_over, stat_in
+from haulage.storage.tree.xattrs import joined
 
 _NO_LINK = frozenset({errno.EMLINK, errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP})
 

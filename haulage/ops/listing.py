@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from haulage.model import SELECTED, Kind
 from haulage.patterns import Rules
-from haulage.storage.descent import Descent
-from haulage.storage.keypages import KeyRoot
-from haulage.storage.keywalk import KeyWalk, sorted_pieces
-from haulage.storage.walk import Page, Piece, Span, Walk
+from haulage.storage.keys.pages import KeyRoot
+from haulage.storage.keys.walk import KeyWalk, sorted_pieces
+from haulage.storage.tree.descent import Descent
+from haulage.storage.tree.walk import Page, Piece, Span, Walk
 
 
 @dataclass(frozen=True, slots=True)

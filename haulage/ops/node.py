@@ -9,7 +9,7 @@ from haulage.model import Action, Kind, Outcome, Status, parent_of
 from haulage.ops.dressing import Wanted, dress, mark_of, wanted_of
 from haulage.ops.extras import for_new
 from haulage.ops.work import Work, is_as_listed
-from haulage.storage.posix import (
+from haulage.storage.tree.posix import (
     entry_of,
     kind_of,
     pin,

@@ -33,7 +33,7 @@ from haulage.ops.split import discard, part, publish
 from haulage.ops.transfer import check, copy, link, meta, mkdir
 from haulage.ops.verify import verify
 from haulage.ops.work import Work
-from haulage.storage.flags import why_forbidden
+from haulage.storage.tree.flags import why_forbidden
 
 _STATUS_OF = (
     (UnstableError, Status.UNSTABLE),

@@ -11,7 +11,7 @@ from haulage.ops.carrier import Carrier, is_large, whole_bytes
 from haulage.ops.stream import digest_of, hashed, move
 from haulage.ops.versions import as_recorded, is_as_listed, is_racy_entry
 from haulage.storage.base import Extent, Made, Reading, Seen
-from haulage.storage.xattrs import joined
+from haulage.storage.tree.xattrs import joined
 
 _TRIES = 3  # to open an entry that grows
 

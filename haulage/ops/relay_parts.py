@@ -9,7 +9,7 @@ from haulage.ops.carrier import Carrier
 from haulage.ops.stream import move
 from haulage.ops.versions import as_recorded, is_racy_entry, is_version
 from haulage.storage.base import Extent
-from haulage.storage.xattrs import joined
+from haulage.storage.tree.xattrs import joined
 
 
 def part(carrier: Carrier, action: Action, row: int) -> Outcome:

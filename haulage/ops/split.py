@@ -13,7 +13,7 @@ from haulage.ops.content import copy_part, feed, forget_cached
 from haulage.ops.dressing import Wanted, dress, mark_of, wanted_of
 from haulage.ops.extras import for_old
 from haulage.ops.work import Work, is_as_listed, is_racy
-from haulage.storage.posix import (
+from haulage.storage.tree.posix import (
     create,
     entry_of,
     open_source,

@@ -4,8 +4,8 @@ import os
 from collections.abc import Sequence
 
 from haulage.model import Action, parent_of
-from haulage.storage.descent import Descent
-from haulage.storage.posix import remove_if_there, temp_dir_name, temp_name
+from haulage.storage.tree.descent import Descent
+from haulage.storage.tree.posix import remove_if_there, temp_dir_name, temp_name
 
 
 def sweep(target: Descent, actions: Sequence[Action], token: str) -> None:

@@ -11,14 +11,14 @@ from haulage.ops.content import copy_content, digest_of, is_same_data
 from haulage.ops.dressing import Wanted, dress, mark_of, wanted_of
 from haulage.ops.extras import for_link, for_new, for_old
 from haulage.ops.work import Work, is_as_listed, is_racy
-from haulage.storage.attributes import (
+from haulage.storage.tree.attributes import (
     Attributes,
     as_kept,
     attributes_of,
     set_link_attributes,
 )
-from haulage.storage.holes import is_hashed
-from haulage.storage.posix import (
+from haulage.storage.tree.holes import is_hashed
+from haulage.storage.tree.posix import (
     create,
     entry_of,
     make_dir,
@@ -30,7 +30,7 @@ from haulage.storage.posix import (
     rename_over,
     stood_still,
 )
-from haulage.storage.xattrs import Extras
+from haulage.storage.tree.xattrs import Extras
 
 
 def copy(work: Work, action: Action, row: int) -> Outcome:

@@ -9,9 +9,15 @@ from haulage.errors import MismatchError
 from haulage.model import Action, Kind, Outcome, Status, Verified, parent_of
 from haulage.ops.content import digest_of, forget_cached, is_same_data
 from haulage.ops.work import Work
-from haulage.storage.attributes import Attributes, as_kept, attributes_of
-from haulage.storage.holes import is_hashed
-from haulage.storage.posix import entry_of, open_file, open_source, stat_in, stood_still
+from haulage.storage.tree.attributes import Attributes, as_kept, attributes_of
+from haulage.storage.tree.holes import is_hashed
+from haulage.storage.tree.posix import (
+    entry_of,
+    open_file,
+    open_source,
+    stat_in,
+    stood_still,
+)
 
 
 def verify(work: Work, action: Action, _row: int) -> Outcome:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from haulage.errors import CancelledError
 from haulage.model import Action
-from haulage.storage.descent import Descent
-from haulage.storage.kept import Kept
+from haulage.storage.tree.descent import Descent
+from haulage.storage.tree.kept import Kept
 
 _PROOFS = 1024
 SMALL_BYTES = 1 << 20  # up to here a file is read in one call

@@ -22,7 +22,7 @@ from haulage.policy import Fsync
 from haulage.stages.rounds import done, outcomes_of
 from haulage.stages.sealing import UNREADABLE_FILE
 from haulage.stages.site import Site
-from haulage.storage.sync import sync_file_system
+from haulage.storage.tree.sync import sync_file_system
 
 _LOST = "lost"  # made, but without something that its source has
 _MOST_LOST = 10_000  # listed of a run; the summary counts all

@@ -37,7 +37,7 @@ from haulage.stages.sealing import Sealer
 from haulage.stages.site import Site
 from haulage.stages.wave import Wave
 from haulage.stages.widening import is_wider
-from haulage.storage.walk import Unreadable
+from haulage.storage.tree.walk import Unreadable
 
 _ASKED = {
     Compare.CHECKSUM: (Kind.FILE,),

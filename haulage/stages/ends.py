@@ -12,9 +12,9 @@ from haulage.ops.pack import Split
 from haulage.place import Place
 from haulage.policy import Dataset, StoreOptions
 from haulage.storage.bucket import Bucket
-from haulage.storage.objects import keeps_markers
+from haulage.storage.objects.store import keeps_markers
 from haulage.storage.opening import open_bucket
-from haulage.storage.trash import is_trash
+from haulage.storage.tree.trash import is_trash
 
 SOURCE_SECRETS = "HAULAGE_SOURCE"  # prefixes of the variables that hold credentials
 TARGET_SECRETS = "HAULAGE_TARGET"

@@ -14,8 +14,8 @@ from haulage.errors import RefusedError, shown_path
 from haulage.place import Place
 from haulage.policy import Delete
 from haulage.stages.discover import Ends, check_not_emptied, starts_afresh
-from haulage.storage.descent import Descent
-from haulage.storage.posix import stat_in
+from haulage.storage.tree.descent import Descent
+from haulage.storage.tree.posix import stat_in
 
 _PAGES = 3
 _PATHS_A_PAGE = 8

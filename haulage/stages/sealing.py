@@ -18,7 +18,7 @@ from haulage.shardfile import Job, write_shard
 from haulage.stages.links import gathered, links_of
 from haulage.stages.site import Site
 from haulage.stages.wave import Wave
-from haulage.storage.walk import Unreadable
+from haulage.storage.tree.walk import Unreadable
 
 PART_PREFIX = "part-"  # of the files of shards that are one part of a split file
 UNREADABLE_FILE = "unreadable.jsonl"

@@ -20,7 +20,7 @@ from haulage.stages.rounds import done, outcomes_of
 from haulage.stages.sealing import DIRS_ROUND, FILES_ROUND, write
 from haulage.stages.site import Site
 from haulage.stages.wave import Wave, run_wave
-from haulage.storage.restoring import empty, tidy
+from haulage.storage.tree.restoring import empty, tidy
 
 _ENTRIES_AT_ONCE = 50_000
 

@@ -1,6 +1,6 @@
 """What every store promises: to look, to read, and to make entries whole or not at all.
 
-A directory is a store (`files`), a bucket's prefix is one (`objects`). What moves bytes
+A directory is a store (`tree`), a bucket's prefix is one (`objects`). What moves bytes
 between two of them knows no more than this.
 """
 

@@ -17,9 +17,9 @@ def open_bucket(
     """
     pace = Pace(stopping=stopping)
     if place.scheme == "s3":
-        from haulage.storage.s3 import open_s3  # directories need none of it
+        from haulage.storage.s3.bucket import open_s3  # directories need none of it
 
         return open_s3(place, environ, pace=pace)
-    from haulage.storage.blobs import open_blobs
+    from haulage.storage.blobs.bucket import open_blobs
 
     return open_blobs(place, environ, pace)

@@ -11,7 +11,7 @@ from haulage.errors import FatalError
 from haulage.launch.listers import Listers
 from haulage.model import ENTRY
 from haulage.place import Place
-from haulage.storage.walk import Unreadable
+from haulage.storage.tree.walk import Unreadable
 from tests.engine_builders import paths_of
 
 pytest_plugins = ["tests.servers.fixtures"]

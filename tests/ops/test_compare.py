@@ -9,7 +9,7 @@ import pytest
 from haulage.model import ENTRY, MANIFEST, SELECTED, Kind
 from haulage.ops.compare import Against, Aspect, compare
 from haulage.ops.listing import Selection
-from haulage.storage.walk import Unreadable
+from haulage.storage.tree.walk import Unreadable
 from tests.engine_builders import entry, listed, paths_of, recorded
 
 

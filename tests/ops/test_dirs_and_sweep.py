@@ -7,7 +7,7 @@ from haulage.errors import VanishedError
 from haulage.model import Status, Verb, Verified
 from haulage.ops.dirs import finish_dir
 from haulage.ops.sweep import sweep
-from haulage.storage.posix import make_dir, temp_dir_name, temp_name
+from haulage.storage.tree.posix import make_dir, temp_dir_name, temp_name
 from tests.engine_builders import OLD_NS, action_on, as_nobody, put, read, working
 
 TOKEN = "dead00000000"

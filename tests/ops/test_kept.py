@@ -8,7 +8,7 @@ from haulage.ops.dirs import finish_dir
 from haulage.ops.split import part, publish
 from haulage.ops.transfer import check, copy, link, meta
 from haulage.ops.verify import verify
-from haulage.storage.kept import KEEP_ALL, Kept
+from haulage.storage.tree.kept import KEEP_ALL, Kept
 from tests.engine_builders import OLD_NS, action_on, checksum_of, put
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives away files")

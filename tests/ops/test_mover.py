@@ -13,7 +13,7 @@ import pytest
 from haulage.model import Status, Verb
 from haulage.place import Place
 from haulage.shardfile import PROGRESS, read_outcomes
-from haulage.storage.posix import temp_name
+from haulage.storage.tree.posix import temp_name
 from tests.engine_builders import (
     action_on,
     actions_table,

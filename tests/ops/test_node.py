@@ -9,7 +9,7 @@ from haulage.ops.delete import delete
 from haulage.ops.node import node
 from haulage.ops.performing import perform
 from haulage.ops.verify import verify
-from haulage.storage.kept import Kept
+from haulage.storage.tree.kept import Kept
 from tests.engine_builders import OLD_NS, action_on, as_nobody, put, working
 from tests.trees.attributes import acl
 from tests.trees.compare import assert_same

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from haulage.storage.descent import Descent
+from haulage.storage.tree.descent import Descent
 
 _IMAGE_BYTES = {"ext4": 64 << 20, "xfs": 320 << 20}  # xfs makes none below 300 MiB
 

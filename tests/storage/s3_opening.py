@@ -7,7 +7,7 @@ from haulage.place import Place
 from haulage.storage.base import Carried
 from haulage.storage.bucket import PutBy
 from haulage.storage.pace import Pace, Patience
-from haulage.storage.s3 import S3Bucket, open_s3
+from haulage.storage.s3.bucket import S3Bucket, open_s3
 
 SOON = Patience(tries=5, budget_s=20.0, base_s=0.01, cap_s=0.1)
 METADATA = {"mtime": "1500000000.123456789", "mode": "100644", "haulage": "1"}

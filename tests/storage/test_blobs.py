@@ -16,7 +16,7 @@ from haulage.errors import (
 )
 from haulage.place import Place
 from haulage.storage.base import Carried
-from haulage.storage.blobs import open_blobs
+from haulage.storage.blobs.bucket import open_blobs
 from haulage.storage.bucket import AsStream, ByParts, PutBy
 from haulage.storage.faults import DeniedError
 from tests.servers.azure import AzureServer, azurite

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from haulage.storage.descent import Descent
+from haulage.storage.tree.descent import Descent
 from tests.engine_builders import as_nobody
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from haulage.errors import FatalError
 from haulage.storage.bucket import Keys
-from haulage.storage.keys import (
+from haulage.storage.keys.paths import (
     is_plain,
     key_of,
     path_of,

@@ -7,11 +7,11 @@ import pytest
 from haulage.errors import FatalError
 from haulage.model import ENTRY, Kind
 from haulage.storage.bucket import Keys
-from haulage.storage.keycuts import Rest, find_cut
-from haulage.storage.keypages import DisorderError, KeyRoot, server_pages
-from haulage.storage.keys import key_of
-from haulage.storage.keywalk import KeyWalk, sorted_pieces
-from haulage.storage.walk import Given, Page, Span, Unreadable
+from haulage.storage.keys.cuts import Rest, find_cut
+from haulage.storage.keys.pages import DisorderError, KeyRoot, server_pages
+from haulage.storage.keys.paths import key_of
+from haulage.storage.keys.walk import KeyWalk, sorted_pieces
+from haulage.storage.tree.walk import Given, Page, Span, Unreadable
 from tests.engine_builders import paths_of
 from tests.storage.key_bucket import KeyBucket
 

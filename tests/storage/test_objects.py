@@ -9,7 +9,7 @@ from haulage.errors import PermanentError, UnstableError, VanishedError
 from haulage.model import Action, Kind, Status
 from haulage.storage.base import Carried, Extent, Seen
 from haulage.storage.bucket import PutBy
-from haulage.storage.objects import keeps_markers, put_by, seen_of
+from haulage.storage.objects.store import keeps_markers, put_by, seen_of
 from tests.engine_builders import entry
 from tests.storage.s3_opening import opened
 from tests.stores import PART, objects_shelf

@@ -7,9 +7,9 @@ import pytest
 
 from haulage.errors import BlockedError, UnstableError, VanishedError
 from haulage.model import Loss
-from haulage.storage.attributes import Attributes, attributes_of, set_attributes
-from haulage.storage.descent import Descent
-from haulage.storage.posix import (
+from haulage.storage.tree.attributes import Attributes, attributes_of, set_attributes
+from haulage.storage.tree.descent import Descent
+from haulage.storage.tree.posix import (
     create,
     make_dir,
     open_file,

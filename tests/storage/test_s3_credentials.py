@@ -8,9 +8,9 @@ import pytest
 
 from haulage.errors import RefusedError
 from haulage.place import Place
-from haulage.storage.credentials import Fixed, Secret, credentials_of, for_obstore
-from haulage.storage.s3 import open_s3
-from haulage.storage.s3site import site_of
+from haulage.storage.s3.bucket import open_s3
+from haulage.storage.s3.credentials import Fixed, Secret, credentials_of, for_obstore
+from haulage.storage.s3.site import site_of
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -132,7 +132,7 @@ def test_static_keys_put_and_get_without_botocore(moto_s3, bucket):
         "import os, sys\n"
         "from haulage.place import Place\n"
         "from haulage.storage.bucket import PutBy\n"
-        "from haulage.storage.s3 import open_s3\n"
+        "from haulage.storage.s3.bucket import open_s3\n"
         f"s3 = open_s3(Place('s3://{name}'), os.environ)\n"
         "s3.put('key', b'content', PutBy({}))\n"
         "assert bytes(s3.get('key')[1]) == b'content'\n"

@@ -11,9 +11,9 @@ from haulage.errors import (
     PermanentError,
     TransientError,
 )
-from haulage.storage.credentials import Secret
 from haulage.storage.pace import Pace, Patience
-from haulage.storage.s3 import open_s3
+from haulage.storage.s3.bucket import open_s3
+from haulage.storage.s3.credentials import Secret
 from tests.servers.faults import (
     ACCESS_DENIED,
     CLOCK_SKEWED,

@@ -10,11 +10,11 @@ import pytest
 from haulage.errors import PermanentError
 from haulage.model import Action, Kind, Outcome, Status, Verb
 from haulage.ops.plan import on_paths
-from haulage.storage.descent import Descent
-from haulage.storage.posix import stat_in
-from haulage.storage.removal import remove_ours
-from haulage.storage.restoring import bring_back, empty, tidy
-from haulage.storage.trash import is_trash, trash_of
+from haulage.storage.tree.descent import Descent
+from haulage.storage.tree.posix import stat_in
+from haulage.storage.tree.removal import remove_ours
+from haulage.storage.tree.restoring import bring_back, empty, tidy
+from haulage.storage.tree.trash import is_trash, trash_of
 from tests.engine_builders import action_on, put, read
 from tests.trees.compare import assert_same
 

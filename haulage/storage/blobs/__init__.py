@@ -1,0 +1,1 @@
+"""Google's and Azure's buckets."""

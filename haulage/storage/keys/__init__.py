@@ -1,0 +1,1 @@
+"""Keys of a bucket: their paths, their order, their listing."""

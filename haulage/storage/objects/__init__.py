@@ -1,0 +1,1 @@
+"""A bucket's prefix as a store."""

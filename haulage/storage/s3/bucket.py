@@ -1,0 +1,145 @@
+"""Buckets of Amazon's protocol, of Amazon and of everybody who speaks it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+from haulage.errors import TransientError
+from haulage.place import Place
+from haulage.storage.bucket import Answer, Bucket, Found, Keys, PutBy, Upload
+from haulage.storage.faults import UnsupportedError, WordlessError
+from haulage.storage.headers import parameters_of
+from haulage.storage.pace import Pace
+from haulage.storage.proof import Proof
+from haulage.storage.s3.check import make_sure
+from haulage.storage.s3.copies import Copies, From
+from haulage.storage.s3.listing import list_page
+from haulage.storage.s3.reach import Reach
+from haulage.storage.s3.read import Reader
+from haulage.storage.s3.uploads import Uploads, call_client
+from haulage.storage.s3.write import Writer
+
+_MARKER_TRIES = 2
+_WORDLESS_TRIES = 3
+_COPIED_AT_ONCE = 5 << 30  # bytes; more is Amazon's EntityTooLarge
+
+
+def open_s3(
+    place: Place,
+    environ: Mapping[str, str],
+    *,
+    pace: Pace | None = None,
+    copied_at_once: int = _COPIED_AT_ONCE,
+) -> "S3Bucket":
+    """Return the place's bucket; RefusedError if it names no credentials that exist.
+
+    Nothing is asked of the server yet. `pace` is for whoever has a wish to stop it.
+    """
+    return S3Bucket(Reach(place, environ, pace or Pace()), copied_at_once)
+
+
+class S3Bucket:
+    """One bucket; every method may be called from any thread."""
+
+    has_uploads = True
+
+    def __init__(self, reach: Reach, copied_at_once: int) -> None:
+        self.reach = reach
+        self.proof = Proof(reach.place.checksum)
+        self._reader = Reader(reach, self.proof)
+        self._writer = Writer(reach, self.proof, self._reader)
+        self._uploads = Uploads(reach, self.proof, self._reader)
+        self._copies = Copies(reach, self._reader, self._uploads, copied_at_once)
+
+    def __repr__(self) -> str:
+        return f"S3Bucket({self.reach.site})"
+
+    def check(self, *, create: bool = False) -> None:
+        make_sure(self.reach, create=create)
+
+    def page(
+        self,
+        prefix: str,
+        *,
+        after: str | None = None,
+        delimiter: str | None = None,
+        limit: int = 1000,
+        token: str | None = None,
+    ) -> Keys:
+        return list_page(
+            self.reach,
+            prefix,
+            after=after,
+            delimiter=delimiter,
+            limit=limit,
+            token=token,
+        )
+
+    def head(self, key: str) -> Found | None:
+        return self._reader.head(key)
+
+    def get(
+        self,
+        key: str,
+        *,
+        span: tuple[int, int] | None = None,
+        etag: bytes | None = None,
+    ) -> tuple[Found, memoryview]:
+        return self._reader.get(key, span, etag)
+
+    def put(self, key: str, content: bytes | memoryview, by: PutBy) -> Answer:
+        return self._writer.put(key, content, by)
+
+    def put_marker(self, key: str, by: PutBy) -> Answer:
+        return self._writer.put(key, b"", by, _MARKER_TRIES)
+
+    def remove(self, key: str, *, etag: bytes | None = None) -> None:
+        self._writer.remove(key, etag)
+
+    def restamp(self, key: str, by: PutBy, *, etag: bytes) -> Answer:
+        return self._copies.restamp(key, by, etag)
+
+    def can_copy_from(self, other: Bucket) -> bool:
+        if not isinstance(other, S3Bucket):
+            return False
+        mine, its = self.reach, other.reach
+        return (
+            mine.site.service == its.site.service
+            and mine.credentials.current() == its.credentials.current()
+        )
+
+    def copy_from(
+        self, other: Bucket, found: Found, key: str, by: PutBy | None
+    ) -> Answer:
+        assert isinstance(other, S3Bucket)
+        source = From(other.reach.site.bucket, found)
+        return self._copies.copy(source, lambda: other.tags(found.key), key, by)
+
+    def tags(self, key: str) -> tuple[tuple[str, str], ...]:
+        call = partial(call_client, self.reach, "get_object_tagging", key)
+        try:
+            told = call(tries=_WORDLESS_TRIES)
+        except WordlessError as err:
+            raise UnsupportedError(str(err)) from None
+        except TransientError:
+            told = call()
+        return tuple((each["Key"], each["Value"]) for each in told["TagSet"])
+
+    def begin_upload(self, key: str, by: PutBy) -> str:
+        return self._uploads.begin(key, parameters_of(self.reach.place, by))
+
+    def put_part(
+        self, key: str, upload_id: str, number: int, content: bytes | memoryview
+    ) -> bytes:
+        return self._uploads.put_part(key, upload_id, number, content)
+
+    def finish_upload(self, key: str, upload_id: str, etags: Sequence[bytes]) -> Answer:
+        return self._uploads.finish(key, upload_id, etags)
+
+    def abort_upload(self, key: str, upload_id: str) -> None:
+        self._uploads.abort(key, upload_id)
+
+    def uploads(self, prefix: str) -> Iterator[Upload]:
+        return self._uploads.below(prefix)
+
+    def close(self) -> None:
+        self.reach.close()

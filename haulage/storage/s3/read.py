@@ -1,0 +1,172 @@
+"""Whole objects and ranges of a bucket; each content is proven as far as can be."""
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import obstore
+from obstore.exceptions import BaseError
+
+from haulage.errors import TransientError, UnstableError, VanishedError
+from haulage.storage.bucket import Found
+from haulage.storage.faults import reply_of
+from haulage.storage.headers import found_in_headers, found_in_result, is_keyed
+from haulage.storage.proof import Etags, Proof, md5_of
+from haulage.storage.s3.reach import Reach
+
+if TYPE_CHECKING:
+    from obstore import GetOptions
+
+Span = tuple[int, int] | None
+
+_ODD = re.compile(r"^$|^/|/$|//|(?:^|/)\.\.?(?:/|$)|[\x00-\x1f\x7f]")
+_UNREADABLE = "InvalidMetadata"  # which obstore does not give
+_NO_PARTIAL = "non-partial response"  # a range under status 200, as rclone sends it
+_UNEXPLAINED = (301, 400, 401, 403, 404)
+
+
+def is_plain(key: str) -> bool:
+    """Tell whether obstore takes the key as it is, not as a path to be normalized."""
+    return _ODD.search(key) is None
+
+
+class Reader:
+    """Reads the objects of one bucket."""
+
+    def __init__(self, reach: Reach, proof: Proof) -> None:
+        self._reach = reach
+        self._proof = proof
+        self._ranges_are_partial = True
+
+    def head(self, key: str) -> Found | None:
+        """Return an object's headers; None is proof of its absence."""
+        what = self._reach.named("HEAD", key)
+        try:
+            return self._reach.call(what, lambda: self._head(key, what))
+        except VanishedError:
+            return None
+
+    def raw_headers(self, key: str) -> Mapping[str, str]:
+        """Return all headers of an object; VanishedError if it is gone."""
+        return self._reach.call(
+            self._reach.named("HEAD", key),
+            lambda: self._reach.wire.send("HEAD", key).headers,
+        )
+
+    def get(self, key: str, span: Span, etag: bytes | None) -> tuple[Found, memoryview]:
+        """Return an object or a range of it, of the version `etag` if one is given."""
+        what = self._reach.named("GET", key)
+        return self._reach.call(what, lambda: self._get(key, span, etag, what))
+
+    def explains(self, key: str, etag: bytes, content_md5: bytes) -> bool:
+        """Tell whether the object is right although its etag is not its MD5.
+
+        So it is if it is encrypted with a key of KMS or the customer's, or if the
+        server, of which no MD5 was seen yet, gives the same content a second time.
+        """
+        headers = self._reach.wire.send("HEAD", key).headers
+        if not is_keyed(headers):
+            if self._proof.etags is Etags.MD5:
+                return False
+            found, content = self._fetch(key, None, None)
+            if found.etag != etag or md5_of(content) != content_md5:
+                return False
+        self._proof.explain()
+        return True
+
+    def _head(self, key: str, what: str) -> Found:
+        try:
+            return self._look(key)
+        except Exception as err:
+            reply = reply_of(err)
+            if reply is None or reply.code or reply.status not in _UNEXPLAINED:
+                raise
+        # An answer to HEAD has no body: a missing bucket would be an absent key.
+        self._reach.wire.send("GET", key, headers={"Range": "bytes=0-0"})
+        raise TransientError(f"{what}: {reply.text}, but GET is answered")
+
+    def _look(self, key: str) -> Found:
+        if is_plain(key):
+            store = self._reach.store(None)
+            try:
+                return found_in_result(
+                    key, obstore.get(store, key, options={"head": True})
+                )
+            except BaseError as err:
+                if _UNREADABLE not in str(err):
+                    raise
+        return found_in_headers(key, self._reach.wire.send("HEAD", key).headers)
+
+    def _get(
+        self, key: str, span: Span, etag: bytes | None, what: str
+    ) -> tuple[Found, memoryview]:
+        found, content = self._fetch(key, span, etag)
+        start, wanted = span or (0, found.size)
+        if found.size < start + wanted:
+            raise UnstableError(
+                f"{what}: it has {found.size} bytes, of which {wanted} were asked for "
+                f"from {start} on"
+            )
+        if len(content) != wanted:
+            raise TransientError(f"{what}: {len(content)} of {wanted} bytes came")
+        if etag is not None and found.etag != etag:  # If-Match was ignored
+            raise UnstableError(
+                f"{what}: its etag is {found.etag.decode()}, it was {etag.decode()}"
+            )
+        if span is None:
+            self._check_content(found, content, what)
+        return found, content
+
+    def _fetch(
+        self, key: str, span: Span, etag: bytes | None
+    ) -> tuple[Found, memoryview]:
+        if is_plain(key) and (span is None or self._ranges_are_partial):
+            options = _options(span, etag)
+            try:
+                result = obstore.get(self._reach.store(None), key, options=options)
+                return found_in_result(key, result), memoryview(result.bytes())
+            except BaseError as err:
+                if _NO_PARTIAL in str(err):
+                    self._ranges_are_partial = False
+                elif _UNREADABLE not in str(err):
+                    raise
+        return self._fetch_raw(key, span, etag)
+
+    def _fetch_raw(
+        self, key: str, span: Span, etag: bytes | None
+    ) -> tuple[Found, memoryview]:
+        headers = {}
+        if span is not None:
+            headers["Range"] = f"bytes={span[0]}-{span[0] + span[1] - 1}"
+        if etag is not None:
+            headers["If-Match"] = f'"{etag.decode()}"'
+        got = self._reach.wire.send("GET", key, headers=headers)
+        given = got.headers.get("Content-Range", "bytes 0-")
+        if span is not None and not given.startswith(f"bytes {span[0]}-"):
+            raise TransientError(
+                f"{self._reach.named('GET', key)}: bytes from {span[0]} on were asked "
+                f"for, the server gives {given}"
+            )
+        return found_in_headers(key, got.headers), memoryview(got.body)
+
+    def _check_content(self, found: Found, content: memoryview, what: str) -> None:
+        """Raise TransientError if the content is not what the etag says."""
+        if not self._proof.expects_md5(found.etag):
+            return
+        content_md5 = md5_of(content)
+        if self._proof.matches(found.etag, content_md5):
+            return
+        if not self.explains(found.key, found.etag, content_md5):
+            raise TransientError(
+                f"{what}: the content's MD5 is {content_md5.decode()}, the server's "
+                f"etag is {found.etag.decode()}"
+            )
+
+
+def _options(span: Span, etag: bytes | None) -> "GetOptions":
+    options: GetOptions = {}
+    if span is not None:
+        options["range"] = (span[0], span[0] + span[1])
+    if etag is not None:
+        options["if_match"] = f'"{etag.decode()}"'
+    return options

@@ -1,0 +1,250 @@
+"""A directory tree as a store, for what comes from a bucket or goes into one.
+
+What moves from one directory to another goes through descriptors without this. Every
+method may be called from any thread: the descent, which keeps descriptors of
+directories and closes the oldest, is used under a lock, and what leaves the lock is a
+duplicate.
+"""
+
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from haulage.errors import PermanentError, VanishedError
+from haulage.model import Action, Entry, Lost, Outcome, parent_of
+from haulage.storage.base import Chunks, Made, Reading, Seen, Store, Writing, is_implied
+from haulage.storage.ranges import Ranges, begun, drop
+from haulage.storage.tree.attributes import (
+    attributes_in,
+    attributes_of,
+    name_of,
+    set_attributes,
+    set_link_attributes,
+)
+from haulage.storage.tree.descent import Descent
+from haulage.storage.tree.kept import Kept
+from haulage.storage.tree.opened import FileReading, FileWriting
+from haulage.storage.tree.posix import (
+    create,
+    entry_of,
+    make_dir,
+    open_source,
+    reach,
+    remove_if_there,
+    rename_over,
+    split_temp_name,
+    stat_in,
+)
+from haulage.storage.tree.removal import gone_already, remove_ours
+from haulage.storage.tree.trash import is_trash
+from haulage.storage.tree.xattrs import unkept
+
+
+class Files(Store):
+    """The tree below a descent; `temp` names an attempt's temporaries, by row."""
+
+    def __init__(
+        self,
+        descent: Descent,
+        *,
+        temp: bytes,
+        split: bytes,
+        fsync: bool,
+        ranges: Path,
+        trash: bytes | None = None,
+    ) -> None:
+        self._descent = descent
+        self._temp = temp
+        self._split = split
+        self._fsync = fsync
+        self._ranges = ranges
+        self._kept = Kept()
+        self._trash = trash
+        self._lock = threading.RLock()
+
+    def look(self, path: bytes) -> Seen | None:
+        with self._lock:
+            self._descent.forget()  # a directory kept open may have been replaced
+            found = self._stat(path)
+            if found is None:
+                return None
+            is_link = stat.S_ISLNK(found.st_mode)
+            target = self._readlink(path) if is_link else None
+            lost = None if is_link else self._unkept(path, found)
+        return Seen(entry_of(path, found, target), unkept=lost)
+
+    def _unkept(self, path: bytes, found: os.stat_result) -> Lost | None:
+        above = parent_of(path)
+        name = name_of(self._descent.open(above), path[len(above) :].rstrip(b"/"))
+        try:
+            return unkept(name, found.st_dev, self._kept, follow=False)
+        except OSError:  # it is gone again, or not to be read: that is told elsewhere
+            return None
+
+    def _stat(self, path: bytes) -> os.stat_result | None:
+        """Return what is known of `path`; a directory is not there under a file's."""
+        found = stat_in(self._descent, path)
+        is_dir = not path or path.endswith(b"/")
+        return found if found and stat.S_ISDIR(found.st_mode) == is_dir else None
+
+    def _readlink(self, path: bytes) -> bytes:
+        above = parent_of(path)
+        return os.readlink(path[len(above) :], dir_fd=self._descent.open(above))
+
+    def open(self, path: bytes, size: int, etag: bytes | None = None) -> Reading:
+        with self._lock:
+            return FileReading(path, open_source(self._descent, path), self._kept)
+
+    def is_empty(self) -> bool:
+        with os.scandir(self._descent.root_fd) as entries:
+            return all(is_trash(os.fsencode(entry.name)) for entry in entries)
+
+    def copy_within(self, source: Store, action: Action) -> None:
+        return None
+
+    def write(
+        self, path: bytes, row: int, content: bytes | memoryview, seen: Seen
+    ) -> Made:
+        temp = self._temp + b"%d" % row
+        with self._above(path, temp) as (dir_fd, name):
+            fd = create(dir_fd, temp)
+            try:
+                lost = self._fill(fd, content, seen.entry)
+                rename_over(dir_fd, temp, name)
+            except BaseException:
+                remove_if_there(dir_fd, temp)
+                raise
+        return Made(lost=lost)
+
+    def _fill(self, fd: int, content: bytes | memoryview, entry: Entry) -> Lost | None:
+        """Give a temporary its content and attributes, and close it."""
+        try:
+            view = memoryview(content)
+            while view:
+                view = view[os.write(fd, view) :]
+            lost = set_attributes(fd, attributes_in(entry))
+            if self._fsync:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        return lost
+
+    @contextmanager
+    def _above(self, path: bytes, temp: bytes) -> Iterator[tuple[int, bytes]]:
+        """Give a descriptor of the directory, made if it misses, and the last name."""
+        above = parent_of(path)
+        with self._lock:
+            dir_fd = os.dup(reach(self._descent, above, temp))
+        try:
+            yield dir_fd, path[len(above) :]
+        finally:
+            os.close(dir_fd)
+
+    def begin(self, path: bytes, row: int, seen: Seen, *, shared: bool) -> Writing:
+        above = parent_of(path)
+        temp = self._temp + b"%d" % row
+        with self._lock:
+            dir_fd = os.dup(reach(self._descent, above, temp))
+        ranges = Ranges(self._ranges, path, seen.entry) if shared else None
+        if ranges:
+            temp = split_temp_name(self._split, path)
+        return FileWriting(dir_fd, path[len(above) :], temp, ranges, fsync=self._fsync)
+
+    @property
+    def takes_ranges(self) -> bool:
+        return True
+
+    def pour(self, path: bytes, chunks: Chunks, seen: Seen) -> Made:
+        raise AssertionError("a file is made of ranges")
+
+    def link(self, path: bytes, row: int, entry: Entry) -> Made:
+        if entry.target is None:
+            raise VanishedError("could not be read when it was listed")
+        if not entry.target or b"\0" in entry.target:
+            raise PermanentError(
+                f"is a link to {entry.target!r}, which no directory can hold"
+            )
+        temp = self._temp + b"%d" % row
+        with self._above(path, temp) as (dir_fd, name):
+            os.symlink(entry.target, temp, dir_fd=dir_fd)
+            try:
+                lost = set_link_attributes(dir_fd, temp, attributes_in(entry))
+                rename_over(dir_fd, temp, name)
+            except BaseException:
+                remove_if_there(dir_fd, temp)
+                raise
+        return Made(lost=lost)
+
+    @property
+    def has_directories(self) -> bool:
+        return True
+
+    def make_dir(self, path: bytes, row: int) -> None:
+        if path:
+            with self._lock:
+                make_dir(self._descent, path, self._temp + b"%d" % row)
+
+    def finish_dir(self, path: bytes, seen: Seen) -> Made:
+        """See Store; a directory that no object stands for keeps the times it has."""
+        with self._lock:
+            fd = self._descent.open(path)
+            if not is_implied(seen.entry):
+                return Made(lost=set_attributes(fd, attributes_in(seen.entry)))
+            os.fchmod(fd, seen.entry.mode)
+        return Made()
+
+    def implied(self, path: bytes) -> Seen:
+        raise VanishedError("is gone since it was listed")
+
+    def set_attributes(self, action: Action, seen: Seen) -> Made | None:
+        try:
+            handle = self._pin(action.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            found = os.fstat(handle)
+            was_ns = action.was_mtime_s * 1_000_000_000 + action.was_mtime_ns
+            if not stat.S_ISREG(found.st_mode) or (
+                found.st_size,
+                found.st_mtime_ns,
+            ) != (
+                seen.entry.size,
+                was_ns,
+            ):
+                return None
+            wanted = attributes_in(seen.entry)
+            if attributes_of(found)._replace(atime_ns=0) == wanted._replace(atime_ns=0):
+                return Made(changed=False)
+            return Made(lost=set_attributes(b"/proc/self/fd/%d" % handle, wanted))
+        finally:
+            os.close(handle)
+
+    def _pin(self, path: bytes) -> int:
+        """Hold an entry itself, whatever its mode allows."""
+        above = parent_of(path)
+        flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+        with self._lock:
+            return os.open(path[len(above) :], flags, dir_fd=self._descent.open(above))
+
+    def remove(self, action: Action) -> Outcome:
+        with self._lock:
+            found = self._stat(action.path)
+            if found is None:
+                return gone_already(self._descent, action.path, self._trash)
+            return remove_ours(self._descent, action, found, self._trash)
+
+    def discard(self, path: bytes) -> None:
+        for _, _, record in begun(self._ranges, path):
+            drop(record)
+        with self._lock:
+            try:
+                dir_fd = self._descent.open(parent_of(path))
+            except (FileNotFoundError, NotADirectoryError):
+                return
+            remove_if_there(dir_fd, split_temp_name(self._split, path))
+
+    def close(self) -> None:
+        self._descent.close()

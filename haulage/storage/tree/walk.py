@@ -1,0 +1,285 @@
+"""Lists a directory tree in canonical order, page by page, giving subtrees away."""
+
+import errno
+import os
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from haulage.model import DEVICES, Kind, parent_of
+from haulage.storage.tree.descent import Descent
+from haulage.storage.tree.statx import StatBuffer, entry_table, kinds_of
+from haulage.storage.tree.trash import is_trash
+
+PAGE_ROWS = 16_384
+_FLUSH_AFTER_S = 0.5  # so that work starts early on a store that answers slowly
+_WORTH_GIVING = 4096  # names without a directory among them
+_SLASH = 0x2F
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Entries in canonical order; `atime_s` stands beside them for the filters."""
+
+    entries: pa.Table
+    atime_s: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of the order that one lister lists: what is below directory `path`.
+
+    `start` and `end` bound it by entries of that directory, `start` inclusive and `end`
+    not; what comes up to and with `after` is left out.
+    """
+
+    path: bytes = b""
+    start: bytes | None = None
+    end: bytes | None = None
+    after: bytes | None = None
+
+    def holds(self, path: bytes) -> bool:
+        """Tell whether an entry of the span's own directory is within its bounds."""
+        if self.start is not None and path < self.start:
+            return False
+        return self.end is None or path < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A stretch that another lister has; its entries belong here in the order."""
+
+    start: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A path whose entries, at it or below it, could not be listed.
+
+    With a `reason` it is refused, and nothing is told of what is below it.
+    """
+
+    path: bytes
+    errno: int
+    reason: str | None = None
+
+
+Piece = Page | Given | Unreadable
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A directory under way: its names, sorted, and how far the walk has come.
+
+    `given` are the starts of the stretches behind `names` that others list, the last of
+    them first in the order.
+    """
+
+    path: bytes
+    names: list[bytes]
+    end: bytes | None
+    next: int = 0
+    given: list[bytes] = field(default_factory=list)
+
+    def where_to_cut(self) -> int | None:
+        """Return where the rest is cut in two halves, if it is worth it."""
+        rest = len(self.names) - self.next
+        middle = self.next + rest // 2
+        if rest >= _WORTH_GIVING:
+            return middle
+        for at in range(middle, len(self.names)):
+            if self.names[at][-1] == _SLASH:
+                return at
+        for at in range(middle - 1, self.next - 1, -1):
+            if self.names[at][-1] == _SLASH:
+                return at
+        return None
+
+
+class Walk:
+    """One lister's walk through a span of the tree.
+
+    `keep` decides on each path (a directory that is not kept is not entered); `hungry`
+    tells whether somebody waits for work, and then `offer` is told of a span that this
+    walk leaves out and marks with Given where its entries belong.
+    """
+
+    def __init__(  # noqa: PLR0913  the walk's whole environment, given once
+        self,
+        descent: Descent,
+        span: Span,
+        *,
+        keep: Callable[[bytes], bool] | None = None,
+        one_file_system: bool = False,
+        hungry: Callable[[], bool] = lambda: False,
+        offer: Callable[[Span], None] = lambda _: None,
+        page_rows: int = PAGE_ROWS,
+    ) -> None:
+        """Prepare a walk; nothing is read before `pieces` is iterated."""
+        self._descent = descent
+        self._span = span
+        self._keep = keep
+        self._hungry = hungry
+        self._offer = offer
+        self._buffer = StatBuffer(page_rows)
+        self._page_rows = page_rows
+        self._paths: list[bytes] = []
+        self._flushed = time.monotonic()
+        self._device = os.fstat(descent.root_fd).st_dev if one_file_system else None
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield the span's pieces in canonical order."""
+        if self._span == Span():
+            self._buffer.fill(0, self._descent.root_fd, b".")
+            self._paths.append(b"")
+            if self._page_rows == 1:
+                yield from self._flush()
+        stack: list[_Frame] = []
+        yield from self._enter(self._span.path, stack)
+        while stack:
+            frame = stack[-1]
+            below = yield from self._advance(frame)
+            if below is not None:
+                yield from self._enter(below, stack)
+            else:
+                yield from self._leave(stack)
+            if self._hungry():
+                self._give_away(stack)
+            if time.monotonic() - self._flushed > _FLUSH_AFTER_S:
+                yield from self._flush()
+        yield from self._flush()
+
+    def _enter(self, path: bytes, stack: list[_Frame]) -> Iterator[Piece]:
+        end = None if stack else self._span.end
+        try:
+            stack.append(_Frame(path, self._names(path), end))
+        except OSError as err:
+            yield Unreadable(path, err.errno or errno.EIO)
+
+    def _leave(self, stack: list[_Frame]) -> Iterator[Piece]:
+        """Take up nothing more of a directory, but mark what others list of it."""
+        frame = stack.pop()
+        if frame.given:
+            yield from self._flush()
+        for start in reversed(frame.given):
+            yield Given(start)
+
+    def _names(self, path: bytes) -> list[bytes]:
+        """Return the names in canonical order, directories with their slash."""
+        with os.scandir(self._descent.open(path)) as listing:
+            names = [
+                entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
+                for entry in listing
+            ]
+        if not names:
+            return []
+        raw = "\0".join(names).encode("utf-8", "surrogateescape").split(b"\0")
+        raw.sort()
+        if not path:
+            raw = [name for name in raw if not is_trash(name)]
+        after = self._span.after
+        if after is not None and after >= path:
+            raw = [
+                name
+                for name in raw
+                if path + name > after or after.startswith(path + name)
+            ]
+        if path == self._span.path:
+            raw = [name for name in raw if self._span.holds(path + name)]
+        if self._keep is not None:
+            raw = [name for name in raw if self._keep(path + name)]
+        return raw
+
+    def _advance(self, frame: _Frame) -> Generator[Piece, None, bytes | None]:
+        """Take up entries until a directory is to be entered; return that."""
+        fd = self._descent.open(frame.path)
+        names, prefix, fill = frame.names, frame.path, self._buffer.fill
+        while frame.next < len(names):
+            name = names[frame.next]
+            frame.next += 1
+            is_dir = name[-1] == _SLASH
+            row = len(self._paths)
+            if failed := fill(row, fd, name[:-1] if is_dir else name):
+                if failed != errno.ENOENT:
+                    yield Unreadable(prefix + name, failed)
+                continue
+            path = prefix + name
+            enter = is_dir and self._is_inside(row)
+            if not self._is_passed(path):
+                self._paths.append(path)
+            if len(self._paths) == self._page_rows:
+                yield from self._turn_page(frame)
+                fd = self._descent.open(prefix)  # reading links may have closed it
+            if enter:
+                return path
+        return None
+
+    def _turn_page(self, frame: _Frame) -> Iterator[Piece]:
+        """Yield a full page; a directory without others below shares its rest here."""
+        yield from self._flush()
+        if self._hungry():
+            self._give_away([frame])
+
+    def _is_passed(self, path: bytes) -> bool:
+        """Tell whether an earlier listing, up to `after`, already had this path."""
+        return self._span.after is not None and path <= self._span.after
+
+    def _is_inside(self, row: int) -> bool:
+        return self._device is None or self._buffer.device(row) == self._device
+
+    def _give_away(self, stack: list[_Frame]) -> None:
+        """Offer half of what the shallowest directory has still to list."""
+        for frame in stack:
+            cut = frame.where_to_cut()
+            if cut is None:
+                continue
+            start = frame.path + frame.names[cut]
+            self._offer(Span(frame.path, start, frame.end, self._span.after))
+            frame.given.append(start)
+            frame.end = start
+            del frame.names[cut:]
+            return
+
+    def _flush(self) -> Iterator[Piece]:
+        """Yield the rows taken up so far as a page."""
+        self._flushed = time.monotonic()
+        paths, self._paths = self._paths, []
+        if not paths:
+            return
+        records = self._buffer.records[: len(paths)]
+        is_dir = kinds_of(records) == Kind.DIR
+        named_dir = np.fromiter(
+            (path[-1:] in (b"/", b"") for path in paths), np.bool_, len(paths)
+        )
+        if (is_dir != named_dir).any():
+            yield from self._retyped(paths, np.flatnonzero(is_dir != named_dir))
+            same = np.flatnonzero(is_dir == named_dir)
+            paths, records = [paths[row] for row in same], records[same]
+        yield self._page(paths, records)
+
+    def _retyped(self, paths: list[bytes], rows: np.ndarray) -> Iterator[Unreadable]:
+        """Report entries whose type changed between their listing and their stat."""
+        for row in rows:
+            yield Unreadable(paths[row], errno.ESTALE)
+
+    def _page(self, paths: list[bytes], records: np.ndarray) -> Page:
+        targets: list[bytes | None] = [None] * len(paths)
+        for row in np.flatnonzero(kinds_of(records) == Kind.SYMLINK):
+            targets[row] = self._link_target(paths[row])
+        for row in np.flatnonzero(np.isin(kinds_of(records), DEVICES)):
+            number = records["rdev_major"][row], records["rdev_minor"][row]
+            targets[row] = b"%d:%d" % number
+        table = entry_table(paths, records, pa.array(targets, pa.binary()))
+        return Page(table, records["atime"]["s"].copy())
+
+    def _link_target(self, path: bytes) -> bytes | None:
+        """Read a link; None when it went away, and then its copy will say so."""
+        above = parent_of(path)
+        try:
+            fd = self._descent.open(above)
+            return os.readlink(path[len(above) :], dir_fd=fd)
+        except OSError:
+            return None
