@@ -247,7 +247,9 @@ def _one(connection: Connection, plan_id: int, catalog: Catalog) -> DeletePlan:
     return _of(row)
 
 
-def _every(catalog: Catalog, wanted: Select[DeletePlanTable]) -> list[DeletePlan]:
+def _every(
+    catalog: Catalog, wanted: Select[tuple[DeletePlanTable]]
+) -> list[DeletePlan]:
     with catalog.read() as connection:
         return [_of(row) for row in connection.execute(wanted).mappings()]
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cached_property
 
 import pyarrow as pa
-from sqlalchemy import Connection, delete, func, or_, select
+from sqlalchemy import BigInteger, Connection, cast, delete, func, or_, select
 
 from haulage.catalog.engine import Catalog
 from haulage.catalog.manifest_writer import (
@@ -102,8 +102,8 @@ def versions(catalog: Catalog, dataset_id: int) -> list[Version]:
             table.created_at,
             table.entries,
             table.content_bytes,
-            func.count(PageTable.id),
-            stored,
+            func.count(PageTable.id).label("pages"),
+            cast(stored, BigInteger).label("stored_bytes"),
         )
         .outerjoin(ManifestPageTable, ManifestPageTable.manifest_id == table.id)
         .outerjoin(PageTable, PageTable.id == ManifestPageTable.page_id)
@@ -112,8 +112,7 @@ def versions(catalog: Catalog, dataset_id: int) -> list[Version]:
         .order_by(table.id.desc())
     )
     with catalog.read() as connection:
-        rows = connection.execute(wanted).all()
-    return [Version(*row[:-1], stored_bytes=int(row[-1])) for row in rows]
+        return [Version(**row) for row in connection.execute(wanted).mappings()]
 
 
 def prune(catalog: Catalog, dataset_id: int, keep: int = 7) -> int:

@@ -4,12 +4,15 @@ import os
 import re
 import stat
 import urllib.request
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.states import Cancelling
 
 from tests.flows.up import Installation
@@ -51,6 +54,19 @@ def test_a_run_with_changed_parameters_makes_the_target_equal(
     with installation.client() as client:
         keys = {one.key for one in client.read_artifacts(flow_run_filter=mine)}
     assert {"other-progress", "other-waves", "other-summary"} <= keys
+
+
+def test_a_schedule_starts_a_run_by_itself(
+    installation: Installation, source: Path, tmp_path: Path
+) -> None:
+    nights = IntervalSchedule(interval=timedelta(seconds=20))
+    asked = parameters("nightly", source, tmp_path / "target", listers=1)
+    schedule = DeploymentScheduleCreate(schedule=nights, parameters=asked)
+    run = installation.finished(installation.scheduled("python-library", schedule))
+    assert run.auto_scheduled
+    assert run.state
+    assert run.state.is_completed(), run.state
+    assert_same(source, tmp_path / "target")
 
 
 def test_the_form_chooses_what_is_preserved(

@@ -13,7 +13,14 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import AwaitingRetry
 
@@ -83,6 +90,26 @@ class Installation:
                 found.id, parameters=parameters
             )
         return run.id
+
+    def scheduled(
+        self, deployment: str, schedule: DeploymentScheduleCreate, flow: str = "sync"
+    ) -> UUID:
+        """Give a deployment a schedule until a run of it has begun; return that run."""
+        deadline = time.monotonic() + PATIENCE_S
+        with self.client() as client:
+            found = client.read_deployment_by_name(f"{flow}/{deployment}")
+            made = client.create_deployment_schedules(found.id, [schedule])
+            mine = FlowRunFilter(
+                deployment_id=FlowRunFilterDeploymentId(any_=[found.id]),
+                state=FlowRunFilterState(
+                    type=FlowRunFilterStateType(any_=[StateType.RUNNING])
+                ),
+            )
+            while not (runs := client.read_flow_runs(flow_run_filter=mine)):
+                assert time.monotonic() < deadline, f"no run of {deployment} began"
+                time.sleep(0.3)
+            client.delete_deployment_schedule(found.id, made[0].id)
+        return runs[0].id
 
     def again(self, run_id: UUID) -> UUID:
         """Have a run that ended carried out once more, as Retry in the UI does."""
