@@ -43,6 +43,7 @@ def hard(work: Work, action: Action, row: int) -> Outcome:
         if _is_same(_found(dir_fd, name), leader):
             return _linked(action, Status.UNCHANGED)
         _link(work, action.target, dir_fd, temp, leader)
+        work.check_cancelled()
         rename_over(dir_fd, temp, name)
     except OSError as err:
         if err.errno not in _NO_LINK:

@@ -15,6 +15,7 @@ from haulage.catalog.manifests import Manifest
 from haulage.catalog.runs import Run, RunState
 from haulage.errors import CancelledError, RefusedError
 from haulage.launch.base import STOP
+from haulage.launch.leftover import end_leftover_movers
 from haulage.launch.local import LocalPool
 from haulage.policy import Dataset, Delete, Verify
 from haulage.stages import passes
@@ -284,9 +285,11 @@ def _check_not_driven(catalog: Catalog, run: Run) -> None:
 def _site(standing: _Standing, run: Run, crew: Crew | None = None) -> Iterator[Site]:
     """Open the place where `run` happens; record its end if it did not finish."""
     workspace = workspace_of(run)
+    end_leftover_movers(workspace / "logs")
+    for name in ("spool", "progress"):  # without its file a late mover does nothing
+        shutil.rmtree(workspace / name, ignore_errors=True)
     for name in ("shards", "outcomes", "progress", "logs"):
         (workspace / name).mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(workspace / "spool", ignore_errors=True)
     pair = standing.pair
     if not pair.target.is_bucket:
         Path(pair.target.url).mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from haulage.catalog.shards import ShardState
 from haulage.errors import FatalError
 from haulage.model import Kind, Pass, Status, Verb
 from haulage.ops.plan import on_paths
+from haulage.ops.progress import Progress
 from haulage.shardfile import Order, write_shard
 from haulage.stages.commit import commit
 from haulage.stages.crew import Threads
@@ -89,6 +90,8 @@ def _unpublished(site: Site) -> list[bytes]:
 def _carry_out(site: Site, orders: Sequence[Order]) -> None:
     if not orders:
         return
+    for order in orders:
+        Progress.begin(order.progress)
     site.launcher.start_or_attach("sweep", orders)
     open_tokens = {order.token for order in orders}
     while open_tokens:
