@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -295,7 +296,8 @@ def _site(standing: _Standing, run: Run, crew: Crew | None = None) -> Iterator[S
         Path(pair.target.url).mkdir(parents=True, exist_ok=True)
     pool = LocalPool(run.policy.movers, workspace / "logs", pair.secrets)
     meter = Meter(dict(run.counts))
-    site = Site(standing.catalog, standing.row, run, pair, pool, meter)
+    catalog = replace(standing.catalog, hurried=threading.Event())
+    site = Site(catalog, standing.row, run, pair, pool, meter)
     with _end_recorded(site), closing(pool), _watched(site, crew):
         if run.base_manifest_id is None:  # a first run, which has work for them
             pool.begin(warm=True)
