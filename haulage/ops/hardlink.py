@@ -121,4 +121,5 @@ def _copied(work: Work, action: Action, row: int, err: OSError) -> Outcome:
     outcome = copy(work, action, row)
     entry = outcome.entry or action.entry
     lost = joined(Lost(Loss.LINK, words), outcome.lost)
-    return outcome._replace(entry=entry._replace(target=None), lost=lost)
+    alone = entry._replace(target=None, nlink=1)  # so that no proof holds it to others
+    return outcome._replace(entry=alone, lost=lost)
