@@ -42,8 +42,10 @@ def supersede(site: Site) -> None:
 
 def sweep(site: Site) -> None:
     """Remove every temporary that no later attempt will remove."""
-    orders = [
-        _order(site, shard.file, token, dead_tokens=(token,), only_sweep=True)
+    orders = [  # with tokens of their own: movers had an order with the dead one
+        _order(
+            site, shard.file, f"sweep-{token}", dead_tokens=(token,), only_sweep=True
+        )
         for shard, token in ledger.lost_tokens(site.catalog, site.run.id)
         if shard.state is not ShardState.DONE
     ]
@@ -65,8 +67,8 @@ def _order(
 ) -> Order:
     return Order(
         shard=site.workspace / file,
-        outcome=site.workspace / "outcomes" / f"sweep-{token}.parquet",
-        progress=site.workspace / "progress" / f"sweep-{token}",
+        outcome=site.workspace / "outcomes" / f"{token}.parquet",
+        progress=site.workspace / "progress" / token,
         token=token,
         dead_tokens=dead_tokens,
         only_sweep=only_sweep,
