@@ -3,6 +3,7 @@
 HaulageError
 ├── RefusedError      the request was wrong; nothing was touched (exit 2)
 ├── TransientError    try again later, with backoff
+│   ├── AwayError         the database went away; this transaction did not happen
 │   ├── UnstableError     the source moved under the copy
 │   └── MismatchError     what was written reads back differently
 ├── PermanentError    this entry fails with its reason, the run goes on
@@ -28,6 +29,10 @@ class RefusedError(HaulageError):
 
 class TransientError(HaulageError):
     """The same call may succeed later."""
+
+
+class AwayError(TransientError):
+    """The database went away, and nothing of what was under way there has happened."""
 
 
 class UnstableError(TransientError):

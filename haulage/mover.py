@@ -11,7 +11,6 @@ import haulage.lean  # noqa: F401  comes before pyarrow
 # isort: split
 
 import json
-import mmap
 import os
 import signal
 import sys
@@ -19,8 +18,8 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from queue import SimpleQueue
 
 import pyarrow as pa
@@ -30,11 +29,12 @@ from haulage.model import Action, Outcome, Verb
 from haulage.ops.carrier import Carrier, Room
 from haulage.ops.delete import check_source_has_entries
 from haulage.ops.performing import perform, perform_many
+from haulage.ops.progress import Progress
 from haulage.ops.relay_proof import check_bucket_has_entries
 from haulage.ops.sweep import sweep
 from haulage.ops.work import Work
 from haulage.place import Place
-from haulage.shardfile import PROGRESS, Job, Order, read_shard, write_outcomes
+from haulage.shardfile import Job, Order, read_shard, write_outcomes
 from haulage.storage.base import Store
 from haulage.storage.bucket import Bucket
 from haulage.storage.objects.store import Objects
@@ -53,16 +53,39 @@ _RANGE_THREADS = 16  # of one mover, for the parts of its large entries
 def run_shard(order: Order, cancelled: Callable[[], bool]) -> dict[str, int]:
     """Do one shard and return its tally.
 
-    FatalError and CancelledError leave it unfinished.
+    FatalError and CancelledError leave it unfinished; the latter also comes when
+    another attempt has the shard meanwhile.
     """
     actions, job = read_shard(order.shard)
     rows = [Action(*row) for row in zip(*map(_plain, actions.columns), strict=True)]
-    deletes = any(row.verb == Verb.DELETE for row in rows)
-    if job.source.is_bucket or job.target.is_bucket:
-        outcomes = _by_stores(order, job, rows, cancelled, deletes=deletes)
-    else:
-        outcomes = _by_descriptors(order, job, rows, cancelled, deletes=deletes)
+    has_bucket = job.source.is_bucket or job.target.is_bucket
+    carry_out = _by_stores if has_bucket else _by_descriptors
+    with Progress(order.progress) as progress:
+        outcomes = carry_out(
+            _Attempt(order, job, progress, cancelled),
+            rows,
+            deletes=any(row.verb == Verb.DELETE for row in rows),
+        )
     return {} if order.only_sweep else write_outcomes(order.outcome, actions, outcomes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One order under way."""
+
+    order: Order
+    job: Job
+    progress: Progress
+    told_to_stop: Callable[[], bool]
+
+    def is_over(self) -> bool:
+        """Tell whether nothing more may be done for it."""
+        return self.told_to_stop() or self.progress.was_replaced()
+
+    def check(self) -> None:
+        """Raise CancelledError when nothing more may be done."""
+        if self.is_over():
+            raise CancelledError("stopped on request")
 
 
 def _plain(column: pa.ChunkedArray) -> list[object]:
@@ -71,15 +94,11 @@ def _plain(column: pa.ChunkedArray) -> list[object]:
 
 
 def _by_descriptors(
-    order: Order,
-    job: Job,
-    rows: list[Action],
-    cancelled: Callable[[], bool],
-    *,
-    deletes: bool,
+    attempt: _Attempt, rows: list[Action], *, deletes: bool
 ) -> list[Outcome]:
     """Do a shard between two directories."""
-    work = _work(job, order.token, cancelled)
+    order, job = attempt.order, attempt.job
+    work = _work(job, order.token, attempt.is_over)
     try:
         for token in order.dead_tokens:
             sweep(work.target, rows, token)
@@ -88,7 +107,7 @@ def _by_descriptors(
         if deletes and not job.allow_empty_source:
             check_source_has_entries(work)
         done = perform(work, rows)
-        return list(_telling(done, order.progress, lambda: work.moved))
+        return list(_telling(done, attempt.progress, lambda: work.moved))
     finally:
         work.source.close()
         work.target.close()
@@ -123,37 +142,32 @@ def _open_root(root: str, new_dir_mode: int = 0o700) -> Descent:
 
 
 def _by_stores(
-    order: Order,
-    job: Job,
-    rows: list[Action],
-    cancelled: Callable[[], bool],
-    *,
-    deletes: bool,
+    attempt: _Attempt, rows: list[Action], *, deletes: bool
 ) -> list[Outcome]:
     """Do a shard where one end at least is a bucket."""
+    order, job = attempt.order, attempt.job
     if not job.target.is_bucket and order.dead_tokens:
         with closing(_open_root(job.target.url)) as descent:
             for token in order.dead_tokens:
                 sweep(descent, rows, token)
     if order.only_sweep:
         return []
-    with _carrier(order, job, cancelled) as carrier:
+    with _carrier(attempt) as carrier:
         if deletes and not job.allow_empty_source:
             check_bucket_has_entries(carrier)
         at_once = max(
             place.in_flight for place in (job.source, job.target) if place.is_bucket
         )
         done = perform_many(carrier, rows, at_once)
-        return list(_telling(done, order.progress, lambda: carrier.moved))
+        return list(_telling(done, attempt.progress, lambda: carrier.moved))
 
 
 @contextmanager
-def _carrier(
-    order: Order, job: Job, cancelled: Callable[[], bool]
-) -> Iterator[Carrier]:
+def _carrier(attempt: _Attempt) -> Iterator[Carrier]:
+    job = attempt.job
     with (
-        closing(_open_end(job.source, order, job)) as source,
-        closing(_open_end(job.target, order, job)) as target,
+        closing(_open_end(job.source, attempt)) as source,
+        closing(_open_end(job.target, attempt)) as target,
         ThreadPoolExecutor(_RANGE_THREADS, "range") as ranges,
     ):
         yield Carrier(
@@ -162,7 +176,7 @@ def _carrier(
             hashing=job.hashing,
             verifies_content=job.verify_content,
             began_ns=job.began_ns,
-            cancelled=cancelled,
+            cancelled=attempt.is_over,
             room=Room(_memory_of(job)),
             ranges=ranges,
         )
@@ -173,7 +187,8 @@ def _memory_of(job: Job) -> int:
     return min(place.memory_bytes for place in places if place.is_bucket)
 
 
-def _open_end(place: Place, order: Order, job: Job) -> Store:
+def _open_end(place: Place, attempt: _Attempt) -> Store:
+    order, job = attempt.order, attempt.job
     if place.is_bucket:
         goes_along = place is job.source and job.target.is_bucket
         kind = TaggedObjects if goes_along else Objects
@@ -185,6 +200,7 @@ def _open_end(place: Place, order: Order, job: Job) -> Store:
         fsync=job.fsync,
         ranges=order.ranges,
         trash=_trash_of(job),
+        check=attempt.check,
     )
 
 
@@ -195,19 +211,12 @@ def _bucket(place: Place) -> Bucket:
 
 
 def _telling(
-    outcomes: Iterator[Outcome], progress: Path, moved: Callable[[], int]
+    outcomes: Iterator[Outcome], progress: Progress, moved: Callable[[], int]
 ) -> Iterator[Outcome]:
-    """Pass outcomes on, and tell in the progress file how far the shard is."""
-    with _progress_map(progress) as shared:
-        for count, outcome in enumerate(outcomes, 1):
-            PROGRESS.pack_into(shared, 0, count, moved())
-            yield outcome
-
-
-def _progress_map(file: Path) -> mmap.mmap:
-    file.write_bytes(bytes(PROGRESS.size))
-    with file.open("r+b") as shared:
-        return mmap.mmap(shared.fileno(), PROGRESS.size)
+    """Pass outcomes on, and tell how far the shard is."""
+    for count, outcome in enumerate(outcomes, 1):
+        progress.tell(count, moved())
+        yield outcome
 
 
 def main() -> int:

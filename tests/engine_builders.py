@@ -14,6 +14,7 @@ import pyarrow as pa
 import xxhash
 
 from haulage.model import ACTION, ENTRY, MANIFEST, Action, Entry, Kind, Verb
+from haulage.ops.progress import Progress
 from haulage.ops.work import Work
 from haulage.place import Place
 from haulage.shardfile import Job, Order, write_shard
@@ -199,9 +200,9 @@ def order_for(
     workspace.mkdir(exist_ok=True)
     shard = workspace / f"{token}.shard"
     write_shard(shard, actions_table(actions), job)
-    return Order(
-        shard, workspace / f"{token}.outcome", workspace / f"{token}.progress", token
-    )
+    progress = workspace / f"{token}.progress"
+    Progress.begin(progress)
+    return Order(shard, workspace / f"{token}.outcome", progress, token)
 
 
 def until(condition: Callable[[], Any], limit_s: float = 30) -> Any:

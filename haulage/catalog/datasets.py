@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import RowMapping, and_, select
 
 from haulage.catalog.engine import Catalog, insert_or_update
+from haulage.catalog.patience import patient
 from haulage.catalog.tables import DatasetTable
 from haulage.errors import RefusedError
 from haulage.policy import Dataset, Policy, StoreOptions
@@ -22,6 +23,7 @@ class DatasetRow:
     manifest_id: int | None
 
 
+@patient
 def ensure(catalog: Catalog, dataset: Dataset) -> DatasetRow:
     """Record `dataset`, or its new policy; a name keeps its source and target.
 
@@ -45,6 +47,7 @@ def ensure(catalog: Catalog, dataset: Dataset) -> DatasetRow:
     return _of(row)
 
 
+@patient
 def _check_endpoints(catalog: Catalog, wanted: Dataset) -> None:
     select_it = select(DatasetTable).where(DatasetTable.name == wanted.name)
     with catalog.read() as connection:
@@ -63,6 +66,7 @@ def _check_endpoints(catalog: Catalog, wanted: Dataset) -> None:
             )
 
 
+@patient
 def find(catalog: Catalog, name: str) -> DatasetRow:
     """Return the dataset `name`; refuse an unknown one, naming those that are near."""
     wanted = select(DatasetTable).where(DatasetTable.name == name)
@@ -76,6 +80,7 @@ def find(catalog: Catalog, name: str) -> DatasetRow:
     raise RefusedError(f"no dataset {name!r} in {catalog.shown}: {hint}")
 
 
+@patient
 def get(catalog: Catalog, dataset_id: int) -> DatasetRow:
     """Return the dataset that a run's row refers to."""
     wanted = select(DatasetTable).where(DatasetTable.id == dataset_id)

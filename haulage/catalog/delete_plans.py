@@ -23,6 +23,7 @@ from haulage.catalog.driving import Run, hold
 from haulage.catalog.engine import Catalog
 from haulage.catalog.manifest_writer import PAGE_ENTRIES
 from haulage.catalog.pages import decoded, encoded
+from haulage.catalog.patience import patient
 from haulage.catalog.tables import DeletePlanPageTable, DeletePlanTable
 from haulage.errors import RefusedError
 from haulage.model import MANIFEST, Kind
@@ -87,6 +88,7 @@ def keep(
         return _one(connection, plan_id, catalog)
 
 
+@patient
 def find(catalog: Catalog, plan_id: int) -> DeletePlan:
     """Return a plan; RefusedError if there is none of this number."""
     with catalog.read() as connection:
@@ -125,6 +127,7 @@ def tables(catalog: Catalog, plan: DeletePlan) -> Iterator[pa.Table]:
             yield decoded(found, None)
 
 
+@patient
 def outdate(catalog: Catalog, run: Run) -> None:
     """Make stale what earlier runs kept, because `run` lists the source anew."""
     older = (
@@ -139,6 +142,7 @@ def outdate(catalog: Catalog, run: Run) -> None:
             _decide(connection, plan_id, PlanState.STALE)
 
 
+@patient
 def approve(catalog: Catalog, run: Run, plan: DeletePlan, who: str) -> None:
     """Have `run` carry the plan out; one that was interrupted at it may have been."""
     with catalog.begin() as connection:
@@ -152,6 +156,7 @@ def approve(catalog: Catalog, run: Run, plan: DeletePlan, who: str) -> None:
             raise RefusedError(not_waiting(now))
 
 
+@patient
 def close(catalog: Catalog, run: Run, plan: DeletePlan) -> None:
     """Record that `run` has tried everything that the plan lists."""
     with catalog.begin() as connection:
@@ -247,6 +252,7 @@ def _one(connection: Connection, plan_id: int, catalog: Catalog) -> DeletePlan:
     return _of(row)
 
 
+@patient
 def _every(
     catalog: Catalog, wanted: Select[tuple[DeletePlanTable]]
 ) -> list[DeletePlan]:

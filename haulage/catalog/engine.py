@@ -3,32 +3,49 @@
 import os
 import re
 import sqlite3
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    RootTransaction,
+    create_engine,
+    event,
+    make_url,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from haulage.catalog.schema import bring_up_to_date
-from haulage.errors import RefusedError, TransientError
+from haulage.catalog.settling import number_of, was_committed
+from haulage.errors import AwayError, RefusedError, TransientError
 
 BUSY_TIMEOUT_S = 30
 CONNECT_TIMEOUT_S = 10
+PATIENCE_S = 60.0  # with a database that is away
 
 Insert = postgresql.Insert | sqlite.Insert
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """A door to the ledger. `shown` is the URL as it may be printed."""
+    """A door to the ledger. `shown` is the URL as it may be printed.
+
+    Once it is `hurried`, nobody waits for a database that is away.
+    """
 
     url: str = field(repr=False)
     shown: str
     engine: Engine = field(repr=False)
+    hurried: threading.Event = field(default_factory=threading.Event, repr=False)
+    _away_since: list[float] = field(default_factory=list, repr=False)
 
     def __enter__(self) -> Self:
         return self
@@ -38,26 +55,79 @@ class Catalog:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """Yield a connection in one transaction that may write."""
-        with self._sorted_errors(), self.engine.begin() as connection:
+        """Yield a connection in one transaction that may write.
+
+        When the connection breaks while it commits, the database is asked what became
+        of it: AwayError is raised only for what did not happen.
+        """
+        with (
+            self._sorted_errors(),
+            self._connected(self.engine) as connection,
+            connection.begin() as transaction,
+        ):
             yield connection
+            self._commit(connection, transaction)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Yield a connection in one transaction that only reads and blocks nobody."""
         reader = self.engine.execution_options(haulage_reads=True)
-        with self._sorted_errors(), reader.begin() as connection:
+        with (
+            self._sorted_errors(),
+            self._connected(reader) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    def is_away_for_s(self) -> float:
+        """Return for how long the database could not be reached."""
+        return time.monotonic() - self._away_since[0] if self._away_since else 0.0
+
+    @contextmanager
+    def _connected(self, engine: Engine) -> Iterator[Connection]:
+        try:
+            connection = engine.connect()
+        except OperationalError as err:
+            if not self._away_since:
+                self._away_since.append(time.monotonic())
+            raise AwayError(self._words(err)) from err
+        self._away_since.clear()
+        with connection:
             yield connection
 
     @contextmanager
     def _sorted_errors(self) -> Iterator[None]:
         try:
             yield
-        except OperationalError as err:
-            raise TransientError(
-                f"catalog {self.shown}: {err.orig}; check that the database is up and"
-                " has room, then resume the run"
-            ) from err
+        except DBAPIError as err:
+            if err.connection_invalidated:
+                raise AwayError(self._words(err)) from err
+            if isinstance(err, OperationalError):
+                raise TransientError(self._words(err)) from err
+            raise
+
+    def _words(self, err: DBAPIError) -> str:
+        return (
+            f"catalog {self.shown}: {err.orig}; check that the database is up and has"
+            " room, then resume the run"
+        )
+
+    def _commit(self, connection: Connection, transaction: RootTransaction) -> None:
+        number = number_of(connection)
+        try:
+            transaction.commit()
+        except DBAPIError as err:
+            if number is None or not err.connection_invalidated:
+                raise
+            known = was_committed(self.engine, number, self.hurried, PATIENCE_S)
+            if known is None:
+                raise TransientError(
+                    f"catalog {self.shown}: the connection broke while it committed, "
+                    f"and it does not say what became of that; check that the "
+                    f"database is up, then resume the run"
+                ) from err
+            if not known:
+                raise
 
 
 def home() -> Path:

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import insert, select
 
 from haulage.catalog.engine import Catalog
+from haulage.catalog.patience import patient
 from haulage.catalog.tables import EventTable
 
 
@@ -22,6 +23,7 @@ class Event:
     detail: Mapping[str, object]
 
 
+@patient
 def note(
     catalog: Catalog,
     run_id: str | None,

@@ -1,6 +1,6 @@
 """What a run could not do, a row each."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 
@@ -8,6 +8,7 @@ from sqlalchemy import delete, insert, select
 
 from haulage.catalog.driving import Run, hold
 from haulage.catalog.engine import Catalog
+from haulage.catalog.patience import patient
 from haulage.catalog.tables import FailureTable
 
 _BATCH_ROWS = 1000
@@ -25,7 +26,8 @@ class Failure:
     reason: str
 
 
-def replace(catalog: Catalog, run: Run, failures: Iterable[Failure]) -> int:
+@patient
+def replace(catalog: Catalog, run: Run, failures: Sequence[Failure]) -> int:
     """Make `failures` the failures of the run, and return how many there are."""
     stored = 0
     rest = iter(failures)

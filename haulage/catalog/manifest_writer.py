@@ -1,7 +1,7 @@
 """Write a new version of a manifest, sharing the pages in which nothing changed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, insert, select
 from haulage.catalog.driving import Run, guarded, hold, must_hit
 from haulage.catalog.engine import Catalog
 from haulage.catalog.pages import decoded, encoded
+from haulage.catalog.patience import patient
 from haulage.catalog.tables import (
     DatasetTable,
     ManifestPageTable,
@@ -35,6 +36,7 @@ class PageRef:
     bytes: int
 
 
+@patient
 def read_page(
     catalog: Catalog, ref: PageRef, columns: Sequence[str] | None = None
 ) -> pa.Table:
@@ -92,18 +94,7 @@ class ManifestWriter:
     def commit(self) -> int:
         """Make what was taken the dataset's current version, and return its id."""
         self._flush()
-        with self._catalog.begin() as connection:
-            hold(connection, self._run)
-            manifest_id = self._record(connection)
-            pointed = guarded(self._run).values(manifest_id=manifest_id)
-            must_hit(connection, pointed, self._run)
-            connection.execute(
-                update(DatasetTable)
-                .where(DatasetTable.id == self._run.dataset_id)
-                .values(manifest_id=manifest_id)
-            )
-            self._sweep(connection)
-        return manifest_id
+        return _make_current(self._catalog, self._run, self._refs)
 
     def _follows(self, path: bytes) -> None:
         if self._last is not None and path <= self._last:
@@ -148,43 +139,63 @@ class ManifestWriter:
         is_file = pc.equal(table.column("kind"), pa.scalar(Kind.FILE, pa.uint8()))
         size = pc.sum(table.column("size").filter(is_file)).as_py() or 0
         first, last = paths[0].as_py(), paths[-1].as_py()
-        statement = insert(PageTable).values(
-            dataset_id=self._run.dataset_id,
-            run_id=self._run.id,
-            first=first,
-            last=last,
-            entries=table.num_rows,
-            content_bytes=size,
-            stored_bytes=len(content),
-            content=content,
-        )
-        with self._catalog.begin() as connection:
-            hold(connection, self._run)
-            page_id = connection.execute(statement.returning(PageTable.id)).scalar_one()
-        return PageRef(page_id, first, last, table.num_rows, size)
+        ref = PageRef(0, first, last, table.num_rows, size)
+        page_id = _store(self._catalog, self._run, ref, content)
+        return replace(ref, id=page_id)
 
-    def _record(self, connection: Connection) -> int:
-        statement = insert(ManifestTable).values(
-            dataset_id=self._run.dataset_id,
-            run_id=self._run.id,
-            entries=sum(ref.entries for ref in self._refs),
-            content_bytes=sum(ref.bytes for ref in self._refs),
-        )
-        made = connection.execute(statement.returning(ManifestTable.id))
-        manifest_id = made.scalar_one()
-        rows = [
-            {"manifest_id": manifest_id, "position": position, "page_id": ref.id}
-            for position, ref in enumerate(self._refs)
-        ]
-        if rows:
-            connection.execute(insert(ManifestPageTable), rows)
-        return manifest_id
 
-    def _sweep(self, connection: Connection) -> None:
+@patient
+def _store(catalog: Catalog, run: Run, ref: PageRef, content: bytes) -> int:
+    statement = insert(PageTable).values(
+        dataset_id=run.dataset_id,
+        run_id=run.id,
+        first=ref.first,
+        last=ref.last,
+        entries=ref.entries,
+        content_bytes=ref.bytes,
+        stored_bytes=len(content),
+        content=content,
+    )
+    with catalog.begin() as connection:
+        hold(connection, run)
+        page_id: int = connection.scalars(statement.returning(PageTable.id)).one()
+    return page_id
+
+
+@patient
+def _make_current(catalog: Catalog, run: Run, refs: Sequence[PageRef]) -> int:
+    with catalog.begin() as connection:
+        hold(connection, run)
+        manifest_id = _record(connection, run, refs)
+        pointed = guarded(run).values(manifest_id=manifest_id)
+        must_hit(connection, pointed, run)
+        connection.execute(
+            update(DatasetTable)
+            .where(DatasetTable.id == run.dataset_id)
+            .values(manifest_id=manifest_id)
+        )
         # A driver of this run that died has left pages that no version names.
         connection.execute(
-            delete(PageTable).where(PageTable.run_id == self._run.id, is_orphan())
+            delete(PageTable).where(PageTable.run_id == run.id, is_orphan())
         )
+    return manifest_id
+
+
+def _record(connection: Connection, run: Run, refs: Sequence[PageRef]) -> int:
+    statement = insert(ManifestTable).values(
+        dataset_id=run.dataset_id,
+        run_id=run.id,
+        entries=sum(ref.entries for ref in refs),
+        content_bytes=sum(ref.bytes for ref in refs),
+    )
+    manifest_id: int = connection.scalars(statement.returning(ManifestTable.id)).one()
+    rows = [
+        {"manifest_id": manifest_id, "position": position, "page_id": ref.id}
+        for position, ref in enumerate(refs)
+    ]
+    if rows:
+        connection.execute(insert(ManifestPageTable), rows)
+    return manifest_id
 
 
 def is_orphan() -> ColumnElement[bool]:

@@ -16,6 +16,7 @@ from haulage.catalog.manifest_writer import (
     is_orphan,
     read_page,
 )
+from haulage.catalog.patience import patient
 from haulage.catalog.tables import (
     DatasetTable,
     ManifestPageTable,
@@ -46,17 +47,7 @@ class Manifest:
     @cached_property
     def pages(self) -> list[PageRef]:
         """The pages in canonical order, without their content."""
-        table = PageTable
-        wanted = (
-            select(
-                table.id, table.first, table.last, table.entries, table.content_bytes
-            )
-            .join(ManifestPageTable, ManifestPageTable.page_id == table.id)
-            .where(ManifestPageTable.manifest_id == self.manifest_id)
-            .order_by(ManifestPageTable.position)
-        )
-        with self.catalog.read() as connection:
-            return [PageRef(*row) for row in connection.execute(wanted)]
+        return _pages_of(self.catalog, self.manifest_id)
 
     @property
     def entries(self) -> int:
@@ -76,6 +67,19 @@ class Manifest:
         """Yield the entries of the version, a page at a time."""
         for ref in self.pages:
             yield self.read(ref)
+
+
+@patient
+def _pages_of(catalog: Catalog, manifest_id: int | None) -> list[PageRef]:
+    table = PageTable
+    wanted = (
+        select(table.id, table.first, table.last, table.entries, table.content_bytes)
+        .join(ManifestPageTable, ManifestPageTable.page_id == table.id)
+        .where(ManifestPageTable.manifest_id == manifest_id)
+        .order_by(ManifestPageTable.position)
+    )
+    with catalog.read() as connection:
+        return [PageRef(*row) for row in connection.execute(wanted)]
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,7 @@ def versions(catalog: Catalog, dataset_id: int) -> list[Version]:
         return [Version(**row) for row in connection.execute(wanted).mappings()]
 
 
+@patient
 def prune(catalog: Catalog, dataset_id: int, keep: int = 7) -> int:
     """Remove all but the newest `keep` versions and what an active run builds on, then
     pages that nothing uses; return how many versions went.

@@ -20,6 +20,7 @@ from haulage.catalog.datasets import DatasetRow
 from haulage.catalog.drivers import Driver
 from haulage.catalog.driving import Run, RunState, guarded, must_hit, run_of
 from haulage.catalog.engine import Catalog
+from haulage.catalog.patience import patient
 from haulage.catalog.tables import AttemptTable, DatasetTable, RunTable, ShardTable
 from haulage.errors import RefusedError
 
@@ -43,6 +44,7 @@ __all__ = [
 LEASE_S = 60
 
 
+@patient
 def begin(
     catalog: Catalog,
     row: DatasetRow,
@@ -108,6 +110,7 @@ def by_flow_run(catalog: Catalog, flow_run_id: str) -> Run | None:
     return _first(catalog, RunTable.flow_run_id == flow_run_id)
 
 
+@patient
 def is_driven(catalog: Catalog, run: Run) -> bool:
     """Tell whether a live process drives the run: looked up by its number on this
     host, believed for `LEASE_S` after its last heartbeat on another one.
@@ -124,6 +127,7 @@ def is_driven(catalog: Catalog, run: Run) -> bool:
     return age.total_seconds() < LEASE_S
 
 
+@patient
 def take_over(catalog: Catalog, run: Run) -> Run:
     """Drive `run` from here: the old driver's token is void, what it had running is
     lost, and every shard that is not done is ready again.
@@ -161,6 +165,7 @@ def heartbeat(
         must_hit(connection, statement, run)
 
 
+@patient
 def end(
     catalog: Catalog, run: Run, state: RunState, summary: Mapping[str, object]
 ) -> None:
@@ -232,6 +237,7 @@ def _first(catalog: Catalog, *conditions: ColumnElement[bool]) -> Run | None:
     return next(iter(_newest(catalog, 1, *conditions)), None)
 
 
+@patient
 def _newest(
     catalog: Catalog, limit: int, *conditions: ColumnElement[bool]
 ) -> list[Run]:

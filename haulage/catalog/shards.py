@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping, case, func, insert, select, updat
 from haulage.catalog.columns import DatabaseNow
 from haulage.catalog.driving import Run, guarded, hold, must_hit
 from haulage.catalog.engine import Catalog
+from haulage.catalog.patience import patient
 from haulage.catalog.runs import release_shards
 from haulage.catalog.tables import AttemptTable, RawPath, ShardTable
 from haulage.model import Pass
@@ -94,6 +95,7 @@ class Total:
     bytes: int
 
 
+@patient
 def seal(
     catalog: Catalog,
     run: Run,
@@ -120,6 +122,7 @@ def seal(
         return [_of(row) for row in rows.mappings()]
 
 
+@patient
 def listed(
     catalog: Catalog,
     run_id: str,
@@ -142,6 +145,7 @@ def listed(
         return [_of(row) for row in connection.execute(wanted).mappings()]
 
 
+@patient
 def start(
     catalog: Catalog, run: Run, shards: Sequence[Shard], where: str
 ) -> list[Attempt]:
@@ -170,6 +174,7 @@ def lose(catalog: Catalog, attempt: Attempt, error: str, *, give_up: bool) -> bo
     return _close(catalog, attempt, {"state": state}, state="lost", error=error)
 
 
+@patient
 def drop_unfinished(catalog: Catalog, run: Run) -> int:
     """Drop what the run has not done, because another run will."""
     with catalog.begin() as connection:
@@ -177,6 +182,7 @@ def drop_unfinished(catalog: Catalog, run: Run) -> int:
         return release_shards(connection, run.id, to=ShardState.DROPPED)
 
 
+@patient
 def lost_tokens(catalog: Catalog, run_id: str) -> list[tuple[Shard, str]]:
     """Return every lost attempt's shard and token, whose temporaries may remain."""
     wanted = (
@@ -190,6 +196,7 @@ def lost_tokens(catalog: Catalog, run_id: str) -> list[tuple[Shard, str]]:
         return [(_of(row), row["dead_token"]) for row in rows]
 
 
+@patient
 def totals(catalog: Catalog, run_id: str) -> list[Total]:
     """Return what the run has in each pass and state, passes in their order."""
     sums = (func.sum(ShardTable.entries), func.sum(ShardTable.bytes))
@@ -290,6 +297,7 @@ def _record(
     return list(connection.scalars(statement, rows))
 
 
+@patient
 def _close(
     catalog: Catalog,
     attempt: Attempt,

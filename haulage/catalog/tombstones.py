@@ -1,6 +1,6 @@
 """What was deleted, and who approved it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 
@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 from haulage.catalog.columns import DatabaseNow
 from haulage.catalog.driving import Run, hold
 from haulage.catalog.engine import Catalog, insert_or_update
+from haulage.catalog.patience import patient
 from haulage.catalog.tables import TombstoneTable
 
 _BATCH_ROWS = 1000
@@ -24,7 +25,8 @@ class Tombstone:
     size: int
 
 
-def add(catalog: Catalog, run: Run, approved_by: str, rows: Iterable[Tombstone]) -> int:
+@patient
+def add(catalog: Catalog, run: Run, approved_by: str, rows: Sequence[Tombstone]) -> int:
     """Record deletions, and return how many are new; a path counts once a run."""
     added = 0
     rest = iter(rows)

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, select, update
 from haulage.catalog.columns import DatabaseNow
 from haulage.catalog.driving import Run, hold
 from haulage.catalog.engine import Catalog, insert_or_update
+from haulage.catalog.patience import patient
 from haulage.catalog.tables import TrashTable
 
 
@@ -30,6 +31,7 @@ class Trash:
     is_over: bool
 
 
+@patient
 def note(catalog: Catalog, run: Run, keep_s: float) -> None:
     """Record, before the first entry is moved, that `run` moves entries aside."""
     with catalog.begin() as connection:
@@ -54,6 +56,7 @@ def kept(catalog: Catalog, dataset_id: int) -> list[Trash]:
     return _where(catalog, TrashTable.dataset_id == dataset_id, is_kept)
 
 
+@patient
 def close(catalog: Catalog, run: Run, trash: Trash, state: TrashState) -> None:
     """Record that `run` has brought everything back, or has removed it."""
     statement = update(TrashTable).where(TrashTable.run_id == trash.run_id)
@@ -62,6 +65,7 @@ def close(catalog: Catalog, run: Run, trash: Trash, state: TrashState) -> None:
         connection.execute(statement.values(state=state))
 
 
+@patient
 def _where(catalog: Catalog, *conditions: ColumnElement[bool]) -> list[Trash]:
     columns = (
         TrashTable.run_id,

@@ -16,6 +16,7 @@ from haulage.cli.progress import crew_with_progress
 from haulage.errors import RefusedError
 from haulage.model import Verb, shown, shown_bytes
 from haulage.ops.plan import Plan
+from haulage.ops.progress import Progress
 from haulage.policy import Dataset, Delete
 from haulage.shardfile import Order
 from haulage.stages import run
@@ -73,6 +74,7 @@ def run_one_shard(args: argparse.Namespace) -> int:
     outcome = Path(args.outcome or shard.with_suffix(".outcome.parquet"))
     token = args.token or secrets.token_hex(6)
     order = Order(shard, outcome, outcome.with_suffix(".progress"), token)
+    Progress.begin(order.progress)
     tally = run_shard(order, lambda: False)
     order.progress.unlink()
     print(json.dumps({"outcome": str(outcome), "tally": tally}))

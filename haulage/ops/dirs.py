@@ -20,6 +20,7 @@ def finish_dir(work: Work, action: Action, _row: int) -> Outcome:
     target = work.target.open(action.path)
     wanted = wanted_of(work, source, found)
     extras = for_old(work, wanted.xattrs, target, os.fstat(target))
+    work.check_cancelled()
     lost = dress(work, target, wanted, extras)
     return Outcome(
         Status.UPDATED,

@@ -43,6 +43,7 @@ def hard(work: Work, action: Action, row: int) -> Outcome:
         if _is_same(_found(dir_fd, name), leader):
             return _linked(action, Status.UNCHANGED)
         _link(work, action.target, dir_fd, temp, leader)
+        work.check_cancelled()
         rename_over(dir_fd, temp, name)
     except OSError as err:
         if err.errno not in _NO_LINK:
@@ -120,4 +121,5 @@ def _copied(work: Work, action: Action, row: int, err: OSError) -> Outcome:
     outcome = copy(work, action, row)
     entry = outcome.entry or action.entry
     lost = joined(Lost(Loss.LINK, words), outcome.lost)
-    return outcome._replace(entry=entry._replace(target=None), lost=lost)
+    alone = entry._replace(target=None, nlink=1)  # so that no proof holds it to others
+    return outcome._replace(entry=alone, lost=lost)

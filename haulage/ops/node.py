@@ -44,6 +44,7 @@ def node(work: Work, action: Action, row: int) -> Outcome:
     _make(dir_fd, temp, found, work.kept.new_mode)
     try:
         outcome = _dressed(work, dir_fd, temp, wanted, above)
+        work.check_cancelled()
         rename_over(dir_fd, temp, action.path[len(above) :])
     except BaseException:
         remove_if_there(dir_fd, temp)

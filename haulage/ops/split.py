@@ -71,6 +71,7 @@ def publish(work: Work, whole: Action, row: int, parts: Sequence[Action]) -> Out
         return _complete(work, dir_fd, name, parts)
     try:
         outcome = _complete(work, dir_fd, temp, parts)
+        work.check_cancelled()
         rename_over(dir_fd, temp, name)
     except BaseException:
         remove_if_there(dir_fd, temp)

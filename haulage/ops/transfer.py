@@ -50,6 +50,7 @@ def copy(work: Work, action: Action, row: int) -> Outcome:
             target = create(dir_fd, temp, mode=work.kept.new_mode)
             ends = _Ends(source, target, before, wanted, extras)
             outcome = _fill(work, action, ends)
+            work.check_cancelled()
             rename_over(dir_fd, temp, action.path[len(above) :])
         except BaseException:
             remove_if_there(dir_fd, temp)
@@ -195,6 +196,7 @@ def _set_on_target(work: Work, action: Action, wanted: Wanted) -> Outcome | None
             return Outcome(Status.UNCHANGED, made=made)
         if found.st_nlink > action.shared:
             return None
+        work.check_cancelled()
         lost = dress(work, handle, wanted, extras)
         return Outcome(Status.UPDATED, lost=lost, made=made)
     finally:
@@ -225,6 +227,7 @@ def link(work: Work, action: Action, row: int) -> Outcome:
         made = None
         if not work.kept.times:
             made = mark_of(work, os.stat(temp, dir_fd=dir_fd, follow_symlinks=False))
+        work.check_cancelled()
         rename_over(dir_fd, temp, action.path[len(above) :])
     except BaseException:
         remove_if_there(dir_fd, temp)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from haulage.errors import MismatchError
-from haulage.model import Action, Kind, Outcome, Status, Verified, parent_of
+from haulage.model import Action, Kind, Outcome, Status, Verified, parent_of, shown
 from haulage.ops.content import digest_of, forget_cached, is_same_data
 from haulage.ops.work import Work
 from haulage.storage.tree.attributes import Attributes, as_kept, attributes_of
@@ -20,8 +20,15 @@ from haulage.storage.tree.posix import (
 )
 
 
-def verify(work: Work, action: Action, _row: int) -> Outcome:
-    """Prove one entry of the target; MismatchError says what is different."""
+def verify(work: Work, action: Action, row: int) -> Outcome:
+    """Prove one entry of the target; MismatchError says what is different.
+
+    A file with a `target` is one of several names of that one.
+    """
+    if action.kind == Kind.FILE and action.target is not None:
+        _prove_same(work, action, action.target)
+        alone = action._replace(target=None)
+        return verify(work, alone, row)._replace(entry=alone.entry)
     if action.kind != Kind.FILE or not work.verifies_content:
         _prove_attributes(work, action)
         proof = max(Verified.METADATA, Verified(action.verified))
@@ -43,6 +50,15 @@ def verify(work: Work, action: Action, _row: int) -> Outcome:
         Status.VERIFIED, found, Verified.CHECKSUM, action.racy, moved=moved,
         made=action.made,
     )  # fmt: skip
+
+
+def _prove_same(work: Work, action: Action, other: bytes) -> None:
+    mine, found = stat_in(work.target, action.path), stat_in(work.target, other)
+    if mine and found and not os.path.samestat(mine, found):
+        raise MismatchError(
+            f"is no longer the same file as {shown(other)} in the target; the next run "
+            f"links them again"
+        )
 
 
 _OTHER_CONTENT = "the target's content is not what the source's was"

@@ -68,7 +68,11 @@ class Work:
     )
 
     def check_cancelled(self) -> None:
-        """Raise CancelledError when this mover was asked to stop."""
+        """Raise CancelledError when nothing more may be done for this attempt.
+
+        Asked right before a change of the target as well: an attempt that was replaced
+        would undo what a later one did.
+        """
         if self.cancelled():
             raise CancelledError("stopped on request")
 

@@ -152,10 +152,10 @@ def _account(site: Site, seen: Ledger, merged: Merged) -> None:
     for row in outcomes.filter(pc.is_in(outcomes["status"], wanted)).to_pylist():
         seen.failures.append(_failure(row))
     gone = outcomes.filter(pc.equal(outcomes["status"], Status.DELETED))
-    stones = (
+    stones = [
         Tombstone(row["path"], row["kind"], row["size"])
         for row in gone.select(["path", "kind", "size"]).to_pylist()
-    )
+    ]
     if gone.num_rows:
         tombstones.add(site.catalog, site.run, seen.approved_by, stones)
 

@@ -12,17 +12,21 @@ from haulage.catalog import shards as ledger
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.shards import Shard, ShardState
 from haulage.errors import TRANSIENT_ERRNOS
-from haulage.model import ACTION, Kind, Pass, Status, Verified
+from haulage.model import ACTION, MANIFEST, Kind, Pass, Preserve, Status, Verified
 from haulage.ops.pack import pack
 from haulage.ops.plan import join_parts, prove, redo
+from haulage.ops.together import TOGETHER, is_linked, led, with_identity
 from haulage.policy import Verify
 from haulage.shardfile import read_outcomes
 from haulage.stages.crew import Crew
+from haulage.stages.links import gathered
 from haulage.stages.sealing import seal
 from haulage.stages.site import Site
 from haulage.stages.wave import Wave, run_wave
+from haulage.storage.disksort import DiskSort
 
 _MAKES = (Pass.COPY, Pass.PUBLISH, Pass.VERIFY)
+_SORTED_ROWS = 50_000  # in memory at once
 _TRY_AGAIN = (Status.UNSTABLE, Status.MISMATCH)
 
 
@@ -36,12 +40,30 @@ def settle(site: Site, crew: Crew) -> None:
 
 def prove_manifest(site: Site, crew: Crew) -> None:
     """Verify everything that the manifest says the target holds."""
-    manifest = Manifest(site.catalog, site.run.base_manifest_id)
     shards = (
-        shard for page in manifest.tables() for shard in pack(prove(page), site.bounds)
+        shard for entries in _known(site) for shard in pack(prove(entries), site.bounds)
     )
     seal(site, Pass.VERIFY, 0, list(shards))
     run_pass(site, crew, Pass.VERIFY, 0, "verify")
+
+
+def _known(site: Site) -> Iterator[pa.Table]:
+    """Yield the manifest's entries; a file's second name has its first as `target`."""
+    manifest = Manifest(site.catalog, site.run.base_manifest_id)
+    has_bucket = site.pair.source.is_bucket or site.pair.target.is_bucket
+    if has_bucket or Preserve.LINKS not in site.policy.preserve:
+        yield from manifest.tables()
+        return
+    spool = site.workspace / "links" / "known"
+    groups = DiskSort(spool / "groups", TOGETHER, "key", run_rows=_SORTED_ROWS)
+    for page in manifest.tables():
+        linked = is_linked(page)
+        groups.add(with_identity(page.filter(pa.array(linked))))
+        yield page.filter(pa.array(~linked))
+    by_path = DiskSort(spool / "paths", MANIFEST, "path", run_rows=_SORTED_ROWS)
+    for entries in led(groups.tables()):
+        by_path.add(entries)
+    yield from gathered(by_path.tables(), _SORTED_ROWS)
 
 
 def settle_blocked(site: Site, crew: Crew) -> None:

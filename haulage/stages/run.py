@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from haulage.catalog.manifests import Manifest
 from haulage.catalog.runs import Run, RunState
 from haulage.errors import CancelledError, RefusedError
 from haulage.launch.base import STOP
+from haulage.launch.leftover import end_leftover_movers
 from haulage.launch.local import LocalPool
 from haulage.policy import Dataset, Delete, Verify
 from haulage.stages import passes
@@ -284,15 +286,18 @@ def _check_not_driven(catalog: Catalog, run: Run) -> None:
 def _site(standing: _Standing, run: Run, crew: Crew | None = None) -> Iterator[Site]:
     """Open the place where `run` happens; record its end if it did not finish."""
     workspace = workspace_of(run)
+    end_leftover_movers(workspace / "logs")
+    for name in ("spool", "progress"):  # without its file a late mover does nothing
+        shutil.rmtree(workspace / name, ignore_errors=True)
     for name in ("shards", "outcomes", "progress", "logs"):
         (workspace / name).mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(workspace / "spool", ignore_errors=True)
     pair = standing.pair
     if not pair.target.is_bucket:
         Path(pair.target.url).mkdir(parents=True, exist_ok=True)
     pool = LocalPool(run.policy.movers, workspace / "logs", pair.secrets)
     meter = Meter(dict(run.counts))
-    site = Site(standing.catalog, standing.row, run, pair, pool, meter)
+    catalog = replace(standing.catalog, hurried=threading.Event())
+    site = Site(catalog, standing.row, run, pair, pool, meter)
     with _end_recorded(site), closing(pool), _watched(site, crew):
         if run.base_manifest_id is None:  # a first run, which has work for them
             pool.begin(warm=True)

@@ -12,6 +12,7 @@ from haulage.catalog.shards import ShardState
 from haulage.errors import FatalError
 from haulage.model import Kind, Pass, Status, Verb
 from haulage.ops.plan import on_paths
+from haulage.ops.progress import Progress
 from haulage.shardfile import Order, write_shard
 from haulage.stages.commit import commit
 from haulage.stages.crew import Threads
@@ -41,8 +42,10 @@ def supersede(site: Site) -> None:
 
 def sweep(site: Site) -> None:
     """Remove every temporary that no later attempt will remove."""
-    orders = [
-        _order(site, shard.file, token, dead_tokens=(token,), only_sweep=True)
+    orders = [  # with tokens of their own: movers had an order with the dead one
+        _order(
+            site, shard.file, f"sweep-{token}", dead_tokens=(token,), only_sweep=True
+        )
         for shard, token in ledger.lost_tokens(site.catalog, site.run.id)
         if shard.state is not ShardState.DONE
     ]
@@ -64,8 +67,8 @@ def _order(
 ) -> Order:
     return Order(
         shard=site.workspace / file,
-        outcome=site.workspace / "outcomes" / f"sweep-{token}.parquet",
-        progress=site.workspace / "progress" / f"sweep-{token}",
+        outcome=site.workspace / "outcomes" / f"{token}.parquet",
+        progress=site.workspace / "progress" / token,
         token=token,
         dead_tokens=dead_tokens,
         only_sweep=only_sweep,
@@ -89,6 +92,8 @@ def _unpublished(site: Site) -> list[bytes]:
 def _carry_out(site: Site, orders: Sequence[Order]) -> None:
     if not orders:
         return
+    for order in orders:
+        Progress.begin(order.progress)
     site.launcher.start_or_attach("sweep", orders)
     open_tokens = {order.token for order in orders}
     while open_tokens:

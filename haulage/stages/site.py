@@ -144,3 +144,4 @@ class Site:
     def end(self) -> None:
         """Make every stage that still goes on stop soon."""
         self._ended.set()
+        self.catalog.hurried.set()

@@ -8,6 +8,7 @@ from haulage.catalog import shards as ledger
 from haulage.catalog.shards import Attempt, Shard, ShardState
 from haulage.errors import FatalError
 from haulage.launch.base import Answer
+from haulage.ops.progress import Progress
 from haulage.shardfile import Order
 from haulage.stages.site import Site
 
@@ -68,6 +69,7 @@ def _until_done(site: Site, wave: Wave) -> dict[str, int]:
         by_token = {attempt.token: attempt for attempt in attempts}
         for attempt in attempts:
             progress = _order(site, attempt).progress
+            Progress.begin(progress)
             site.meter.begin_shard(wave.name, attempt.token, progress)
         site.launcher.start_or_attach(
             wave.name, [_order(site, attempt) for attempt in attempts]
@@ -99,6 +101,7 @@ def _take(
 ) -> list[Shard]:
     """Record one answer; return the shard if it has to be tried again."""
     shard = attempt.shard
+    _order(site, attempt).progress.unlink(missing_ok=True)  # it has no say any more
     site.meter.end_shard(wave, attempt.token, shard.entries, answer.tally)
     if answer.tally is not None:
         name = f"outcomes/{_order(site, attempt).outcome.name}"

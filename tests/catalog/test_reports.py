@@ -19,7 +19,7 @@ def _failure(path: bytes) -> Failure:
 def test_failures_replace_those_of_the_try_before(catalog: Catalog, run: Run) -> None:
     assert failures.replace(catalog, run, [_failure(b"old")]) == 1
     many = (_failure(NASTY + b"%d" % number) for number in range(2500))
-    assert failures.replace(catalog, run, many) == 2500
+    assert failures.replace(catalog, run, list(many)) == 2500
     found = failures.of_run(catalog, run.id)
     assert [one.path for one in found] == [NASTY + b"%d" % n for n in range(2500)]
     assert (found[0].errno, found[0].reason) == (13, r"no \x00 \udcff entry")

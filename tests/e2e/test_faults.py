@@ -11,7 +11,6 @@ import pytest
 
 from tests.e2e.place import FEW, Ended, Place, grow_old, write
 from tests.e2e.processes import of_place, outcomes_in, start, wait_until
-from tests.postgres import PostgresServer
 from tests.trees.compare import assert_same, leftovers
 
 FILES = 40
@@ -183,25 +182,3 @@ def test_a_mover_that_hangs_for_a_while_only_delays(synced: Place) -> None:
     out, err = process.communicate()
     assert process.returncode == 0, (out, err)
     assert_mended(synced)
-
-
-@pytest.mark.parametrize("done", [5, 60])
-def test_what_a_database_that_crashes_breaks_off_is_resumed(
-    place: Place, postgres: PostgresServer, done: int
-) -> None:
-    for number in range(400):
-        write(place.source / f"d{number % 9}" / f"f{number}", b"%d" % number)
-    place = Place(place.root, postgres.fresh_database(), place.source)
-    place.catalog()  # its tables are made
-    words = ("sync", place.source, place.target, "--name", place.name, "--json")
-    process = start(place, *words, "--shard-entries", "4", "--movers", "2")
-    wait_until(lambda: outcomes_in(place) >= done, process)
-    postgres.stop("immediate")
-    postgres.start()
-    _, err = process.communicate()
-    assert process.returncode in (0, 2), err
-    if process.returncode:
-        assert b"resume" in err or b"check that the database is up" in err
-        assert b"Traceback" not in err
-    assert of_place(place) == []
-    assert_mended(place)

@@ -1,6 +1,7 @@
 """Groups of hard links stay groups, night after night."""
 
 import os
+import shutil
 import subprocess
 from typing import Any
 
@@ -308,8 +309,30 @@ def test_what_can_not_be_linked_is_copied_once_and_told(linked: Place) -> None:
         grow_old()
         linked.sync()
         assert linked.sync().unchanged == linked.sync().listed
+        assert linked.haulage("verify", linked.name).code == 0
     finally:
         subprocess.run(["umount", str(mount)], check=True)
+
+
+@pytest.mark.parametrize("name", ["a/one", "z"])
+def test_verify_finds_names_that_were_torn_apart_and_the_next_run_links_them(
+    linked: Place, name: str
+) -> None:
+    torn = linked.target / name
+    above = torn.parent.stat()
+    copy = linked.root / "copy"
+    shutil.copy2(torn, copy)
+    copy.rename(torn)
+    os.utime(torn.parent, ns=(above.st_atime_ns, above.st_mtime_ns))
+    ended = linked.haulage("verify", linked.name)
+    assert ended.code == 1
+    others = {b"a/two", b"b/c/three", b"z"}
+    assert set(linked.failures()) == (others if name == "a/one" else {b"z"})
+    for failure in linked.failures().values():
+        assert "is no longer the same file as a/one in the target" in failure.reason
+        assert "the next run links them again" in failure.reason
+    night(linked)
+    assert linked.haulage("verify", linked.name).code == 0
 
 
 def test_all_names_are_verified_by_one_look(linked: Place) -> None:

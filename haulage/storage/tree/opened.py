@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -79,10 +80,11 @@ class FileWriting(Writing):
         ranges: Ranges | None,
         *,
         fsync: bool,
+        check: Callable[[], None],
     ) -> None:
         """Open the temporary, made if it misses; `dir_fd` is now this one's own."""
         self._dir_fd, self._name, self._temp = dir_fd, name, temp
-        self._ranges, self._fsync = ranges, fsync
+        self._ranges, self._fsync, self._check = ranges, fsync, check
         self.done: dict[int, Done] = {}
         try:
             was_noted = ranges is not None and ranges.id is not None
@@ -128,6 +130,7 @@ class FileWriting(Writing):
                 os.fsync(self._fd)
             if self._ranges:  # first, so that no record outlives its temporary
                 self._ranges.forget()
+            self._check()
             rename_over(self._dir_fd, self._temp, self._name)
         except BaseException:
             self.abandon()

@@ -9,7 +9,7 @@ duplicate.
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,9 +44,13 @@ from haulage.storage.tree.xattrs import unkept
 
 
 class Files(Store):
-    """The tree below a descent; `temp` names an attempt's temporaries, by row."""
+    """The tree below a descent; `temp` names an attempt's temporaries, by row.
 
-    def __init__(
+    `check` raises when another attempt has the shard now; it is called right before
+    anything of the target is replaced or removed.
+    """
+
+    def __init__(  # noqa: PLR0913  what an attempt has of its own
         self,
         descent: Descent,
         *,
@@ -54,6 +58,7 @@ class Files(Store):
         split: bytes,
         fsync: bool,
         ranges: Path,
+        check: Callable[[], None],
         trash: bytes | None = None,
     ) -> None:
         self._descent = descent
@@ -61,6 +66,7 @@ class Files(Store):
         self._split = split
         self._fsync = fsync
         self._ranges = ranges
+        self._check = check
         self._kept = Kept()
         self._trash = trash
         self._lock = threading.RLock()
@@ -113,6 +119,7 @@ class Files(Store):
             fd = create(dir_fd, temp)
             try:
                 lost = self._fill(fd, content, seen.entry)
+                self._check()
                 rename_over(dir_fd, temp, name)
             except BaseException:
                 remove_if_there(dir_fd, temp)
@@ -151,7 +158,14 @@ class Files(Store):
         ranges = Ranges(self._ranges, path, seen.entry) if shared else None
         if ranges:
             temp = split_temp_name(self._split, path)
-        return FileWriting(dir_fd, path[len(above) :], temp, ranges, fsync=self._fsync)
+        return FileWriting(
+            dir_fd,
+            path[len(above) :],
+            temp,
+            ranges,
+            fsync=self._fsync,
+            check=self._check,
+        )
 
     @property
     def takes_ranges(self) -> bool:
@@ -172,6 +186,7 @@ class Files(Store):
             os.symlink(entry.target, temp, dir_fd=dir_fd)
             try:
                 lost = set_link_attributes(dir_fd, temp, attributes_in(entry))
+                self._check()
                 rename_over(dir_fd, temp, name)
             except BaseException:
                 remove_if_there(dir_fd, temp)
@@ -234,6 +249,7 @@ class Files(Store):
             found = self._stat(action.path)
             if found is None:
                 return gone_already(self._descent, action.path, self._trash)
+            self._check()
             return remove_ours(self._descent, action, found, self._trash)
 
     def discard(self, path: bytes) -> None:

@@ -1,0 +1,47 @@
+"""Finds the names in a manifest that are one file, so that a target is held to it."""
+
+import struct
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from haulage.model import MANIFEST, Kind
+
+TOGETHER = pa.schema([pa.field("key", pa.binary(), nullable=False), *MANIFEST])
+# Names that went apart since (one failed, one stayed when it was gone at the source)
+# may have the same inode in the manifest still, but not the same change time.
+_IDENTITY = ("dev", "ino", "ctime_s", "ctime_ns", "mtime_s", "mtime_ns", "size")
+_KEY = struct.Struct(">QQqIqIq")
+
+
+def is_linked(page: pa.Table) -> np.ndarray:
+    """Tell which entries of a manifest have other names."""
+    is_file = page["kind"].to_numpy() == Kind.FILE
+    linked: np.ndarray = is_file & (page["nlink"].to_numpy() > 1)
+    return linked
+
+
+def with_identity(entries: pa.Table) -> pa.Table:
+    """Put the key first by which the names of a file are brought together."""
+    columns = (entries[name].to_pylist() for name in (*_IDENTITY, "path"))
+    keys = [_KEY.pack(*row[:-1]) + row[-1] for row in zip(*columns, strict=True)]
+    return pa.table([pa.array(keys, pa.binary()), *entries.columns], schema=TOGETHER)
+
+
+def led(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield manifest entries whose `target` is the first name of the same file.
+
+    The first name itself has none. `tables` are TOGETHER and sorted by key.
+    """
+    identity, leader = b"", b""
+    for table in tables:
+        targets: list[bytes | None] = []
+        keys, paths = table["key"].to_pylist(), table["path"].to_pylist()
+        for key, path in zip(keys, paths, strict=True):
+            if key[: _KEY.size] != identity:
+                identity, leader = key[: _KEY.size], path
+            targets.append(None if path == leader else leader)
+        at = MANIFEST.get_field_index("target")
+        entries = table.select(MANIFEST.names)
+        yield entries.set_column(at, MANIFEST.field(at), pa.array(targets, pa.binary()))

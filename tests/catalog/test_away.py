@@ -1,0 +1,128 @@
+"""A database that goes away in the middle: nothing is done twice, or lost."""
+
+import random
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from haulage.catalog import datasets, events, failures, runs, shards, tombstones
+from haulage.catalog.engine import Catalog, open_catalog
+from haulage.catalog.failures import Failure
+from haulage.catalog.manifests import Manifest, ManifestWriter, versions
+from haulage.catalog.runs import RunState
+from haulage.catalog.shards import ShardState
+from haulage.catalog.tables import AttemptTable, EventTable, RunTable
+from haulage.catalog.tombstones import Tombstone
+from haulage.errors import AwayError
+from haulage.model import Pass
+from haulage.policy import Dataset
+from tests.catalogs import manifest_table, new_shard
+from tests.cutting import Cutter, cutter
+from tests.postgres import PostgresServer
+
+
+@pytest.fixture
+def way(postgres: PostgresServer) -> Iterator[Cutter]:
+    """Give a way to the server that can be cut."""
+    here = Path(tempfile.mkdtemp(prefix="haulage-cut-"))
+    with cutter(postgres.socket_dir, here) as made:
+        yield made
+    shutil.rmtree(here)
+
+
+@pytest.fixture
+def cut_catalog(way: Cutter, postgres: PostgresServer) -> Iterator[Catalog]:
+    """Return an empty catalog that is reached that way."""
+    url = postgres.fresh_database().replace(
+        str(postgres.socket_dir), str(way.directory)
+    )
+    with open_catalog(url) as catalog:
+        yield catalog
+
+
+@pytest.mark.parametrize("arrives", [True, False], ids=["arrived", "lost"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_change_of_state_happens_once_though_commits_are_cut_off(
+    way: Cutter, cut_catalog: Catalog, arrives: bool, seed: int
+) -> None:
+    catalog = cut_catalog
+    dice = random.Random(seed)
+    way.arrives, way.cuts = arrives, lambda _: dice.random() < 0.35
+    asked = Dataset(name="home", source="/data/home", target="/backup/home")
+    row = datasets.ensure(catalog, asked)
+    run = runs.begin(catalog, row, trigger="test")
+    sealed = shards.seal(catalog, run, [new_shard(seq) for seq in range(3)])
+    attempts = shards.start(catalog, run, sealed, "here")
+    assert [attempt.shard.id for attempt in attempts] == [one.id for one in sealed]
+    assert shards.finish(catalog, attempts[0], "outcome", {"copied": 10})
+    assert shards.lose(catalog, attempts[1], "it died", give_up=False)
+    assert shards.lose(catalog, attempts[2], "it died", give_up=True)
+    (again,) = shards.start(catalog, run, sealed, "here")
+    assert again.dead_tokens == (attempts[1].token,)
+    assert shards.finish(catalog, again, "outcome", {"copied": 10})
+    tombstones.add(catalog, run, "test", [Tombstone(b"a", 1, 1)])
+    failures.replace(catalog, run, [Failure(b"a", "copy", "failed", "p", 5, "why")])
+    events.note(catalog, run.id, "what", {})
+    writer = ManifestWriter(catalog, run)
+    writer.add(manifest_table([b"a", b"b"]))
+    made = writer.commit()
+    runs.end(catalog, run, RunState.DONE, {})
+    assert way.was_cut >= 3
+    way.cuts = lambda _: False
+    assert_once(catalog, run.id, made)
+
+
+def assert_once(catalog: Catalog, run_id: str, made: int) -> None:
+    row = datasets.find(catalog, "home")
+    assert row.manifest_id == made
+    assert [version.id for version in versions(catalog, row.id)] == [made]
+    assert Manifest(catalog, made).entries == 2
+    found = shards.listed(catalog, run_id, pass_=Pass.COPY)
+    done, failed = ShardState.DONE, ShardState.FAILED
+    assert [shard.state for shard in found] == [done, done, failed]
+    assert [shard.attempts for shard in found] == [1, 2, 1]
+    assert len(failures.of_run(catalog, run_id)) == 1
+    assert len(tombstones.of_run(catalog, run_id)) == 1
+    for table, rows in ((RunTable, 1), (AttemptTable, 4), (EventTable, 1)):
+        with catalog.read() as connection:
+            assert connection.scalar(select(func.count()).select_from(table)) == rows
+    assert runs.find(catalog, run_id).state is RunState.DONE
+
+
+def test_what_is_asked_while_the_server_restarts_is_answered_when_it_is_back(
+    postgres: PostgresServer, cut_catalog: Catalog
+) -> None:
+    row = datasets.ensure(
+        cut_catalog, Dataset(name="home", source="/data/home", target="/backup")
+    )
+    postgres.stop("fast")
+    begun: list[Any] = []
+    asks = threading.Thread(
+        target=lambda: begun.append(runs.begin(cut_catalog, row, trigger="test"))
+    )
+    asks.start()
+    while not cut_catalog.is_away_for_s():
+        time.sleep(0.01)
+    assert not begun
+    postgres.start()
+    asks.join()
+    assert runs.active(cut_catalog, row.id) == begun[0]
+
+
+def test_nobody_waits_who_is_in_a_hurry(
+    postgres: PostgresServer, cut_catalog: Catalog
+) -> None:
+    cut_catalog.hurried.set()
+    postgres.stop("fast")
+    try:
+        with pytest.raises(AwayError, match="check that the database is up"):
+            events.note(cut_catalog, None, "what", {})
+    finally:
+        postgres.start()
