@@ -8,6 +8,9 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# Tests mount them where they may.
+FILE_SYSTEMS := mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check fmt bench torture lock clean
 
@@ -45,12 +48,12 @@ demo: install ## two nights of a real tree, synced by a flow
 
 test: .venv/.dev build/localstack/.installed ## run the tests, against real servers
 	@scripts/system-packages pg_ctl:postgresql rsync:rsync strace:strace \
-		setfacl:acl setfattr:attr
+		setfacl:acl setfattr:attr $(FILE_SYSTEMS)
 	@$(BIN)/pytest -n 4 --dist worksteal  # they wait as long as they work
 
-torture: .venv/.dev ## kill processes at random for minutes, then look for damage
-	@scripts/system-packages pg_ctl:postgresql
-	@$(BIN)/pytest -m torture
+torture: .venv/.dev ## nights on every file system, kills and crowds, for minutes
+	@scripts/system-packages pg_ctl:postgresql setfacl:acl $(FILE_SYSTEMS)
+	@$(BIN)/pytest -m torture -n 2 --dist worksteal
 
 check: .venv/.dev ## format, lint, types and import contracts
 	@$(BIN)/ruff format --check --quiet .

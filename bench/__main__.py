@@ -2,7 +2,7 @@
 
 Rows between directories are small, nochange, large and start. Rows between a directory
 and a bucket are buckets-small, buckets-nochange and buckets-large; buckets stands for
-all three.
+all three. fidelity counts what each tool leaves different of a nasty tree.
 
 BENCH_FILES, BENCH_ENTRIES and BENCH_LARGE (bytes) set the sizes of the former,
 BENCH_OBJECTS, BENCH_KEYS and BENCH_OBJECT (bytes) those of the latter. BENCH_FLOW=1
@@ -16,7 +16,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from bench import buckets, data, measure, rounds, rows, table
+from bench import buckets, data, fidelity, measure, rounds, rows, table
 from bench.peers import program
 from bench.rows import Row
 
@@ -31,7 +31,7 @@ STORES: dict[str, tuple[Callable[[int], buckets.Ways], str, int]] = {
     "buckets-nochange": (buckets.nochange, "BENCH_KEYS", 50_000),
     "buckets-large": (buckets.large, "BENCH_OBJECT", 2 << 30),
 }
-NAMES = (*TREES, "start", *STORES)
+NAMES = (*TREES, "start", "fidelity", *STORES)
 SMALL = 20  # times smaller than usual, to see that all works
 
 
@@ -100,6 +100,8 @@ def _take(name: str, args: argparse.Namespace) -> None:
     elif name in TREES:
         make_row, variable, default = TREES[name]
         _measure(make_row(_size(variable, default, args)), args)
+    elif name == "fidelity":
+        print(fidelity.report(peers_only=args.peers_only), flush=True)
     else:
         _measure(rows.start(), args)
 

@@ -249,7 +249,8 @@ _MTIME = b"mtime "
 def mtime_mark(mtime_ns: int) -> bytes:
     """Return what tells later that a file of the target is the one that we made.
 
-    It is needed where the target's times are not the source's.
+    It is needed where the target's times are not the source's, because they are not
+    kept or because the file system has no such time.
     """
     return b"%s%d" % (_MTIME, mtime_ns)
 
@@ -264,6 +265,7 @@ class Loss(IntFlag):
     MARKER = 16  # a directory's attributes, where a bucket has no object for it
     FLAGS = 32  # immutable or append-only
     LINK = 64  # that it is the same file as others
+    TIME = 128
 
 
 class Lost(NamedTuple):

@@ -147,7 +147,8 @@ class Shards(_Form):
         1 << 30,
         title="Bytes a shard",
         description="Close a shard at this many bytes; a larger file is split into "
-        "parts of this size that several movers fill.",
+        "parts of this size, or of a larger one where they would be hundreds, that "
+        "several movers fill.",
     )
 
 

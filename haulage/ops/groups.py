@@ -38,7 +38,7 @@ NO_LINKS = LINKS.empty_table()
 # A member's `target` is its leader's path; it `awaits` what becomes of a leader that
 # has an action of its own.
 MEMBER = pa.schema([*ACTION, pa.field("awaits", pa.bool_(), nullable=False)])
-_PROOF = ("checksum", "verified", "racy")
+_PROOF = ("checksum", "verified", "racy", "made")
 _KEY = struct.Struct(">QQB")
 
 

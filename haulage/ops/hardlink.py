@@ -69,7 +69,8 @@ def _check_source(work: Work, action: Action, leader: bytes) -> None:
 def _leader_in_target(work: Work, action: Action, leader: bytes) -> os.stat_result:
     """Return what stands at the leader's name, if that is what was made."""
     found = stat_in(work.target, leader)
-    made = (action.size, action.mtime_since_epoch_ns)
+    mtime_ns = action.mtime_at_target_ns(action.mtime_since_epoch_ns)
+    made = (action.size, mtime_ns)
     is_file = found is not None and stat.S_ISREG(found.st_mode)
     if found is None or not is_file or (found.st_size, found.st_mtime_ns) != made:
         raise UnstableError(
@@ -108,9 +109,13 @@ def _link(
 
 def _linked(action: Action, status: Status) -> Outcome:
     """Return the outcome of a link, which is proven as far as its leader is."""
-    entry = action.entry._replace(target=None)
     return Outcome(
-        status, action.checksum, Verified(action.verified), action.racy, entry=entry
+        status,
+        action.checksum,
+        Verified(action.verified),
+        action.racy,
+        entry=action.entry._replace(target=None),
+        made=action.made,
     )
 
 

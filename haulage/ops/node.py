@@ -87,7 +87,8 @@ def _dressed(
     extras = for_new(work, wanted.xattrs, above, dir_fd)
     fd = pin_in(dir_fd, temp)
     try:
-        lost = dress(work, b"/proc/self/fd/%d" % fd, wanted, extras)
-        return Outcome(Status.MADE, lost=lost, made=mark_of(work, os.fstat(fd)))
+        handle = b"/proc/self/fd/%d" % fd
+        lost = dress(work, handle, wanted, extras)
+        return Outcome(Status.MADE, lost=lost, made=mark_of(work, handle, lost))
     finally:
         os.close(fd)

@@ -13,6 +13,8 @@ from haulage.model import ACTION, Verb
 from haulage.place import part_bytes
 
 _READS_CONTENT = (Verb.COPY, Verb.CHECK, Verb.VERIFY)
+_MOST_PARTS = 64  # of a file, which may be a tebibyte of nothing but holes,
+_PARTS_A_MOVER = 4  # unless there are movers for more
 _SMALLEST_SHARE = 256  # entries; cutting finer costs more than it spreads
 
 
@@ -88,7 +90,8 @@ def _balanced(actions: pa.Table, bounds: Bounds) -> Iterator[pa.Table]:
 def _parts(action: pa.Table, bounds: Bounds) -> Iterator[pa.Table]:
     """Split one copy into byte ranges of about equal length."""
     size = action["length"][0].as_py()
-    count = math.ceil(size / bounds.max_bytes)
+    most = max(_MOST_PARTS, _PARTS_A_MOVER * bounds.movers)
+    count = min(most, math.ceil(size / bounds.max_bytes))
     unit = part_bytes(size) if bounds.split is Split.BY_PARTS else 1
     units = math.ceil(size / unit)
     cuts = [min(size, units * part // count * unit) for part in range(count)]

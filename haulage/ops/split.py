@@ -111,7 +111,7 @@ def _complete(work: Work, dir_fd: int, name: bytes, parts: Sequence[Action]) -> 
         checksum = _prove_parts(work, target, parts)
         extras = for_old(work, wanted.xattrs, target, os.fstat(target))
         lost = dress(work, target, wanted, extras)
-        made = mark_of(work, os.fstat(target))
+        made = mark_of(work, target, lost)
         if work.fsync:
             os.fsync(target)
     finally:

@@ -15,6 +15,7 @@ from haulage.storage.tree.attributes import (
     Attributes,
     as_kept,
     attributes_of,
+    name_of,
     set_link_attributes,
 )
 from haulage.storage.tree.holes import is_hashed
@@ -79,7 +80,7 @@ def _fill(work: Work, action: Action, ends: _Ends) -> Outcome:
         if moved != before.st_size or not stood_still(before, os.fstat(source)):
             raise UnstableError("changed while it was copied")
         lost = dress(work, target, wanted, extras)
-        made = None if work.kept.times else mark_of(work, os.fstat(target))
+        made = mark_of(work, target, lost)
         if work.fsync:
             os.fsync(target)
     finally:
@@ -190,15 +191,15 @@ def _set_on_target(work: Work, action: Action, wanted: Wanted) -> Outcome | None
             return None  # it has names that belong to another file at the source
         handle = b"/proc/self/fd/%d" % pinned
         extras = for_old(work, wanted.xattrs, handle, found)
-        made, has = mark_of(work, found), attributes_of(found)
+        has = attributes_of(found)
         wants = as_kept(wanted.attributes, has, work.kept)
         if extras.are_there and has._replace(atime_ns=wants.atime_ns) == wants:
-            return Outcome(Status.UNCHANGED, made=made)
+            return Outcome(Status.UNCHANGED, made=mark_of(work, handle, None))
         if found.st_nlink > action.shared:
             return None
         work.check_cancelled()
         lost = dress(work, handle, wanted, extras)
-        return Outcome(Status.UPDATED, lost=lost, made=made)
+        return Outcome(Status.UPDATED, lost=lost, made=mark_of(work, handle, lost))
     finally:
         os.close(pinned)
 
@@ -224,9 +225,7 @@ def link(work: Work, action: Action, row: int) -> Outcome:
     try:
         wanted, extras = _listed_attributes(action), for_link(work, action)
         lost = set_link_attributes(dir_fd, temp, wanted, extras, work.kept)
-        made = None
-        if not work.kept.times:
-            made = mark_of(work, os.stat(temp, dir_fd=dir_fd, follow_symlinks=False))
+        made = mark_of(work, name_of(dir_fd, temp), lost, follow=False)
         work.check_cancelled()
         rename_over(dir_fd, temp, action.path[len(above) :])
     except BaseException:

@@ -2,43 +2,42 @@
 
 import os
 import stat
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.place import Place, grow_old, write
+from tests.e2e.place import GUARDED, Place, grow_old, paths_in, write
+from tests.mounts import FileSystem, mounted
 from tests.trees.compare import Aspect, assert_same, differences
 
 
 @pytest.fixture
 def small_blocks(tmp_path: Path) -> Iterator[Path]:
     """Give a file system that holds a kilobyte of attributes a file."""
-    yield from mounted(tmp_path, 16 << 20, "mkfs.ext4", "-q", "-b", "1024")
+    with mounted(FileSystem.EXT4, tmp_path, "-b", "1024", size=16 << 20) as mount:
+        yield mount
+
+
+@pytest.fixture
+def whole_seconds(tmp_path: Path) -> Iterator[Path]:
+    """Give a file system whose times are whole seconds of 1901 to 2038."""
+    with mounted(FileSystem.EXT4, tmp_path, "-I", "128", size=16 << 20) as mount:
+        yield mount
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Path]:
+    """Give a file system that has any time."""
+    with mounted(FileSystem.TMPFS, tmp_path) as mount:
+        yield mount
 
 
 @pytest.fixture
 def xfs(tmp_path: Path) -> Iterator[Path]:
     """Give an XFS, whose links and device numbers are shorter than others'."""
-    yield from mounted(tmp_path, 320 << 20, "mkfs.xfs", "-q")
-
-
-def mounted(home: Path, size: int, *make: str) -> Iterator[Path]:
-    """Make a file system and mount it, until the test has ended."""
-    if os.geteuid() != 0:
-        pytest.skip("only root mounts file systems")
-    image, mount = home / "image", home / "mount"
-    mount.mkdir()
-    image.write_bytes(b"")
-    os.truncate(image, size)
-    try:
-        subprocess.run([*make, str(image)], check=True)
-        subprocess.run(["mount", "-o", "loop", str(image), str(mount)], check=True)
-    except (FileNotFoundError, subprocess.CalledProcessError) as err:
-        pytest.skip(f"{make[0]} on a loop device does not work here: {err}")
-    yield mount
-    subprocess.run(["umount", str(mount)], check=True)
+    with mounted(FileSystem.XFS, tmp_path) as mount:
+        yield mount
 
 
 def test_an_attribute_that_does_not_fit_is_lost_and_listed_and_nothing_else_is(
@@ -61,11 +60,41 @@ def test_an_attribute_that_does_not_fit_is_lost_and_listed_and_nothing_else_is(
         b"dir/": "lost",
     }
     assert "'user.big' not kept: No space left" in lost[b"big"].reason
-    subprocess.run(["rmdir", str(small_blocks / "lost+found")], check=True)
     no_xattrs = frozenset({Aspect.XATTRS, Aspect.MTIME})
     assert differences(place.source, small_blocks, ignore=no_xattrs) == []
     again = place.sync()
     assert (again.copied, again.lost) == (0, 0)
+
+
+def test_a_time_that_the_target_has_not_is_lost_and_the_entry_known_all_the_same(
+    place: Place, whole_seconds: Path, memory: Path
+) -> None:
+    place = place.with_source(memory)
+    write(memory / "kept")
+    os.utime(memory / "kept", ns=(0, 10**18))
+    for number, time_ns in enumerate((10**18 + 1, -(10**19), 10**20)):
+        write(memory / f"file-{number}")
+        os.symlink("nowhere", memory / f"link-{number}")
+        os.mkfifo(memory / f"fifo-{number}")
+        (memory / f"dir-{number}").mkdir()
+        for path in memory.glob(f"*-{number}"):
+            os.utime(path, ns=(0, time_ns), follow_symlinks=False)
+        os.link(memory / f"file-{number}", memory / f"other-{number}")
+    os.utime(memory, ns=(0, 10**18))
+    os.symlink(whole_seconds, place.target)
+    policy = {"preserve": ["all"], **GUARDED}
+    summary = place.sync(**policy)
+    assert (summary.exit_code, summary.lost) == (0, 4 * 3)
+    assert "mtime 10000000000" in place.failures()[b"file-2"].reason
+    no_times = frozenset({Aspect.MTIME})
+    assert differences(memory, whole_seconds, ignore=no_times) == []
+    assert place.haulage("verify", place.name).code == 0
+    for path in memory.glob("[flo]*-?"):
+        path.unlink()
+    assert (place.sync(**policy).deleted, paths_in(whole_seconds)) == (
+        12,
+        {b"kept", b"dir-0", b"dir-1", b"dir-2"},
+    )
 
 
 def test_what_xfs_can_not_name_is_a_listed_failure_and_the_rest_is_made(

@@ -117,6 +117,16 @@ def test_changes_and_deletes_find_what_was_made_with_or_without_times(
     assert acted_on(place.sync(**policy)) == 0
 
 
+def test_links_are_kept_without_times(place: Place) -> None:
+    write(place.source / "one")
+    os.utime(place.source / "one", ns=(0, 10**18))
+    no_times = frozenset({Aspect.MTIME})
+    for name in ("two", "three"):
+        os.link(place.source / "one", place.source / name)
+        assert place.sync(preserve=["mode", "links"]).failed == 0, place.failures()
+        assert differences(place.source, place.target, ignore=no_times) == []
+
+
 def test_a_file_without_its_mode_is_as_any_new_one(place: Place) -> None:
     write(place.source / "dir" / "file")
     os.chmod(place.source / "dir" / "file", 0o7)

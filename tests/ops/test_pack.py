@@ -126,6 +126,13 @@ def test_content_costs_its_bytes_where_it_is_read():
     assert costs(table(rows), bounds).tolist() == [150, 150, 100, 100]
 
 
+@pytest.mark.parametrize(("movers", "most"), [(1, 64), (100, 400)])
+def test_a_tebibyte_is_cut_into_no_more_parts_than_movers_need(movers, most):
+    shards = list(pack(table([(Verb.COPY, 1 << 40)]), Bounds(5000, 1 << 30, movers)))
+    assert len(shards) == most
+    assert sum(shard["length"][0].as_py() for shard in shards) == 1 << 40
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_parts_of_an_upload_begin_where_its_parts_do(seed):
     rng = random.Random(seed)

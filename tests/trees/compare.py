@@ -6,6 +6,7 @@ differences and exits with 1 if there are any.
 """
 
 import argparse
+import errno
 import os
 import re
 import stat
@@ -15,15 +16,17 @@ from collections import defaultdict
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from tests.trees.names import ZERO_TOKEN
 from tests.trees.walk import below, lstat, names_in, opened
 
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW
 _CHUNK_BYTES = 1 << 20
+_ALL_READ_BYTES = 64 << 20  # of a file; what comes behind may be terabytes of holes
 _SHOWN_LINES = 20
 _MOST_ROOM = 128 << 10  # bytes that a copy may be allocated more than its source
+_OF_THE_SYSTEM = ("security.selinux", "trusted.SGI_ACL_FILE", "trusted.SGI_ACL_DEFAULT")
 _TEMPORARY = re.compile(rb"\.haulage-([0-9a-f]{12})-.*", re.DOTALL)
 _RSYNC = ("rsync", "-aHnci", "--delete", "--numeric-ids", "--modify-window=-1")
 
@@ -46,6 +49,19 @@ class Aspect(StrEnum):
 
 
 OWNER = frozenset({Aspect.UID, Aspect.GID})
+MISSING, EXTRA = "missing", "extra"  # only in a, only in b
+
+
+class Difference(NamedTuple):
+    """One thing in which two trees are not equal; `what` is an Aspect or a word."""
+
+    path: bytes
+    what: str
+    details: str = ""
+
+    def __str__(self) -> str:
+        """Say it in one line of ASCII."""
+        return f"{shown(self.path)}: {self.what}{self.details}"
 
 
 def differences(
@@ -55,6 +71,13 @@ def differences(
 
     A line is `path: aspect in a != in b`, `path: missing` (only in a) or `path: extra`
     (only in b); everything below a missing or extra directory has its own line."""
+    return [str(each) for each in all_differences(a, b, ignore)]
+
+
+def all_differences(
+    a: Path | str, b: Path | str, ignore: frozenset[Aspect] = frozenset()
+) -> list[Difference]:
+    """Return each difference between the trees, as above."""
     return list(_Comparer(ignore).roots(os.fsencode(a), os.fsencode(b)))
 
 
@@ -120,7 +143,7 @@ class _Comparer:
         self._linked: list[bytes] = []
         self._names = (_Names(), _Names())
 
-    def roots(self, a: bytes, b: bytes) -> Iterator[str]:
+    def roots(self, a: bytes, b: bytes) -> Iterator[Difference]:
         with opened(a) as in_a, opened(b) as in_b:
             yield from self._stats(b"", os.fstat(in_a), os.fstat(in_b))
             yield from self._xattrs(b"", b".", in_a, in_b)
@@ -129,27 +152,27 @@ class _Comparer:
             groups = [names.group(path) for names in self._names]
             yield from self._line(path, Aspect.LINKS, *groups)
 
-    def _inside(self, above: bytes, a: int, b: int) -> Iterator[str]:
+    def _inside(self, above: bytes, a: int, b: int) -> Iterator[Difference]:
         names_a, names_b = names_in(a), names_in(b)
         for name in sorted(names_a | names_b):
             path = above + name
             if name not in names_b:
-                yield f"{shown(path)}: missing"
-                yield from _all_below(path, name, a, "missing")
+                yield Difference(path, MISSING)
+                yield from _all_below(path, name, a, MISSING)
             elif name not in names_a:
-                yield f"{shown(path)}: extra"
-                yield from _all_below(path, name, b, "extra")
+                yield Difference(path, EXTRA)
+                yield from _all_below(path, name, b, EXTRA)
             else:
                 yield from self._pair(path, name, a, b)
 
-    def _pair(self, path: bytes, name: bytes, a: int, b: int) -> Iterator[str]:
+    def _pair(self, path: bytes, name: bytes, a: int, b: int) -> Iterator[Difference]:
         in_a, in_b = lstat(name, a), lstat(name, b)
         yield from self._stats(path, in_a, in_b)
         yield from self._xattrs(path, name, a, b)
         kind = stat.S_IFMT(in_a.st_mode)
         if kind != stat.S_IFMT(in_b.st_mode):
-            yield from _all_below(path, name, a, "missing")
-            yield from _all_below(path, name, b, "extra")
+            yield from _all_below(path, name, a, MISSING)
+            yield from _all_below(path, name, b, EXTRA)
         elif kind == stat.S_IFDIR:
             with opened(name, a) as fd_a, opened(name, b) as fd_b:
                 yield from self._inside(path + b"/", fd_a, fd_b)
@@ -172,7 +195,7 @@ class _Comparer:
 
     def _stats(
         self, path: bytes, a: os.stat_result, b: os.stat_result
-    ) -> Iterator[str]:
+    ) -> Iterator[Difference]:
         modes = [f"{stat.S_IMODE(info.st_mode):04o}" for info in (a, b)]
         yield from self._line(path, Aspect.TYPE, _type(a.st_mode), _type(b.st_mode))
         yield from self._line(path, Aspect.MODE, *modes)
@@ -185,35 +208,35 @@ class _Comparer:
             if b.st_blocks * 512 > room:  # allocation is in blocks, by guess
                 yield from self._line(path, Aspect.HOLES, a.st_blocks, b.st_blocks)
 
-    def _xattrs(self, path: bytes, name: bytes, a: int, b: int) -> Iterator[str]:
+    def _xattrs(self, path: bytes, name: bytes, a: int, b: int) -> Iterator[Difference]:
         in_a, in_b = (_xattrs_of(b"/proc/self/fd/%d/%s" % (fd, name)) for fd in (a, b))
         yield from self._line(path, Aspect.XATTRS, in_a, in_b)
 
     def _line(
         self, path: bytes, aspect: Aspect, in_a: object, in_b: object
-    ) -> Iterator[str]:
+    ) -> Iterator[Difference]:
         if in_a != in_b and aspect not in self._ignore:
-            yield f"{shown(path)}: {aspect} {in_a} != {in_b}"
+            yield Difference(path, aspect, f" {in_a} != {in_b}")
 
 
 def _xattrs_of(path: bytes) -> list[tuple[str, bytes]]:
-    """Return an entry's extended attributes; labels are the system's own."""
+    """Return an entry's extended attributes, but not the system's own ones."""
     names = sorted(os.listxattr(path, follow_symlinks=False))
     return [
         (name, os.getxattr(path, name, follow_symlinks=False))
         for name in names
-        if name != "security.selinux"
+        if name not in _OF_THE_SYSTEM
     ]
 
 
-def _all_below(path: bytes, name: bytes, fd: int, word: str) -> Iterator[str]:
+def _all_below(path: bytes, name: bytes, fd: int, word: str) -> Iterator[Difference]:
     if stat.S_ISDIR(lstat(name, fd).st_mode):
         with opened(name, fd) as inner:
             for found, _ in below(inner, path + b"/"):
-                yield f"{shown(found)}: {word}"
+                yield Difference(found, word)
 
 
-def _contents(path: bytes, name: bytes, a: int, b: int) -> Iterator[str]:
+def _contents(path: bytes, name: bytes, a: int, b: int) -> Iterator[Difference]:
     """Compare two files to the end of the shorter one; the size has its own line."""
     with _reading(name, a) as file_a, _reading(name, b) as file_b:
         offset = 0
@@ -222,11 +245,29 @@ def _contents(path: bytes, name: bytes, a: int, b: int) -> Iterator[str]:
             shorter = min(len(chunk_a), len(chunk_b))
             if chunk_a[:shorter] != chunk_b[:shorter]:
                 at = offset + _first_difference(chunk_a, chunk_b)
-                yield f"{shown(path)}: {Aspect.CONTENT} differs from byte {at} on"
+                details = f" differs from byte {at} on"
+                yield Difference(path, Aspect.CONTENT, details)
                 return
             if shorter < _CHUNK_BYTES:
                 return
             offset += shorter
+            if offset >= _ALL_READ_BYTES:
+                offset = _pass_holes(offset, file_a, file_b)
+
+
+def _pass_holes(offset: int, *files: BinaryIO) -> int:
+    """Go on where any of the files has data again, or at its end."""
+    starts = []
+    for file in files:
+        try:
+            starts.append(os.lseek(file.fileno(), offset, os.SEEK_DATA))
+        except OSError as err:
+            if err.errno != errno.ENXIO:  # behind the last data
+                raise
+            starts.append(os.fstat(file.fileno()).st_size)
+    for file in files:
+        file.seek(min(starts))
+    return min(starts)
 
 
 def _reading(name: bytes, dir_fd: int) -> BinaryIO:

@@ -3,6 +3,7 @@
 import random
 
 ZERO_TOKEN = b"0" * 12  # no attempt has it, so `leftovers` can tell planted names
+LONGEST = 255  # bytes of a name
 
 # The names of a group stand in one directory; a trailing slash asks for a directory.
 GROUPS: tuple[tuple[bytes, ...], ...] = (

@@ -11,6 +11,8 @@ from tests.trees.attributes import Kind
 from tests.trees.walk import below, opened
 
 _TRIES = 100
+_LONGEST = 3500  # bytes of a path that is handed whole to a system call
+_LARGEST = 64 << 20  # bytes that are read to be changed
 _KINDS = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIR, stat.S_IFLNK: Kind.SYMLINK}
 
 
@@ -38,7 +40,7 @@ class Standing:
 
     def _add(self, path: bytes, info: os.stat_result) -> None:
         kind = _KINDS.get(stat.S_IFMT(info.st_mode))
-        if kind is not None:
+        if kind and len(path) <= _LONGEST and info.st_size <= _LARGEST:
             self._paths[kind].append(path)
         if info.st_size == 0:
             self._empty.add(path)

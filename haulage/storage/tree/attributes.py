@@ -75,7 +75,17 @@ def set_attributes(
         lost = _set_mode_among(handle, mode, extras, lost)
     if kept.times:
         os.utime(handle, ns=(wanted.atime_ns, wanted.mtime_ns))
+        lost = joined(lost, _lost_time(os.stat(handle), wanted))
     return lost
+
+
+def _lost_time(found: os.stat_result, wanted: Attributes) -> Lost | None:
+    """Say what became of a time that the kernel cut to what the file system holds."""
+    if found.st_mtime_ns == wanted.mtime_ns:
+        return None
+    times = (divmod(ns, 1_000_000_000) for ns in (wanted.mtime_ns, found.st_mtime_ns))
+    was, now = (f"{seconds}.{below:09}" for seconds, below in times)
+    return Lost(Loss.TIME, f"mtime {was} not kept: this file system made it {now}")
 
 
 def _set_mode_among(
@@ -120,6 +130,8 @@ def set_link_attributes(
     if kept.times:
         times = (wanted.atime_ns, wanted.mtime_ns)
         os.utime(temp, ns=times, dir_fd=dir_fd, follow_symlinks=False)
+        found = os.stat(temp, dir_fd=dir_fd, follow_symlinks=False)
+        lost = joined(lost, _lost_time(found, wanted))
     return lost
 
 
