@@ -264,6 +264,7 @@ class Loss(IntFlag):
     MARKER = 16  # a directory's attributes, where a bucket has no object for it
     FLAGS = 32  # immutable or append-only
     LINK = 64  # that it is the same file as others
+    LAYOUT = 128  # stripes, pool or MDT on a Lustre
 
 
 class Lost(NamedTuple):

@@ -42,9 +42,11 @@ from haulage.storage.objects.tagged import TaggedObjects
 from haulage.storage.opening import open_bucket
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.kept import Kept
+from haulage.storage.tree.making import LustreMaker
 from haulage.storage.tree.posix import temp_name
 from haulage.storage.tree.store import Files
 from haulage.storage.tree.trash import trash_of
+from haulage.striping import rules_of
 
 STOP = threading.Event()  # this process was told to end
 _RANGE_THREADS = 16  # of one mover, for the parts of its large entries
@@ -79,7 +81,7 @@ def _by_descriptors(
     deletes: bool,
 ) -> list[Outcome]:
     """Do a shard between two directories."""
-    work = _work(job, order.token, cancelled)
+    work = _work(order, job, cancelled)
     try:
         for token in order.dead_tokens:
             sweep(work.target, rows, token)
@@ -94,13 +96,18 @@ def _by_descriptors(
         work.target.close()
 
 
-def _work(job: Job, token: str, cancelled: Callable[[], bool]) -> Work:
+def _work(order: Order, job: Job, cancelled: Callable[[], bool]) -> Work:
     kept = Kept.named(job.preserve)
+    source = _open_root(job.source.url)
+    target = _open_root(job.target.url, kept.new_dir_mode)
+    target.maker = maker = _maker(order, job, source)
     return Work(
-        source=_open_root(job.source.url),
-        target=_open_root(job.target.url, kept.new_dir_mode),
+        source=source,
+        target=target,
         kept=kept,
-        temp_prefix=temp_name(token, ""),
+        rules=rules_of(job.stripe) if job.stripe else None,
+        maker=maker,
+        temp_prefix=temp_name(order.token, ""),
         split_prefix=temp_name(job.temp_token, ""),
         hashing=job.hashing,
         verifies_content=job.verify_content,
@@ -109,6 +116,14 @@ def _work(job: Job, token: str, cancelled: Callable[[], bool]) -> Work:
         cancelled=cancelled,
         trash=_trash_of(job),
     )
+
+
+def _maker(order: Order, job: Job, source: Descent) -> LustreMaker | None:
+    """Return what makes directories where a Lustre's layouts are asked for."""
+    keeps = rules_of(job.stripe).keeps_directories
+    if not job.mdts and not keeps:
+        return None
+    return LustreMaker(job.mdts, order.turns, source if keeps else None)
 
 
 def _trash_of(job: Job) -> bytes | None:

@@ -10,6 +10,7 @@ from haulage.model import Action, Outcome, Status, Verified, parent_of
 from haulage.ops.content import copy_content, digest_of, is_same_data
 from haulage.ops.dressing import Wanted, dress, mark_of, wanted_of
 from haulage.ops.extras import for_link, for_new, for_old
+from haulage.ops.laying import begin
 from haulage.ops.work import Work, is_as_listed, is_racy
 from haulage.storage.tree.attributes import (
     Attributes,
@@ -19,7 +20,6 @@ from haulage.storage.tree.attributes import (
 )
 from haulage.storage.tree.holes import is_hashed
 from haulage.storage.tree.posix import (
-    create,
     entry_of,
     make_dir,
     open_file,
@@ -30,7 +30,7 @@ from haulage.storage.tree.posix import (
     rename_over,
     stood_still,
 )
-from haulage.storage.tree.xattrs import Extras
+from haulage.storage.tree.xattrs import Extras, joined
 
 
 def copy(work: Work, action: Action, row: int) -> Outcome:
@@ -47,7 +47,8 @@ def copy(work: Work, action: Action, row: int) -> Outcome:
         try:
             wanted = wanted_of(work, source, before)
             extras = for_new(work, wanted.xattrs, above, dir_fd)
-            target = create(dir_fd, temp, mode=work.kept.new_mode)
+            target, lost = begin(work, action, before.st_size, dir_fd, temp)
+            wanted = wanted._replace(lost=joined(wanted.lost, lost))
             ends = _Ends(source, target, before, wanted, extras)
             outcome = _fill(work, action, ends)
             rename_over(dir_fd, temp, action.path[len(above) :])
@@ -241,5 +242,6 @@ def mkdir(work: Work, action: Action, row: int) -> Outcome:
     """Make sure that a directory is there; its attributes come with the dirs pass."""
     if action.path:
         make_dir(work.target, action.path, work.temp_prefix + b"%d" % row)
+    lost = work.maker.settle(work.target, action.path) if work.maker else None
     was_there = action.was_mtime_s or action.was_mtime_ns
-    return Outcome(Status.UPDATED if was_there else Status.MADE)
+    return Outcome(Status.UPDATED if was_there else Status.MADE, lost=lost)

@@ -32,6 +32,7 @@ _LOST_WHAT = {
     Loss.CAPABILITY: "a capability",
     Loss.FLAGS: "a flag, immutable or append-only",
     Loss.LINK: "their hard link (they are files of their own)",
+    Loss.LAYOUT: "their layout on Lustre",
     Loss.MARKER: "their attributes: the server stores no object for a directory",
 }
 
