@@ -46,7 +46,7 @@ from haulage.storage.tree.making import LustreMaker
 from haulage.storage.tree.posix import temp_name
 from haulage.storage.tree.store import Files
 from haulage.storage.tree.trash import trash_of
-from haulage.striping import rules_of
+from haulage.striping import Rules, rules_of
 
 STOP = threading.Event()  # this process was told to end
 _RANGE_THREADS = 16  # of one mover, for the parts of its large entries
@@ -100,13 +100,12 @@ def _work(order: Order, job: Job, cancelled: Callable[[], bool]) -> Work:
     kept = Kept.named(job.preserve)
     source = _open_root(job.source.url)
     target = _open_root(job.target.url, kept.new_dir_mode)
-    target.maker = maker = _maker(order, job, source)
+    target.maker = _maker(order, job, source)
     return Work(
         source=source,
         target=target,
         kept=kept,
-        rules=rules_of(job.stripe) if job.stripe else None,
-        maker=maker,
+        rules=_rules_of(job),
         temp_prefix=temp_name(order.token, ""),
         split_prefix=temp_name(job.temp_token, ""),
         hashing=job.hashing,
@@ -118,9 +117,13 @@ def _work(order: Order, job: Job, cancelled: Callable[[], bool]) -> Work:
     )
 
 
-def _maker(order: Order, job: Job, source: Descent) -> LustreMaker | None:
+def _rules_of(job: Job) -> Rules | None:
+    return rules_of(job.stripe) if job.stripe else None
+
+
+def _maker(order: Order, job: Job, source: Descent | None) -> LustreMaker | None:
     """Return what makes directories where a Lustre's layouts are asked for."""
-    keeps = rules_of(job.stripe).keeps_directories
+    keeps = source is not None and rules_of(job.stripe).keeps_directories
     if not job.mdts and not keeps:
         return None
     return LustreMaker(job.mdts, order.turns, source if keeps else None)
@@ -193,13 +196,16 @@ def _open_end(place: Place, order: Order, job: Job) -> Store:
         goes_along = place is job.source and job.target.is_bucket
         kind = TaggedObjects if goes_along else Objects
         return kind(_bucket(place), place, order.ranges)
+    descent = _open_root(place.url)
+    descent.maker = _maker(order, job, None)
     return Files(
-        _open_root(place.url),
+        descent,
         temp=temp_name(order.token, ""),
         split=temp_name(job.temp_token, ""),
         fsync=job.fsync,
         ranges=order.ranges,
         trash=_trash_of(job),
+        rules=_rules_of(job),
     )
 
 

@@ -43,6 +43,7 @@ def files_shelf(home: Path) -> Shelf:
             split=b".haulage-0123456789ab-",
             fsync=wanted.get("fsync", False),
             ranges=wanted.get("ranges", home / "ranges"),
+            rules=wanted.get("rules"),
         )
 
     return Shelf("files", opening, root=root)

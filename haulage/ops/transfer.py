@@ -6,7 +6,7 @@ import time
 from typing import NamedTuple
 
 from haulage.errors import UnstableError, VanishedError
-from haulage.model import Action, Outcome, Status, Verified, parent_of
+from haulage.model import Action, Lost, Outcome, Status, Verified, parent_of
 from haulage.ops.content import copy_content, digest_of, is_same_data
 from haulage.ops.dressing import Wanted, dress, mark_of, wanted_of
 from haulage.ops.extras import for_link, for_new, for_old
@@ -240,8 +240,10 @@ def _listed_attributes(action: Action) -> Attributes:
 
 def mkdir(work: Work, action: Action, row: int) -> Outcome:
     """Make sure that a directory is there; its attributes come with the dirs pass."""
+    lost: Lost | None = None
     if action.path:
         make_dir(work.target, action.path, work.temp_prefix + b"%d" % row)
-    lost = work.maker.settle(work.target, action.path) if work.maker else None
+        maker = work.target.maker
+        lost = maker.settle(work.target, action.path) if maker else None
     was_there = action.was_mtime_s or action.was_mtime_ns
     return Outcome(Status.UPDATED if was_there else Status.MADE, lost=lost)

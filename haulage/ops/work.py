@@ -9,7 +9,6 @@ from haulage.errors import CancelledError
 from haulage.model import Action
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.kept import Kept
-from haulage.storage.tree.making import LustreMaker
 from haulage.striping import Rules
 
 _PROOFS = 1024
@@ -63,7 +62,6 @@ class Work:
     can_clone: bool = True
     kept: Kept = field(default_factory=Kept)
     rules: Rules | None = None  # for layouts on a Lustre
-    maker: LustreMaker | None = None  # of directories there
     proofs: Proofs = field(default_factory=Proofs)
     heirs_in: bytes | None = None
     heirs: bool = False

@@ -4,7 +4,7 @@ import os
 from collections import OrderedDict
 from typing import Protocol
 
-from haulage.model import parent_of
+from haulage.model import Lost, parent_of
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _KEPT = 64  # descriptors a process keeps for the directories that it used last
@@ -15,6 +15,10 @@ class Maker(Protocol):
 
     def make(self, path: bytes, dir_fd: int, name: bytes, mode: int) -> None:
         """Make `name` in an open directory, which is or will be `path` of the tree."""
+        ...
+
+    def settle(self, target: "Descent", path: bytes) -> Lost | None:
+        """Return what a directory that is there lacks of what it was to get."""
         ...
 
 

@@ -64,7 +64,7 @@ class LustreMaker:
         return None
 
     def settle(self, target: Descent, path: bytes) -> Lost | None:
-        """Return what a directory that is there lacks of what it was to get."""
+        """See Maker."""
         if path in self._made:
             return self._made.pop(path)
         if not self._source:
