@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from haulage.errors import RefusedError
+from haulage.errors import FatalError, RefusedError
+from haulage.stages import run as running
+from haulage.stages.crew import Threads
 from haulage.stages.preflight import check_ends
-from tests.e2e.place import GUARDED, Place, write
+from tests.e2e.place import GUARDED, Place, grow_old, write
 from tests.lustre.standin import Lustre, make_lustre, mdt_of, striping
 from tests.trees.compare import Aspect, assert_same, leftovers
 
@@ -134,28 +136,38 @@ def test_a_split_file_that_can_not_be_laid_out_so_is_told_once(
     assert "instead of 4x1048576@flash" in place.failures()[b"x"].reason
 
 
-def test_a_night_without_a_change_asks_for_no_layout_but_the_roots(
+def test_from_night_to_night_only_what_is_made_anew_is_laid_out(
     place: Place, lustre: Lustre
 ) -> None:
     large(lustre, place.source / "a/x", "-c", "4")
     place.sync(stripe=KEEP)
+    grow_old()
     lustre.forget()
     place.sync(stripe=KEEP)
     assert lustre.calls("setstripe") == []
-    assert [words[-1] for words in lustre.calls()] == ["."] * len(lustre.calls())
-    assert len(lustre.calls()) == 4  # both ends looked for, both roots compared
-
-
-def test_a_file_that_is_replaced_gets_the_layout_that_it_has_now(
-    place: Place, lustre: Lustre
-) -> None:
-    large(lustre, place.source / "x", "-c", "4")
-    place.sync(stripe=KEEP)
-    (place.source / "x").unlink()
-    large(lustre, place.source / "x", "-c", "2", size=3 * MIB)
+    assert [words[-1] for words in lustre.calls()] == ["."] * 4  # both roots, twice
+    (place.source / "a/x").unlink()
+    large(lustre, place.source / "a/x", "-c", "2", size=3 * MIB)
+    lustre.lfs("setstripe", "-c", "3", place.source / "a")
     assert place.sync(stripe=KEEP).copied == 1
     assert_same_but_layouts(place)
-    assert striping(place.target / "x") == [(2, MIB, "")]
+    assert striping(place.target / "a/x") == [(2, MIB, "")]
+    assert striping(place.target / "a") == [(3, 0, "")]
+
+
+def test_a_run_that_lost_its_lfs_goes_on_with_the_turns_when_it_is_back(
+    place: Place, lustre: Lustre
+) -> None:
+    for name in "abcdef":
+        write(place.source / name / "x", b"x")
+    lustre.configure(gone_after_mkdirs=3)
+    with pytest.raises(FatalError, match="lfs is not on the PATH"):
+        place.sync(mdts=True)
+    lustre.install()
+    running.resume(place.last_run().id, Threads(), catalog_url=place.catalog_url)
+    assert [mdt_of(place.target / name) for name in "abcdef"] == [0, 1, 0, 1, 0, 1]
+    assert_same_but_layouts(place)
+    assert leftovers(place.target) == []
 
 
 def test_first_level_directories_alternate_over_the_mdts_night_after_night(

@@ -191,6 +191,10 @@ def mkdir(config, words):
     except FileExistsError:
         complain("mkdir", f"dirstripe error on '{path}': stripe already set", 17)
     os.setxattr(path, "trusted.lmv", str(index).encode())
+    with open(f"{STATE}/calls") as calls:
+        made = sum(json.loads(line)[1] == "mkdir" for line in calls)
+    if made == config["gone_after_mkdirs"]:
+        os.unlink(f"{STATE}/bin/lfs")
 
 
 def mdts(config, words):

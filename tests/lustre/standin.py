@@ -29,6 +29,13 @@ class Lustre:
         known = json.loads(file.read_text()) if file.exists() else {}
         file.write_text(json.dumps(known | config))
 
+    def install(self) -> None:
+        """Put `lfs` into its place."""
+        head = f"#!{sys.executable} -IS\nSTATE = {str(self.state)!r}\n"
+        script = self.bin / "lfs"
+        script.write_text(head + SCRIPT.read_text())
+        script.chmod(0o755)
+
     def lfs(self, *words: str | Path) -> str:
         """Ask as a person would; that is no call of Haulage's."""
         calls = self._calls.read_bytes()
@@ -64,12 +71,10 @@ def make_lustre(where: Path, roots: Sequence[Path]) -> Lustre:
         pools=["flash", "disk"],
         restricted=False,
         remote_dirs=True,
+        gone_after_mkdirs=0,
     )
     lustre.forget()
-    script = lustre.bin / "lfs"
-    head = f"#!{sys.executable} -IS\nSTATE = {str(where)!r}\n"
-    script.write_text(head + SCRIPT.read_text())
-    script.chmod(0o755)
+    lustre.install()
     return lustre
 
 

@@ -1,6 +1,6 @@
 """What `lfs` prints is understood, and what it is told it understands.
 
-The answers are written after those of Lustre 2.12 to 2.16; no Lustre was asked.
+The answers are written after the source of Lustre 2.12 to 2.17; none was asked.
 """
 
 import os
