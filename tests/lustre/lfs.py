@@ -31,14 +31,14 @@ def complain(verb, text, code=22):
 
 
 def on_lustre(config, verb, path):
-    real = os.path.realpath(os.path.dirname(path) or ".")
+    real = os.path.realpath(path if verb == "setstripe" else os.path.dirname(path))
     if not any(os.path.commonpath([real, root]) == root for root in config["roots"]):
         complain(verb, f"'{path}' not on a Lustre fs?: Inappropriate ioctl", 25)
 
 
-def stored(path):
+def stored(path, *, follow=False):
     try:
-        return json.loads(os.getxattr(path, "trusted.lov", follow_symlinks=False))
+        return json.loads(os.getxattr(path, "trusted.lov", follow_symlinks=follow))
     except OSError:
         return None
 
@@ -118,6 +118,7 @@ def composite(components, is_dir):
 
 def setstripe(config, words):
     *options, path = words
+    flip_temporaries(config["flips_to"])
     components = [] if options == ["-d"] else asked(options)
     for part in components:
         if part["pool"] not in ("", "ignore", *config["pools"]):
@@ -132,16 +133,27 @@ def setstripe(config, words):
         store(path, [on_servers(config, part) for part in components])
 
 
+def flip_temporaries(target):
+    """Do what somebody else may do in a directory of his own, at the worst moment."""
+    for name in os.listdir(".") if target else []:
+        if name.startswith(".haulage-"):
+            os.unlink(name)
+            os.symlink(target, name)
+
+
 def restrict(path):
-    """Make a file anew without what was asked for, and call that a success."""
+    """Try to make a file anew without what was asked for, which is no error."""
     sys.stderr.write(f"setstripe warning for '{path}': Setstripe is restricted\n")
-    os.remove(path)
+    try:
+        os.remove(path)
+    except OSError as err:
+        complain("setstripe", f"setstripe error for '{path}': {err.strerror}", 1)
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o664))
 
 
 def check_empty(path):
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o664))
-    if stored(path) is not None or os.stat(path).st_size:
+    if stored(path, follow=True) is not None or os.stat(path).st_size:
         complain("setstripe", f"setstripe error for '{path}': stripe already set", 17)
 
 

@@ -72,6 +72,7 @@ def make_lustre(where: Path, roots: Sequence[Path]) -> Lustre:
         restricted=False,
         remote_dirs=True,
         gone_after_mkdirs=0,
+        flips_to="",
     )
     lustre.forget()
     lustre.install()

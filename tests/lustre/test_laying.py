@@ -186,6 +186,21 @@ def test_a_directory_below_a_link_of_somebody_else_is_never_laid_out(
     assert striping(target / "d/below") == [(2, 0, "")]
 
 
+def test_a_temporary_that_flips_to_a_link_leads_to_no_directory_outside(
+    lustre: Lustre, trees: tuple[Path, Path], work: Work, tmp_path: Path
+) -> None:
+    source, _ = trees
+    put(source, b"x", CONTENT)
+    work.rules = rules_of("1M=2")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    lustre.configure(flips_to=str(outside))
+    copy(work, action_on(source, b"x"), 0)
+    assert len(lustre.calls("setstripe")) == 1
+    assert striping(outside) == []
+    assert os.listdir(outside) == []
+
+
 def test_a_directory_has_one_turn_however_often_it_is_tried(
     lustre: Lustre, tmp_path: Path
 ) -> None:

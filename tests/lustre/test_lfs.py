@@ -19,6 +19,7 @@ from haulage.storage.tree.lfs import (
     set_layout,
     words_for,
 )
+from haulage.storage.tree.posix import pin_in
 from haulage.striping import ALL, UNSET, Component, Layout
 from tests.lustre.standin import Lustre, mdt_of, striping
 
@@ -96,6 +97,14 @@ def mirrored(answer: bytes) -> bytes:
     return both + first + second
 
 
+def lay_out(dir_fd: int, name: bytes, layout: Layout) -> None:
+    pinned = pin_in(dir_fd, name)
+    try:
+        set_layout(dir_fd, pinned, layout)
+    finally:
+        os.close(pinned)
+
+
 @pytest.mark.parametrize(
     ("answer", "layout"),
     [
@@ -135,10 +144,10 @@ def test_a_layout_is_set_on_a_file_that_nobody_has_opened(
     wanted = Layout(PROGRESSIVE_PARTS)
     os.mknod(tmp_path / "x", 0o100600)
     assert layout_of(opened, b"x") == UNSET
-    set_layout(opened, b"x", wanted)
+    lay_out(opened, b"x", wanted)
     assert wanted.is_met_by(layout_of(opened, b"x"))
     with pytest.raises(LfsError, match="already set"):
-        set_layout(opened, b"x", wanted)
+        lay_out(opened, b"x", wanted)
 
 
 def test_names_of_any_bytes_are_asked_for(
@@ -146,7 +155,7 @@ def test_names_of_any_bytes_are_asked_for(
 ) -> None:
     for name in (b"-d", b"a\nlmm_stripe_count: 9", b"\xff '$(x)"):
         os.mknod(os.path.join(os.fsencode(tmp_path), name), 0o100600)
-        set_layout(opened, name, Layout((Component(None, 2),)))
+        lay_out(opened, name, Layout((Component(None, 2),)))
         assert layout_of(opened, name).components[0].stripes == 2
 
 
@@ -177,7 +186,7 @@ def test_a_pool_that_is_not_there_is_told(
 ) -> None:
     os.mknod(tmp_path / "x", 0o100600)
     with pytest.raises(LfsError, match="pool 'gone fsname fs' does not exist"):
-        set_layout(opened, b"x", Layout((Component(None, 2, 0, "gone"),)))
+        lay_out(opened, b"x", Layout((Component(None, 2, 0, "gone"),)))
     assert striping(tmp_path / "x") == []
 
 

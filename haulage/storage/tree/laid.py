@@ -6,9 +6,10 @@ A file that mknod made has no layout until somebody opens it for writing.
 import os
 import stat
 
+from haulage.errors import UnstableError
 from haulage.model import Loss, Lost
 from haulage.storage.tree.lfs import LfsError, layout_of, set_layout
-from haulage.storage.tree.posix import remove_if_there
+from haulage.storage.tree.posix import pin_in, remove_if_there
 from haulage.striping import Layout
 
 _OPEN = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -19,11 +20,22 @@ def create_laid(
 ) -> tuple[int, Lost | None]:
     """Create a temporary for writing; tell what of its layout it could not get."""
     os.mknod(temp, stat.S_IFREG | mode, dir_fd=dir_fd)
-    said = _set(dir_fd, temp, wanted) if wanted.components else ""
-    if said and wanted.without_pools() != wanted:
-        _set(dir_fd, temp, wanted.without_pools())
-    lost = missing(dir_fd, temp, wanted, said)
-    return os.open(temp, _OPEN, dir_fd=dir_fd), lost
+    pinned = pin_in(dir_fd, temp)
+    try:
+        _check_new(pinned)
+        said = _set(dir_fd, pinned, wanted) if wanted.components else ""
+        if said and wanted.without_pools() != wanted:
+            _set(dir_fd, pinned, wanted.without_pools())
+        lost = missing(dir_fd, temp, wanted, said)
+        return os.open(b"/proc/self/fd/%d" % pinned, os.O_WRONLY | os.O_CLOEXEC), lost
+    finally:
+        os.close(pinned)
+
+
+def _check_new(pinned: int) -> None:
+    found = os.fstat(pinned)
+    if not stat.S_ISREG(found.st_mode) or found.st_size or found.st_nlink != 1:
+        raise UnstableError("its temporary was replaced by somebody else")
 
 
 def open_laid(dir_fd: int, temp: bytes) -> int:
@@ -40,20 +52,23 @@ def create_shared(
     """
     try:
         fd, _ = create_laid(dir_fd, own, wanted, mode)
-        os.close(fd)
-        os.link(own, temp, src_dir_fd=dir_fd, dst_dir_fd=dir_fd, follow_symlinks=False)
-        is_new = True
-    except FileExistsError:  # another mover was first
-        is_new = False
+        try:
+            os.link(b"/proc/self/fd/%d" % fd, temp, dst_dir_fd=dir_fd)
+        except FileExistsError:  # another mover was first
+            os.close(fd)
+            return open_laid(dir_fd, temp), False
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd, True
     finally:
         remove_if_there(dir_fd, own)
-    return open_laid(dir_fd, temp), is_new
 
 
-def _set(dir_fd: int, temp: bytes, layout: Layout) -> str:
+def _set(dir_fd: int, pinned: int, layout: Layout) -> str:
     """Set a layout; return what `lfs` said if it did not."""
     try:
-        set_layout(dir_fd, temp, layout)
+        set_layout(dir_fd, pinned, layout)
     except LfsError as err:
         return str(err)
     return ""

@@ -1,7 +1,8 @@
 """Asks `lfs`, the tool of Lustre's clients, for layouts and sets them.
 
 It is started in the directory that a descriptor stands for and told `.` or a name in
-it, so that nothing outside can be meant. Each start costs a few milliseconds.
+it. As it follows links when it sets something, it is told a descriptor there, so that
+nothing outside can be meant. Each start costs a few milliseconds.
 """
 
 import os
@@ -30,9 +31,10 @@ def layout_of(dir_fd: int, name: bytes | None = None) -> Layout:
     return parse_layout(_lfs(dir_fd, "getstripe", "-d", *raw, where))
 
 
-def set_layout(dir_fd: int, name: bytes, layout: Layout) -> None:
-    """Give a file its layout that was made by mknod and never opened."""
-    _lfs(dir_fd, "setstripe", *words_for(layout), b"./" + name)
+def set_layout(dir_fd: int, pinned: int, layout: Layout) -> None:
+    """Give a file its layout that was made by mknod and is only pinned, not open."""
+    itself = b"/proc/self/fd/%d" % pinned
+    _lfs(dir_fd, "setstripe", *words_for(layout), itself, given=(pinned,))
 
 
 def set_default(dir_fd: int, layout: Layout) -> None:
@@ -56,8 +58,16 @@ def mdts_of(root: str) -> tuple[int, ...]:
     return tuple(sorted(map(int, found)))
 
 
-def _lfs(dir_fd: int, *words: str | bytes, umask: int = 0o077) -> bytes:
-    """Return what `lfs` answers; LfsError if it says no."""
+def _lfs(
+    dir_fd: int,
+    *words: str | bytes,
+    umask: int = 0o077,
+    given: tuple[int, ...] = (),
+) -> bytes:
+    """Return what `lfs` answers; LfsError if it says no.
+
+    It is `given` descriptors, under the numbers that they have here.
+    """
     try:
         done = subprocess.run(
             ["lfs", *words],
@@ -66,6 +76,7 @@ def _lfs(dir_fd: int, *words: str | bytes, umask: int = 0o077) -> bytes:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             umask=umask,
+            pass_fds=given,
             check=False,
         )
     except FileNotFoundError as err:
