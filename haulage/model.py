@@ -266,6 +266,7 @@ class Loss(IntFlag):
     FLAGS = 32  # immutable or append-only
     LINK = 64  # that it is the same file as others
     TIME = 128
+    LAYOUT = 256  # stripes, pool or MDT on a Lustre
 
 
 class Lost(NamedTuple):

@@ -42,9 +42,11 @@ from haulage.storage.objects.tagged import TaggedObjects
 from haulage.storage.opening import open_bucket
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.kept import Kept
+from haulage.storage.tree.making import LustreMaker
 from haulage.storage.tree.posix import temp_name
 from haulage.storage.tree.store import Files
 from haulage.storage.tree.trash import trash_of
+from haulage.striping import Rules, rules_of
 
 STOP = threading.Event()  # this process was told to end
 _RANGE_THREADS = 16  # of one mover, for the parts of its large entries
@@ -98,7 +100,7 @@ def _by_descriptors(
 ) -> list[Outcome]:
     """Do a shard between two directories."""
     order, job = attempt.order, attempt.job
-    work = _work(job, order.token, attempt.is_over)
+    work = _work(attempt)
     try:
         for token in order.dead_tokens:
             sweep(work.target, rows, token)
@@ -113,21 +115,38 @@ def _by_descriptors(
         work.target.close()
 
 
-def _work(job: Job, token: str, cancelled: Callable[[], bool]) -> Work:
+def _work(attempt: _Attempt) -> Work:
+    order, job = attempt.order, attempt.job
     kept = Kept.named(job.preserve)
+    source = _open_root(job.source.url)
+    target = _open_root(job.target.url, kept.new_dir_mode)
+    target.maker = _maker(order, job, source)
     return Work(
-        source=_open_root(job.source.url),
-        target=_open_root(job.target.url, kept.new_dir_mode),
+        source=source,
+        target=target,
         kept=kept,
-        temp_prefix=temp_name(token, ""),
+        rules=_rules_of(job),
+        temp_prefix=temp_name(order.token, ""),
         split_prefix=temp_name(job.temp_token, ""),
         hashing=job.hashing,
         verifies_content=job.verify_content,
         fsync=job.fsync,
         began_ns=job.began_ns,
-        cancelled=cancelled,
+        cancelled=attempt.is_over,
         trash=_trash_of(job),
     )
+
+
+def _rules_of(job: Job) -> Rules | None:
+    return rules_of(job.stripe) if job.stripe else None
+
+
+def _maker(order: Order, job: Job, source: Descent | None) -> LustreMaker | None:
+    """Return what makes directories where a Lustre's layouts are asked for."""
+    keeps = source is not None and rules_of(job.stripe).keeps_directories
+    if not job.mdts and not keeps:
+        return None
+    return LustreMaker(job.mdts, order.turns, source if keeps else None)
 
 
 def _trash_of(job: Job) -> bytes | None:
@@ -193,14 +212,17 @@ def _open_end(place: Place, attempt: _Attempt) -> Store:
         goes_along = place is job.source and job.target.is_bucket
         kind = TaggedObjects if goes_along else Objects
         return kind(_bucket(place), place, order.ranges)
+    descent = _open_root(place.url)
+    descent.maker = _maker(order, job, None)
     return Files(
-        _open_root(place.url),
+        descent,
         temp=temp_name(order.token, ""),
         split=temp_name(job.temp_token, ""),
         fsync=job.fsync,
         ranges=order.ranges,
         trash=_trash_of(job),
         check=attempt.check,
+        rules=_rules_of(job),
     )
 
 

@@ -12,12 +12,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from haulage.model import PRESERVED, Preserve
 from haulage.patterns import parse_rule
 from haulage.spelling import parse_age, parse_preserve, parse_size
+from haulage.striping import checked_rules
 
 Size = Annotated[int, Field(ge=0), BeforeValidator(parse_size)]
 ShardSize = Annotated[int, Field(ge=1 << 16), BeforeValidator(parse_size)]
 StoreMemory = Annotated[int, Field(ge=1 << 24), BeforeValidator(parse_size)]
 Age = Annotated[float, Field(ge=0), BeforeValidator(parse_age)]
 Preserved = Annotated[tuple[Preserve, ...], BeforeValidator(parse_preserve)]
+Stripe = Annotated[str, BeforeValidator(checked_rules)]
 
 
 class Compare(StrEnum):
@@ -197,6 +199,18 @@ class Policy(_Form):
         description="What is kept of an entry beside its content. What is not named "
         "is what any new file has, and is neither compared nor counted as lost. "
         "specials are FIFOs and sockets. Between two directories only.",
+    )
+    stripe: Stripe = Field(
+        "",
+        title="Stripes",
+        description="Layouts on a Lustre: keep, or SIZE=COUNT rules such as "
+        "1G=4,64G=16x4M@pool; 0=... is for directories. Left empty: the target's.",
+    )
+    mdts: bool = Field(
+        False,
+        title="Alternate MDTs",
+        description="Make directories of the first level on each MDT of a Lustre in "
+        "turn.",
     )
     delete: Delete = Field(
         Delete.OFF,

@@ -19,6 +19,7 @@ from haulage.place import Place
 _KEY = b"haulage"
 _FORMAT = 3
 _ENDS = ("source", "target")
+TURNS = "mdt-turns"
 PROGRESS = struct.Struct("<QQ")  # of a progress file: entries done, bytes moved
 
 
@@ -36,6 +37,8 @@ class Job:
     began_ns: int  # when the run began
     preserve: tuple[str, ...] = PRESERVED  # names of model.Preserve
     trash: str | None = None  # the run in whose trash deletes go, or undo looks
+    stripe: str = ""  # rules that striping.rules_of reads
+    mdts: tuple[int, ...] = ()  # that directories of the first level alternate over
     format: int = _FORMAT
 
 
@@ -54,6 +57,11 @@ class Order:
     def ranges(self) -> Path:
         """Return where all movers of the run note what they did of large entries."""
         return self.shard.parent.parent / "ranges"
+
+    @property
+    def turns(self) -> Path:
+        """Return what counts the directories that all movers made on MDTs in turn."""
+        return self.shard.parent.parent / TURNS
 
     def to_line(self) -> bytes:
         """Return the order as the line that a mover reads."""
@@ -98,6 +106,7 @@ def read_shard(file: Path) -> tuple[pa.Table, Job]:
         )
     source, target = (Place.from_fields(fields.pop(end)) for end in _ENDS)
     fields["preserve"] = tuple(fields["preserve"])
+    fields["mdts"] = tuple(fields.get("mdts", ()))
     return table.cast(ACTION), Job(source, target, **fields)
 
 

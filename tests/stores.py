@@ -44,6 +44,7 @@ def files_shelf(home: Path) -> Shelf:
             fsync=wanted.get("fsync", False),
             ranges=wanted.get("ranges", home / "ranges"),
             check=lambda: None,
+            rules=wanted.get("rules"),
         )
 
     return Shelf("files", opening, root=root)

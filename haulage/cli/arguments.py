@@ -18,6 +18,8 @@ _FIELDS = {
     "compare": ("compare",),
     "verify": ("verify",),
     "preserve": ("preserve",),
+    "stripe": ("stripe",),
+    "mdts": ("mdts",),
     "delete": ("delete",),
     "trash": ("trash",),
     "allow_empty_source": ("allow_empty_source",),
@@ -84,6 +86,14 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         "--preserve", metavar="LIST",
         help=f"of {', '.join(Preserve)}; or all, or all,-NAME (default all but "
         "specials and devices)",
+    )  # fmt: skip
+    group.add_argument(
+        "--stripe", metavar="RULES",
+        help="on Lustre: keep, or SIZE=COUNT[xSIZE][@POOL],...",
+    )  # fmt: skip
+    group.add_argument(
+        "--mdts", action="store_const", const=True,
+        help="on Lustre: make first-level directories on each MDT in turn",
     )  # fmt: skip
     group.add_argument(
         "--only", dest="steps", action="append", choices=[str(step) for step in Step],

@@ -187,8 +187,7 @@ def mkdir(carrier: Carrier, action: Action, row: int) -> Outcome:
     was_there = action.was_mtime_s or action.was_mtime_ns
     status = Status.UPDATED if was_there else Status.MADE
     if carrier.target.has_directories:
-        carrier.target.make_dir(action.path, row)
-        return Outcome(status)
+        return Outcome(status, lost=carrier.target.make_dir(action.path, row))
     outcome = finish_dir(carrier, action, row)
     return (
         outcome if outcome.status is Status.ABSENT else outcome._replace(status=status)

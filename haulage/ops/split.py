@@ -12,9 +12,9 @@ from haulage.model import Action, Outcome, Status, Verified, parent_of
 from haulage.ops.content import copy_part, feed, forget_cached
 from haulage.ops.dressing import Wanted, dress, mark_of, wanted_of
 from haulage.ops.extras import for_old
+from haulage.ops.laying import begin_shared, lost_by_parts
 from haulage.ops.work import Work, is_as_listed, is_racy
 from haulage.storage.tree.posix import (
-    create,
     entry_of,
     open_source,
     reach,
@@ -24,6 +24,7 @@ from haulage.storage.tree.posix import (
     stat_in,
     stood_still,
 )
+from haulage.storage.tree.xattrs import joined
 
 
 def part(work: Work, action: Action, row: int) -> Outcome:
@@ -38,7 +39,7 @@ def part(work: Work, action: Action, row: int) -> Outcome:
             work.target, parent_of(action.path), work.temp_prefix + b"%d" % row
         )
         temp = split_temp_name(work.split_prefix, action.path)
-        target = create(dir_fd, temp, shared=True, mode=work.kept.new_mode)
+        target = begin_shared(work, action, row, dir_fd, temp)
         try:
             piece = (action.offset, action.length)
             moved, checksum = copy_part(work, source, target, piece, before)
@@ -111,6 +112,7 @@ def _complete(work: Work, dir_fd: int, name: bytes, parts: Sequence[Action]) -> 
         checksum = _prove_parts(work, target, parts)
         extras = for_old(work, wanted.xattrs, target, os.fstat(target))
         lost = dress(work, target, wanted, extras)
+        lost = joined(lost, lost_by_parts(work, whole, dir_fd, name))
         made = mark_of(work, target, lost)
         if work.fsync:
             os.fsync(target)

@@ -6,10 +6,11 @@ import time
 from typing import NamedTuple
 
 from haulage.errors import UnstableError, VanishedError
-from haulage.model import Action, Outcome, Status, Verified, parent_of
+from haulage.model import Action, Lost, Outcome, Status, Verified, parent_of
 from haulage.ops.content import copy_content, digest_of, is_same_data
 from haulage.ops.dressing import Wanted, dress, mark_of, wanted_of
 from haulage.ops.extras import for_link, for_new, for_old
+from haulage.ops.laying import begin
 from haulage.ops.work import Work, is_as_listed, is_racy
 from haulage.storage.tree.attributes import (
     Attributes,
@@ -20,7 +21,6 @@ from haulage.storage.tree.attributes import (
 )
 from haulage.storage.tree.holes import is_hashed
 from haulage.storage.tree.posix import (
-    create,
     entry_of,
     make_dir,
     open_file,
@@ -31,7 +31,7 @@ from haulage.storage.tree.posix import (
     rename_over,
     stood_still,
 )
-from haulage.storage.tree.xattrs import Extras
+from haulage.storage.tree.xattrs import Extras, joined
 
 
 def copy(work: Work, action: Action, row: int) -> Outcome:
@@ -48,7 +48,8 @@ def copy(work: Work, action: Action, row: int) -> Outcome:
         try:
             wanted = wanted_of(work, source, before)
             extras = for_new(work, wanted.xattrs, above, dir_fd)
-            target = create(dir_fd, temp, mode=work.kept.new_mode)
+            target, lost = begin(work, action, before.st_size, dir_fd, temp)
+            wanted = wanted._replace(lost=joined(wanted.lost, lost))
             ends = _Ends(source, target, before, wanted, extras)
             outcome = _fill(work, action, ends)
             work.check_cancelled()
@@ -241,7 +242,10 @@ def _listed_attributes(action: Action) -> Attributes:
 
 def mkdir(work: Work, action: Action, row: int) -> Outcome:
     """Make sure that a directory is there; its attributes come with the dirs pass."""
+    lost: Lost | None = None
     if action.path:
         make_dir(work.target, action.path, work.temp_prefix + b"%d" % row)
+        maker = work.target.maker
+        lost = maker.settle(work.target, action.path) if maker else None
     was_there = action.was_mtime_s or action.was_mtime_ns
-    return Outcome(Status.UPDATED if was_there else Status.MADE)
+    return Outcome(Status.UPDATED if was_there else Status.MADE, lost=lost)

@@ -9,6 +9,7 @@ from haulage.model import PRESERVED
 from haulage.place import Place, normalized
 from haulage.policy import Dataset
 from haulage.stages.ends import Pair, pair_of
+from haulage.stages.layouts import check_layouts
 
 
 def check_ends(
@@ -29,6 +30,7 @@ def check_ends(
             f"which goes by their last change"
         )
     _check_preserve(dataset, pair)
+    check_layouts(dataset.policy, pair)
     if pair.target.is_bucket and dataset.policy.trash is not None:
         raise RefusedError(
             f"target {target}: the trash is a directory beside the entries, and a "

@@ -33,6 +33,7 @@ _LOST_WHAT = {
     Loss.FLAGS: "a flag, immutable or append-only",
     Loss.TIME: "their mtime (the file system has no such time)",
     Loss.LINK: "their hard link (they are files of their own)",
+    Loss.LAYOUT: "their layout on Lustre",
     Loss.MARKER: "their attributes: the server stores no object for a directory",
 }
 

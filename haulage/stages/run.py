@@ -25,6 +25,7 @@ from haulage.stages.commit import commit
 from haulage.stages.crew import Crew, Summary
 from haulage.stages.discover import Ends, discover
 from haulage.stages.ends import Pair
+from haulage.stages.layouts import prepare_target
 from haulage.stages.linking import settle_blocked_links, settle_links
 from haulage.stages.meter import Meter
 from haulage.stages.preflight import check_ends, check_target
@@ -184,6 +185,7 @@ def undo(
 
 def _carry_out(site: Site, crew: Crew) -> Summary:
     """Carry out the sequence. Every step asks the catalog what is left of it to do."""
+    prepare_target(site)
     waves = [
         crew.start(wave.name, partial(run_wave, site, wave)) for wave in discover(site)
     ]

@@ -48,6 +48,7 @@ class Site:
     meter: Meter
     notes: list[str] = field(default_factory=list)
     waiting_plan: int | None = None  # the delete plan that this run has kept
+    mdts: tuple[int, ...] = ()  # over which directories of a Lustre alternate
     _ended: threading.Event = field(default_factory=threading.Event)
     _lost: HaulageError | None = None
     _probed: Pair | None = None
@@ -88,6 +89,8 @@ class Site:
             began_ns=int(self.run.started_at.timestamp() * 1_000_000_000),
             preserve=tuple(map(str, self.policy.preserve)),
             trash=None if self.policy.trash is None else self.run.id,
+            stripe=self.policy.stripe,
+            mdts=self.mdts,
         )
 
     def job_of_undo(self, run_id: str) -> Job:

@@ -179,8 +179,11 @@ class Store(Protocol):
         """Tell whether directories are there by themselves, as in a tree."""
         ...
 
-    def make_dir(self, path: bytes, row: int) -> None:
-        """Make sure that the directory is there; `finish_dir` gives its attributes."""
+    def make_dir(self, path: bytes, row: int) -> Lost | None:
+        """Make sure that the directory is there; `finish_dir` gives its attributes.
+
+        Returned is what it could not be made with.
+        """
         ...
 
     def finish_dir(self, path: bytes, seen: Seen) -> Made | None:

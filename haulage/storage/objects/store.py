@@ -156,8 +156,9 @@ class Objects(Store):
     def has_directories(self) -> bool:
         return False
 
-    def make_dir(self, path: bytes, row: int) -> None:
+    def make_dir(self, path: bytes, row: int) -> Lost | None:
         """See Store; what stands for a directory is made when it is finished."""
+        return None
 
     def finish_dir(self, path: bytes, seen: Seen) -> Made | None:
         """See Store; the root of a whole bucket has nothing that could stand for it."""

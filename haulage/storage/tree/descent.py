@@ -2,11 +2,24 @@
 
 import os
 from collections import OrderedDict
+from typing import Protocol
 
-from haulage.model import parent_of
+from haulage.model import Lost, parent_of
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _KEPT = 64  # descriptors a process keeps for the directories that it used last
+
+
+class Maker(Protocol):
+    """Makes a directory otherwise than mkdir alone does."""
+
+    def make(self, path: bytes, dir_fd: int, name: bytes, mode: int) -> None:
+        """Make `name` in an open directory, which is or will be `path` of the tree."""
+        ...
+
+    def settle(self, target: "Descent", path: bytes) -> Lost | None:
+        """Return what a directory that is there lacks of what it was to get."""
+        ...
 
 
 class Descent:
@@ -23,9 +36,17 @@ class Descent:
         Directories that are made below it begin with `new_dir_mode`.
         """
         self.new_dir_mode = new_dir_mode
+        self.maker: Maker | None = None
         self.root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self.is_root = os.geteuid() == 0  # asked once: it is a call for every file
         self._kept: OrderedDict[bytes, int] = OrderedDict()
+
+    def mkdir(self, path: bytes, dir_fd: int, name: bytes) -> None:
+        """Make directory `path` of the tree as `name` in `dir_fd`, for its owner."""
+        if self.maker:
+            self.maker.make(path, dir_fd, name, self.new_dir_mode)
+        else:
+            os.mkdir(name, self.new_dir_mode, dir_fd=dir_fd)
 
     def close(self) -> None:
         """Close every descriptor."""

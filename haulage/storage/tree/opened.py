@@ -4,7 +4,7 @@ import os
 import stat
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import xxhash
 
@@ -14,6 +14,7 @@ from haulage.storage.base import Extent, Made, Reading, Seen, Writing
 from haulage.storage.ranges import Done, Ranges
 from haulage.storage.tree.attributes import attributes_in, set_attributes
 from haulage.storage.tree.kept import Kept
+from haulage.storage.tree.laid import create_laid, create_shared, missing, open_laid
 from haulage.storage.tree.posix import (
     create,
     entry_of,
@@ -21,7 +22,8 @@ from haulage.storage.tree.posix import (
     rename_over,
     stood_still,
 )
-from haulage.storage.tree.xattrs import unkept
+from haulage.storage.tree.xattrs import joined, unkept
+from haulage.striping import Layout
 
 
 class FileReading(Reading):
@@ -65,6 +67,14 @@ class FileReading(Reading):
         os.close(self._fd)
 
 
+class Names(NamedTuple):
+    """What a large file is called: at last, until then, and for this attempt alone."""
+
+    name: bytes
+    temp: bytes
+    own: bytes
+
+
 class FileWriting(Writing):
     """A large file under a temporary name, whose ranges are written where they belong.
 
@@ -75,20 +85,21 @@ class FileWriting(Writing):
     def __init__(
         self,
         dir_fd: int,
-        name: bytes,
-        temp: bytes,
+        names: Names,
         ranges: Ranges | None,
+        layout: Layout | None,
         *,
         fsync: bool,
         check: Callable[[], None],
     ) -> None:
         """Open the temporary, made if it misses; `dir_fd` is now this one's own."""
-        self._dir_fd, self._name, self._temp = dir_fd, name, temp
-        self._ranges, self._fsync, self._check = ranges, fsync, check
+        self._dir_fd, self._name, self._temp = dir_fd, names.name, names.temp
+        self._ranges, self._layout = ranges, layout
+        self._fsync, self._check = fsync, check
         self.done: dict[int, Done] = {}
         try:
             was_noted = ranges is not None and ranges.id is not None
-            self._fd, is_new = _open(dir_fd, temp, shared=ranges is not None)
+            self._fd, is_new = _open(dir_fd, names, layout, shared=ranges is not None)
         except BaseException:
             os.close(dir_fd)
             raise
@@ -126,6 +137,9 @@ class FileWriting(Writing):
             checksum = self._prove(seen.entry.size) if prove else None
             os.ftruncate(self._fd, seen.entry.size)
             lost = set_attributes(self._fd, attributes_in(seen.entry))
+            if self._layout:
+                unlaid = missing(self._dir_fd, self._temp, self._layout)
+                lost = joined(lost, unlaid)
             if self._fsync:
                 os.fsync(self._fd)
             if self._ranges:  # first, so that no record outlives its temporary
@@ -169,14 +183,29 @@ class FileWriting(Writing):
             os.close(self._dir_fd)
 
 
-def _open(dir_fd: int, temp: bytes, *, shared: bool) -> tuple[int, bool]:
+def _open(
+    dir_fd: int, names: Names, layout: Layout | None, *, shared: bool
+) -> tuple[int, bool]:
     """Return the temporary, and whether it is new: inodes alone are used again."""
+    if layout:
+        return _open_laid(dir_fd, names, layout, shared=shared)
     try:
-        return create(dir_fd, temp), True
+        return create(dir_fd, names.temp), True
     except FileExistsError:
         if not shared:
             raise
-    return create(dir_fd, temp, shared=True), False
+    return create(dir_fd, names.temp, shared=True), False
+
+
+def _open_laid(
+    dir_fd: int, names: Names, layout: Layout, *, shared: bool
+) -> tuple[int, bool]:
+    if not shared:
+        return create_laid(dir_fd, names.temp, layout)[0], True
+    try:
+        return open_laid(dir_fd, names.temp), False
+    except FileNotFoundError:
+        return create_shared(dir_fd, names.temp, names.own, layout)
 
 
 def _claim(ranges: Ranges, inode: str) -> str:

@@ -184,17 +184,18 @@ def _make_below(descent: Descent, path: bytes, temp: bytes) -> None:
     name = path[len(above) : -1]
     dir_fd = descent.open(above)
     try:
-        os.mkdir(name, descent.new_dir_mode, dir_fd=dir_fd)
+        descent.mkdir(path, dir_fd, name)
     except FileExistsError:
         found = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
         if stat.S_ISDIR(found.st_mode):
             open_for_owner(descent, path, found)
         else:
-            _replace_by_dir(dir_fd, name, temp_dir_name(temp), descent.new_dir_mode)
+            _replace_by_dir(descent, path, dir_fd, temp_dir_name(temp))
 
 
-def _replace_by_dir(dir_fd: int, name: bytes, temp: bytes, mode: int) -> None:
-    os.mkdir(temp, mode, dir_fd=dir_fd)
+def _replace_by_dir(descent: Descent, path: bytes, dir_fd: int, temp: bytes) -> None:
+    name = path[len(parent_of(path)) : -1]
+    descent.mkdir(path, dir_fd, temp)
     try:
         remove_if_there(dir_fd, name)
         os.rename(temp, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)

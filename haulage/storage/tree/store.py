@@ -26,7 +26,8 @@ from haulage.storage.tree.attributes import (
 )
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.kept import Kept
-from haulage.storage.tree.opened import FileReading, FileWriting
+from haulage.storage.tree.laid import create_laid
+from haulage.storage.tree.opened import FileReading, FileWriting, Names
 from haulage.storage.tree.posix import (
     create,
     entry_of,
@@ -40,7 +41,8 @@ from haulage.storage.tree.posix import (
 )
 from haulage.storage.tree.removal import gone_already, remove_ours
 from haulage.storage.tree.trash import is_trash
-from haulage.storage.tree.xattrs import unkept
+from haulage.storage.tree.xattrs import joined, unkept
+from haulage.striping import Layout, Rules
 
 
 class Files(Store):
@@ -60,6 +62,7 @@ class Files(Store):
         ranges: Path,
         check: Callable[[], None],
         trash: bytes | None = None,
+        rules: Rules | None = None,
     ) -> None:
         self._descent = descent
         self._temp = temp
@@ -69,6 +72,7 @@ class Files(Store):
         self._check = check
         self._kept = Kept()
         self._trash = trash
+        self._rules = rules
         self._lock = threading.RLock()
 
     def look(self, path: bytes) -> Seen | None:
@@ -116,15 +120,26 @@ class Files(Store):
     ) -> Made:
         temp = self._temp + b"%d" % row
         with self._above(path, temp) as (dir_fd, name):
-            fd = create(dir_fd, temp)
             try:
+                fd, unlaid = self._create(dir_fd, temp, len(content))
                 lost = self._fill(fd, content, seen.entry)
                 self._check()
                 rename_over(dir_fd, temp, name)
             except BaseException:
                 remove_if_there(dir_fd, temp)
                 raise
-        return Made(lost=lost)
+        return Made(lost=joined(lost, unlaid))
+
+    def _create(self, dir_fd: int, temp: bytes, size: int) -> tuple[int, Lost | None]:
+        layout = self._layout(size)
+        if layout is None:
+            return create(dir_fd, temp), None
+        return create_laid(dir_fd, temp, layout)
+
+    def _layout(self, size: int) -> Layout | None:
+        """Return the layout that a file of this size is given on a Lustre."""
+        rule = self._rules.of_file(size) if self._rules else None
+        return rule and rule.layout
 
     def _fill(self, fd: int, content: bytes | memoryview, entry: Entry) -> Lost | None:
         """Give a temporary its content and attributes, and close it."""
@@ -156,13 +171,14 @@ class Files(Store):
         with self._lock:
             dir_fd = os.dup(reach(self._descent, above, temp))
         ranges = Ranges(self._ranges, path, seen.entry) if shared else None
+        names = Names(path[len(above) :], temp, temp)
         if ranges:
-            temp = split_temp_name(self._split, path)
+            names = names._replace(temp=split_temp_name(self._split, path))
         return FileWriting(
             dir_fd,
-            path[len(above) :],
-            temp,
+            names,
             ranges,
+            self._layout(seen.entry.size),
             fsync=self._fsync,
             check=self._check,
         )
@@ -197,10 +213,13 @@ class Files(Store):
     def has_directories(self) -> bool:
         return True
 
-    def make_dir(self, path: bytes, row: int) -> None:
-        if path:
-            with self._lock:
-                make_dir(self._descent, path, self._temp + b"%d" % row)
+    def make_dir(self, path: bytes, row: int) -> Lost | None:
+        if not path:
+            return None
+        with self._lock:
+            make_dir(self._descent, path, self._temp + b"%d" % row)
+            maker = self._descent.maker
+            return maker.settle(self._descent, path) if maker else None
 
     def finish_dir(self, path: bytes, seen: Seen) -> Made:
         """See Store; a directory that no object stands for keeps the times it has."""
