@@ -134,6 +134,7 @@ def test_the_tally_counts_statuses_and_bytes_and_losses_by_kind(tmp_path, some):
         "lost_marker": 0,
         "lost_link": 0,
         "lost_flags": 0,
+        "lost_time": 0,
         "lost_layout": 0,
     }
 
