@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from haulage.storage.base import NOTHING_CARRIED, Carried
+from haulage.storage.base import NOTHING_CARRIED, Carried, Sums
 
 
 class Found(NamedTuple):
@@ -114,6 +114,13 @@ class Bucket(Lists, Protocol):
         TransientError when what came is not what the headers say: its length, or,
         of a whole object, the checksum that the server keeps. With `etag` any other
         version is an UnstableError.
+        """
+        ...
+
+    def sums(self, found: Found) -> Sums:
+        """Return what proves that version when it is read in ranges of `part_bytes`.
+
+        It may cost a request or two.
         """
         ...
 

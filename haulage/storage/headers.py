@@ -141,7 +141,7 @@ def found_in_headers(key: str, headers: Mapping[str, str]) -> Found:
         if name.lower().startswith(_META)
     }
     kept = {name: headers[name] for name in HEADERS if name in headers}
-    etag = headers.get("ETag", "").strip('"').encode()
+    etag = etag_in(headers)
     modified = parsedate_to_datetime(headers["Last-Modified"])
     return Found(
         key,
@@ -152,6 +152,11 @@ def found_in_headers(key: str, headers: Mapping[str, str]) -> Found:
         Carried(headers.get("Content-Type"), kept),
         b"-" in etag,
     )
+
+
+def etag_in(headers: Mapping[str, str]) -> bytes:
+    """Return the etag of an answer, with its quotes off; empty if it has none."""
+    return headers.get("ETag", "").strip('"').encode()
 
 
 def is_keyed(headers: Mapping[str, str]) -> bool:

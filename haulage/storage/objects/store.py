@@ -70,7 +70,7 @@ class Objects(Store):
             try:
                 found, content = self.bucket.get(key, etag=etag)
                 return ObjectReading(
-                    self.bucket, key, seen_of(path, found, content), content
+                    self.bucket, found, seen_of(path, found, content), content
                 )
             except UnstableError:  # another version, which may be of any size
                 pass
@@ -78,7 +78,7 @@ class Objects(Store):
         target = None
         if found.size <= _LONGEST_LINK:
             target = self.bucket.get(key, etag=found.etag)[1]
-        return ObjectReading(self.bucket, key, seen_of(path, found, target), target)
+        return ObjectReading(self.bucket, found, seen_of(path, found, target), target)
 
     def present(self, key: str) -> Found:
         """Return an object's headers; VanishedError if it is gone."""

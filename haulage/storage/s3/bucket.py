@@ -5,6 +5,7 @@ from functools import partial
 
 from haulage.errors import TransientError
 from haulage.place import Place
+from haulage.storage.base import Sums
 from haulage.storage.bucket import Answer, Bucket, Found, Keys, PutBy, Upload
 from haulage.storage.faults import UnsupportedError, WordlessError
 from haulage.storage.headers import parameters_of
@@ -85,6 +86,9 @@ class S3Bucket:
         etag: bytes | None = None,
     ) -> tuple[Found, memoryview]:
         return self._reader.get(key, span, etag)
+
+    def sums(self, found: Found) -> Sums:
+        return self._reader.sums(found)
 
     def put(self, key: str, content: bytes | memoryview, by: PutBy) -> Answer:
         return self._writer.put(key, content, by)

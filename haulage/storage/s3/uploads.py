@@ -7,7 +7,7 @@ from typing import Any
 
 from haulage.errors import MismatchError, VanishedError
 from haulage.storage.bucket import Answer, Upload
-from haulage.storage.headers import is_keyed
+from haulage.storage.headers import etag_in, is_keyed
 from haulage.storage.proof import Etags, Proof, md5_of, whole_etag
 from haulage.storage.s3.reach import Reach
 from haulage.storage.s3.read import Reader
@@ -40,7 +40,7 @@ class Uploads:
         what = self._reach.named(f"part {number} of", key)
         for _ in range(2):
             got = self._reach.call(what, self._sender(key, query, content, content_md5))
-            etag = got.headers.get("ETag", "").strip('"').encode()
+            etag = etag_in(got.headers)
             if self._proof.matches(etag, content_md5):
                 return etag
             if is_keyed(got.headers) or not self._proof.expects_md5(etag):

@@ -11,7 +11,7 @@ from obstore.exceptions import BaseError
 from haulage.errors import MismatchError, PermanentError, VanishedError
 from haulage.storage.bucket import Answer, PutBy
 from haulage.storage.faults import UnsupportedError, error_of, reply_of
-from haulage.storage.headers import attributes_of, headers_of, tags_of
+from haulage.storage.headers import attributes_of, etag_in, headers_of, tags_of
 from haulage.storage.proof import Proof, md5_of
 from haulage.storage.s3.reach import Reach
 from haulage.storage.s3.read import Reader, is_plain
@@ -106,7 +106,7 @@ class Writer:
     def _send_raw(self, sent: Sent, sums: dict[str, str]) -> bytes:
         headers = headers_of(self._reach.place, sent.by) | sums
         got = self._reach.wire.send("PUT", sent.key, headers=headers, body=sent.content)
-        return got.headers.get("ETag", "").strip('"').encode()
+        return etag_in(got.headers)
 
     def _judge(self, sent: Sent, etag: bytes, what: str) -> Answer:
         """Return the answer to a put whose etag is not the content's MD5."""
