@@ -186,8 +186,17 @@ class ByParts(Bucket, Protocol):
         """Send part `number`, from 1 on; return its etag."""
         ...
 
-    def finish_upload(self, key: str, upload_id: str, etags: Sequence[bytes]) -> Answer:
-        """Make the object of its parts; a lost answer is found out by looking."""
+    def finish_upload(
+        self,
+        key: str,
+        upload_id: str,
+        etags: Sequence[bytes],
+        crc: bytes | None = None,
+    ) -> Answer:
+        """Make the object of its parts; a lost answer is found out by looking.
+
+        MismatchError if the whole's CRC64NVME is told and is not `crc`.
+        """
         ...
 
     def abort_upload(self, key: str, upload_id: str) -> None:

@@ -23,12 +23,14 @@ _DROPPED = "its transfer was dropped meanwhile; it is begun anew"
 class Done(NamedTuple):
     """One range that was made: its xxh3-128, and its etag where it has one.
 
-    `summed` is what the source's `Sums` say of it.
+    `summed` is what the source's `Sums` say of it, `crc` the CRC64NVME of a part that
+    was sent, by which the target's server can tell the whole.
     """
 
     digest: bytes
     etag: bytes = b""
     summed: bytes = b""
+    crc: bytes = b""
 
 
 class Ranges:

@@ -19,6 +19,8 @@ from haulage.errors import MismatchError
 from haulage.place import part_bytes
 from haulage.storage.base import Extent, Sums
 
+PROVING = "crc64nvme"  # what Amazon keeps of every object, asked for or not
+
 _CRC_BYTES = {"crc64nvme": 8, "crc32c": 4, "crc32": 4}
 _MODELS = {"crc64nvme": "CRC64-NVME", "crc32c": "CRC32C", "crc32": "CRC32"}
 _ALGORITHMS = (*_CRC_BYTES, "sha256", "sha1")  # what costs least first
@@ -162,6 +164,11 @@ class CrcSums(RangeSums):
             more = int.from_bytes(crc, "big")
             whole = _model(self.wanted.algorithm).combine(whole, more, extent.length)
         return int(whole).to_bytes(length, "big")
+
+
+def whole_crc(known: Mapping[int, bytes], size: int) -> bytes | None:
+    """Return the whole's CRC64NVME from those of its ranges; None if one is missing."""
+    return CrcSums(Checksum(PROVING, b""), size, None).result(known)
 
 
 class PartSums(RangeSums):

@@ -5,13 +5,13 @@ from base64 import b64encode
 
 import pytest
 
-from haulage.errors import MismatchError, TransientError
+from haulage.errors import MismatchError, TransientError, VanishedError
 from haulage.place import Place
 from haulage.storage.base import Extent, Sums
 from haulage.storage.pace import Pace
 from haulage.storage.s3.bucket import open_s3
 from haulage.storage.sums import CrcSums, PartSums, WholeSums, digest, ranges_of
-from tests.servers.faults import FlipAnswer, Rule
+from tests.servers.faults import LOST_ANSWER, FlipAnswer, Rule
 from tests.servers.proxy import proxy
 from tests.storage.s3_opening import BY, SOON, opened, put
 from tests.storage.s3_peculiar import Habits, peculiar
@@ -176,3 +176,41 @@ def test_a_small_object_costs_one_request_whatever_its_etag_is(localstack, bucke
         etag = s3.page("parts").etags[0]
         s3.get("parts", etag=etag)
         assert len(between.seen()) == before + 3
+
+
+def sent(s3, key="sent", by=BY):
+    """Begin an upload and send its parts; return what it is completed with."""
+    begun = s3.begin_upload(key, by)
+    pieces = [CONTENT[at : at + STEP] for at in range(0, SIZE, STEP)]
+    etags = [
+        s3.put_part(key, begun, number, piece) for number, piece in enumerate(pieces, 1)
+    ]
+    return key, begun, etags
+
+
+def test_the_whole_that_a_server_makes_of_parts_is_held_against_their_sum(
+    localstack, bucket
+):
+    s3 = opened(localstack, bucket(localstack))
+    assert s3.finish_upload(*sent(s3), digest("crc64nvme", CONTENT)).proven
+    with pytest.raises(MismatchError, match=r"sent.*crc64nvme"):
+        s3.finish_upload(*sent(s3), bytes(8))
+
+
+@pytest.mark.parametrize("faults", [(), (LOST_ANSWER,)], ids=["told", "lost"])
+def test_an_object_of_parts_is_proven_without_etags_that_are_sums(
+    localstack, bucket, faults
+):
+    with proxy(localstack.endpoint) as between:
+        name = bucket(localstack)
+        kms = {"encryption": "aws:kms", "kms_key": "alias/mine"}
+        s3 = opened(localstack.at(between.endpoint), name, **kms)
+        key, begun, etags = sent(s3)
+        between.add(*[Rule(fault, "POST", "uploadId") for fault in faults])
+        crc = digest("crc64nvme", CONTENT)
+        assert s3.finish_upload(key, begun, etags, crc).proven
+        assert s3.head("sent").size == SIZE
+        with pytest.raises(VanishedError):
+            s3.finish_upload(key, begun, [b"f" * 32, *etags[1:]], bytes(8))
+        again = s3.finish_upload(key, begun, [b"f" * 32, *etags[1:]], crc)
+        assert (again.proven, again.etag) == (True, s3.head("sent").etag)

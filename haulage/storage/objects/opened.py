@@ -16,6 +16,7 @@ from haulage.place import part_bytes
 from haulage.storage.base import Extent, Made, Reading, Seen, Sums, Writing
 from haulage.storage.bucket import Answer, Bucket, ByParts, Found, PutBy
 from haulage.storage.ranges import Done, Ranges
+from haulage.storage.sums import PROVING, digest, whole_crc
 
 _ABORTED = "its upload was aborted; it is begun anew"
 
@@ -87,7 +88,8 @@ class UploadWriting(Writing):
         except VanishedError as err:
             self._ranges.forget()
             raise UnstableError(_ABORTED) from err
-        self.done[offset] = made = done._replace(etag=etag)
+        made = done._replace(etag=etag, crc=digest(PROVING, content))
+        self.done[offset] = made
         self._ranges.note(offset, made)
 
     def finish(self, seen: Seen, *, prove: bool) -> Made:
@@ -103,11 +105,15 @@ class UploadWriting(Writing):
         return Made(answer.etag, proven=answer.proven or prove, checksum=checksum)
 
     def _complete(self, etags: list[bytes]) -> Answer:
+        crc = whole_crc({at: done.crc for at, done in self.done.items()}, self._size)
         try:
-            return self._bucket.finish_upload(self._key, self._upload, etags)
+            return self._bucket.finish_upload(self._key, self._upload, etags, crc)
         except VanishedError as err:  # of the upload; the source is there
             self._ranges.forget()
             raise UnstableError(_ABORTED) from err
+        except MismatchError:
+            self._ranges.forget()
+            raise
         except PermanentError:  # its parts are not taken, so none can be kept
             self.abandon()
             raise

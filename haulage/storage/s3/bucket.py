@@ -136,8 +136,14 @@ class S3Bucket:
     ) -> bytes:
         return self._uploads.put_part(key, upload_id, number, content)
 
-    def finish_upload(self, key: str, upload_id: str, etags: Sequence[bytes]) -> Answer:
-        return self._uploads.finish(key, upload_id, etags)
+    def finish_upload(
+        self,
+        key: str,
+        upload_id: str,
+        etags: Sequence[bytes],
+        crc: bytes | None = None,
+    ) -> Answer:
+        return self._uploads.finish(key, upload_id, etags, crc)
 
     def abort_upload(self, key: str, upload_id: str) -> None:
         self._uploads.abort(key, upload_id)

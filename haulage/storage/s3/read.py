@@ -75,7 +75,7 @@ class Reader:
         """Return all headers of an object; VanishedError if it is gone."""
         return self._reach.call(
             self._reach.named("HEAD", key),
-            lambda: self._reach.wire.send("HEAD", key).headers,
+            lambda: self._reach.wire.send("HEAD", key, headers=ASKING).headers,
         )
 
     def get(self, key: str, span: Span, etag: bytes | None) -> tuple[Found, memoryview]:
