@@ -4,6 +4,7 @@ import mimetypes
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from haulage.storage.base import (
     is_implied,
 )
 from haulage.storage.bucket import Answer, AsStream, Bucket, ByParts, Found, PutBy
+from haulage.storage.headers import tags_if_any
 from haulage.storage.keys.paths import key_of, why_no_key
 from haulage.storage.objects.opened import ObjectReading, UploadWriting
 from haulage.storage.objects.stamp import read_stamp, stamp_of
@@ -109,8 +111,9 @@ class Objects(Store):
         """Copy one version with all that it carries; tags of the place are added."""
         by = None
         if self._place.tags:
-            now = source.bucket.head(found.key)
-            by = PutBy(now.metadata, now.carried) if now else None
+            now = source.present(found.key)
+            tags = tags_if_any(source.bucket, found.key)
+            by = PutBy(now.metadata, replace(now.carried, tags=tags))
         return self.bucket.copy_from(source.bucket, found, self._key(path), by)
 
     def as_listed(self, action: Action) -> Found:

@@ -8,7 +8,7 @@ from haulage.place import Place
 from haulage.storage.base import Sums
 from haulage.storage.bucket import Answer, Bucket, Found, Keys, PutBy, Upload
 from haulage.storage.faults import UnsupportedError, WordlessError
-from haulage.storage.headers import parameters_of
+from haulage.storage.headers import parameters_of, tags_if_any
 from haulage.storage.pace import Pace
 from haulage.storage.proof import Proof
 from haulage.storage.s3.check import make_sure
@@ -100,7 +100,7 @@ class S3Bucket:
         self._writer.remove(key, etag)
 
     def restamp(self, key: str, by: PutBy, *, etag: bytes) -> Answer:
-        return self._copies.restamp(key, by, etag)
+        return self._copies.restamp(key, by, etag, lambda: tags_if_any(self, key))
 
     def can_copy_from(self, other: Bucket) -> bool:
         if not isinstance(other, S3Bucket):
@@ -116,7 +116,7 @@ class S3Bucket:
     ) -> Answer:
         assert isinstance(other, S3Bucket)
         source = From(other.reach.site.bucket, found)
-        return self._copies.copy(source, lambda: other.tags(found.key), key, by)
+        return self._copies.copy(source, lambda: tags_if_any(other, found.key), key, by)
 
     def tags(self, key: str) -> tuple[tuple[str, str], ...]:
         call = partial(call_client, self.reach, "get_object_tagging", key)
