@@ -157,6 +157,7 @@ class Uploads:
 
     def _page(self, prefix: str, markers: dict[str, str]) -> Any:  # noqa: ANN401
         given = {name: marker for name, marker in markers.items() if marker}
+        given |= payer_of(self._reach)
         return self._reach.call(
             f"the uploads below s3://{self._reach.site.bucket}/{prefix}",
             lambda: self._reach.client.list_multipart_uploads(
@@ -177,8 +178,7 @@ def call_client(
     **values: Any,  # noqa: ANN401
 ) -> Any:  # noqa: ANN401
     """Return what botocore's call of that name answers for a key."""
-    if reach.place.requester_pays:
-        values["RequestPayer"] = "requester"
+    values |= payer_of(reach)
     return reach.call(
         reach.named(name, key),
         lambda: getattr(reach.client, name)(
@@ -186,3 +186,8 @@ def call_client(
         ),
         tries,
     )
+
+
+def payer_of(reach: Reach) -> dict[str, str]:
+    """Return who pays, as botocore's calls take it."""
+    return {"RequestPayer": "requester"} if reach.place.requester_pays else {}
