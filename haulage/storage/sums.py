@@ -26,7 +26,7 @@ _MODELS = {"crc64nvme": "CRC64-NVME", "crc32c": "CRC32C", "crc32": "CRC32"}
 _ALGORITHMS = (*_CRC_BYTES, "sha256", "sha1")  # what costs least first
 _ETAG = re.compile(rb"([0-9a-f]{32})(?:-(\d{1,5}))?")
 _TOLD = re.compile(r"([A-Za-z0-9+/]+=*)(?:-(\d{1,5}))?")
-_MOST_BYTES = 64  # of the sums of one range, which are noted in a file's name
+_MOST_BYTES = 32  # of the sums of one range, which are noted in a file's name
 _MIB = 1 << 20
 _USUAL_PARTS = (8 * _MIB, 5 * _MIB, 16 * _MIB)  # of aws and boto3, rclone, mc
 

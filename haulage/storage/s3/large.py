@@ -44,6 +44,7 @@ class LargeSums:
 
     def __init__(self, reach: Reach, proof: Proof, read: Read) -> None:
         self._reach, self._proof, self._read = reach, proof, read
+        self._parts_are_summed = True  # in the etags of what was made of parts
 
     def of(self, found: Found) -> Sums:
         """Return what proves this version; nothing of one that is gone by now."""
@@ -64,7 +65,9 @@ class LargeSums:
         return Sums()
 
     def _believes(self, etag: Checksum) -> bool:
-        return bool(etag.parts) or self._proof.etags is not Etags.OTHER
+        if etag.parts:
+            return self._parts_are_summed
+        return self._proof.etags is not Etags.OTHER
 
     def _made(self, sum_: _Sum, *, again: bool = False) -> RangeSums | None:
         def excuse(value: bytes) -> bool:
@@ -80,7 +83,13 @@ class LargeSums:
             return False
         if not sum_.wanted.parts and self._proof.etags is Etags.MD5:
             return False
-        return self._comes_again(sum_, value)
+        if not self._comes_again(sum_, value):
+            return False
+        if sum_.wanted.parts:
+            self._parts_are_summed = False
+        else:
+            self._proof.explain()
+        return True
 
     def _comes_again(self, sum_: _Sum, value: bytes) -> bool:
         """Read it once more: what goes wrong on the way does not do so twice."""
