@@ -143,6 +143,10 @@ class Bucket(Lists, Protocol):
         """Remove an object; with `etag`, where the server can, only that version."""
         ...
 
+    def erase(self, key: str) -> None:
+        """Remove an object that was a trial; where versions are kept, its own too."""
+        ...
+
     def restamp(self, key: str, by: PutBy, *, etag: bytes) -> Answer:
         """Give the version `etag` other metadata, without moving its content."""
         ...

@@ -188,6 +188,10 @@ class BlobBucket(AsStream):
         with suppress(VanishedError):
             self.site.ask(lambda: obstore.delete(self.site.once, name), key)
 
+    def erase(self, key: str) -> None:
+        """See Bucket; of versions obstore knows nothing."""
+        self.remove(key)
+
     # ------------------------------------------------------- inside the cloud
 
     def restamp(self, key: str, by: PutBy, *, etag: bytes) -> Answer:

@@ -243,7 +243,7 @@ def keeps_markers(bucket: Bucket, prefix: str) -> bool:
     finally:
         for key in reversed(keys):
             with suppress(TransientError, PermanentError):
-                bucket.remove(key)
+                bucket.erase(key)
 
 
 def _is_stamped(found: Found, by: PutBy) -> bool:

@@ -99,6 +99,9 @@ class S3Bucket:
     def remove(self, key: str, *, etag: bytes | None = None) -> None:
         self._writer.remove(key, etag)
 
+    def erase(self, key: str) -> None:
+        self._writer.erase(key)
+
     def restamp(self, key: str, by: PutBy, *, etag: bytes) -> Answer:
         return self._copies.restamp(key, by, etag, lambda: tags_if_any(self, key))
 

@@ -3,6 +3,7 @@
 from base64 import b64encode
 from binascii import unhexlify
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import obstore
@@ -64,14 +65,25 @@ class Writer:
                 self._removes_by_etag = False
         return self._delete(key, {})
 
-    def _delete(self, key: str, headers: dict[str, str]) -> None:
+    def erase(self, key: str) -> None:
+        """Remove an object and its version; under a retention a marker hides it."""
         try:
-            self._reach.call(
-                self._reach.named("DELETE", key),
-                lambda: self._reach.wire.send("DELETE", key, headers=headers),
-            )
+            version = self._reader.raw_headers(key).get("x-amz-version-id", "null")
+            self._delete(key, {}, "" if version == "null" else version)
         except VanishedError:
             return
+        except PermanentError:
+            self._delete(key, {})
+
+    def _delete(self, key: str, headers: dict[str, str], version: str = "") -> None:
+        query = (("versionId", version),) if version else ()
+        with suppress(VanishedError):
+            self._reach.call(
+                self._reach.named("DELETE", key),
+                lambda: self._reach.wire.send(
+                    "DELETE", key, query=query, headers=headers
+                ),
+            )
 
     def _sender(self, sent: Sent) -> Callable[[], bytes]:
         attributes = attributes_of(self._reach.place, sent.by)

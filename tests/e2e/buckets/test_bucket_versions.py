@@ -35,6 +35,13 @@ def versions(shelf: Shelf, key: str) -> list[bytes | None]:
     return [_content(shelf, row) if "Size" in row else None for row in mine]
 
 
+def trials(shelf: Shelf) -> list[str]:
+    """Return the keys of all versions that are no entry of ours."""
+    told = shelf.client.list_object_versions(Bucket=shelf.bucket)
+    every = told.get("Versions", []) + told.get("DeleteMarkers", [])
+    return [row["Key"] for row in every if ".haulage-" in row["Key"]]
+
+
 def _content(shelf: Shelf, row: dict[str, Any]) -> bytes:
     got = shelf.client.get_object(
         Bucket=shelf.bucket, Key=row["Key"], VersionId=row["VersionId"]
@@ -80,6 +87,7 @@ def test_a_target_that_keeps_versions_keeps_what_is_overwritten_and_deleted(
     assert versions(versioned, "changing") == [b"second", b"first"]
     assert versions(versioned, "gone") == [None, b"content"]
     assert versions(versioned, "stays") == [b"always"]
+    assert trials(versioned) == []
     gone.write_bytes(b"is back")
     assert route.synced(*GUARDED)["copied"] == 1
     assert versions(versioned, "gone") == [b"is back", None, b"content"]
@@ -121,6 +129,7 @@ def test_a_target_under_a_retention_takes_new_versions_and_markers(
     assert (summary["copied"], summary["deleted"]) == (1, 1)
     assert versions(shelf, "changing") == [b"second", b"first"]
     assert versions(shelf, "gone") == [None, b"content"]
+    assert set(shelf.etags()) == {"", "changing", "stays"}
 
 
 def test_a_delete_that_is_denied_is_one_failure_and_the_others_go_on(
