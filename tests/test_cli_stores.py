@@ -52,6 +52,13 @@ def test_numbers_sizes_switches_and_tags_are_understood():
     assert (made.encryption, made.kms_key, made.checksum) == ("aws:kms", "k", "none")
 
 
+def test_where_the_buckets_name_stands_can_be_said_both_ways():
+    assert options().path_style is None
+    assert options("--target-path-style").path_style is True
+    assert options("--target-virtual-hosted").path_style is False
+    assert options("--source-virtual-hosted", end="source").path_style is False
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [

@@ -36,6 +36,13 @@ def add_stores(parser: argparse.ArgumentParser) -> None:
             group.add_argument(_option(end, name), metavar=shown, help=text)
         for name in _SWITCHES[end]:
             group.add_argument(_option(end, name), action="store_const", const=True)
+        group.add_argument(
+            _option(end, "virtual_hosted"),
+            dest=f"{end}_path_style",
+            action="store_const",
+            const=False,
+            help="the bucket is in the name of the host, also of an endpoint",
+        )
     group.add_argument(
         "--target-tag", action="append", metavar="KEY=VALUE", help="of new objects"
     )

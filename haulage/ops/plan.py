@@ -29,6 +29,7 @@ class Intent:
     always_copy: bool = False
     proves_content: bool = False
     versioned: bool = False  # the source's entries are objects, whose etag is known
+    keyed: bool = False  # both ends are buckets: keys imply directories in either
     kinds: tuple[Kind, ...] = (Kind.FILE, Kind.DIR, Kind.SYMLINK)  # that are made
 
 
@@ -73,9 +74,17 @@ def plan(difference: Difference, intent: Intent) -> Plan:
 
 def _new_and_known(difference: Difference, intent: Intent) -> list[pa.Table]:
     """Return what would be done about new entries, and about known ones."""
-    new = _actions(_as_unproven(difference.new), _NEW_VERB[_kinds(difference.new)])
+    new = _actions(_as_unproven(difference.new), _new_verbs(difference.new, intent))
     verbs = _changed_verbs(difference, intent)
     return [new, _actions(_with_proof(difference), verbs, difference.was)]
+
+
+def _new_verbs(new: pa.Table, intent: Intent) -> np.ndarray:
+    verbs: np.ndarray = _NEW_VERB[_kinds(new)]
+    if intent.keyed:
+        is_implied = new["etag"].is_null().to_numpy() & (_kinds(new) == Kind.DIR)
+        verbs[is_implied] = 0  # nothing would stand for it
+    return verbs
 
 
 def _links(difference: Difference, linked: Linked, intent: Intent) -> pa.Table:

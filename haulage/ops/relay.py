@@ -8,7 +8,7 @@ import xxhash
 from haulage.errors import UnstableError, VanishedError
 from haulage.model import Action, Entry, Kind, Outcome, Status, Verified
 from haulage.ops.carrier import Carrier, is_large, whole_bytes
-from haulage.ops.stream import digest_of, hashed, move
+from haulage.ops.stream import check_whole, digest_of, hashed, move
 from haulage.ops.versions import as_recorded, is_as_listed, is_racy_entry
 from haulage.storage.base import Extent, Made, Reading, Seen
 from haulage.storage.tree.xattrs import joined
@@ -81,6 +81,7 @@ def _send_ranges(
     except BaseException:
         writing.leave()
         raise
+    check_whole(reading, writing)
     return writing.finish(reading.seen, prove=False), checksum
 
 

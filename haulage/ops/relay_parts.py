@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from haulage.errors import UnstableError
 from haulage.model import Action, Outcome, Status, Verified
 from haulage.ops.carrier import Carrier
-from haulage.ops.stream import move
+from haulage.ops.stream import check_whole, move
 from haulage.ops.versions import as_recorded, is_racy_entry, is_version
 from haulage.storage.base import Extent
 from haulage.storage.tree.xattrs import joined
@@ -39,10 +39,12 @@ def publish(
     carrier: Carrier, whole: Action, row: int, parts: Sequence[Action]
 ) -> Outcome:
     """Give a completed split entry its name, after or with a proof of its parts."""
-    seen = carrier.source.look(whole.path)
-    if seen is None or not all(is_version(piece, seen.entry) for piece in parts):
-        raise UnstableError("changed while its parts were copied")
-    writing = carrier.target.begin(whole.path, row, seen, shared=True)
+    with carrier.source.open(whole.path, whole.size, whole.etag) as reading:
+        seen = reading.seen
+        if not all(is_version(piece, seen.entry) for piece in parts):
+            raise UnstableError("changed while its parts were copied")
+        writing = carrier.target.begin(whole.path, row, seen, shared=True)
+        check_whole(reading, writing)
     made = writing.finish(seen, prove=carrier.hashing)
     proof = Verified.METADATA if made.proven else Verified.NONE
     return Outcome(

@@ -4,13 +4,16 @@ from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, wait
 from contextlib import closing
+from functools import partial
 from typing import NamedTuple
 
 import xxhash
 
+from haulage.errors import MismatchError
 from haulage.ops.carrier import Carrier, is_large
 from haulage.place import part_bytes
-from haulage.storage.base import Extent, Reading, Writing
+from haulage.storage.base import Extent, Reading, Sums, Writing
+from haulage.storage.ranges import Done
 
 _AHEAD = 8  # ranges of one entry under way at once
 
@@ -31,15 +34,15 @@ def move(
     """
     every = _pieces(reading, extent)
     wanted = [piece for piece in every if piece.offset not in writing.done]
-    whole = xxhash.xxh3_128()
+    whole, sums = xxhash.xxh3_128(), reading.sums
     under_way: deque[Future[None]] = deque()
     try:
         with closing(_in_order(carrier, reading, wanted)) as arriving:
             for piece, content in arriving:
                 whole.update(content)
-                under_way.append(
-                    carrier.ranges.submit(_write, carrier, writing, piece, content)
-                )
+                sums.follow(piece, content)
+                made = partial(_write, carrier, sums, writing, piece)
+                under_way.append(carrier.ranges.submit(made, content))
                 while len(under_way) > _AHEAD:
                     under_way.popleft().result()
     finally:
@@ -50,14 +53,35 @@ def move(
 
 
 def _write(
-    carrier: Carrier, writing: Writing, piece: Extent, content: bytes | memoryview
+    carrier: Carrier,
+    sums: Sums,
+    writing: Writing,
+    piece: Extent,
+    content: bytes | memoryview,
 ) -> None:
     try:
         digest = xxhash.xxh3_128_digest(content)
-        writing.write(piece.offset, content, digest)
+        done = Done(digest, summed=sums.of(piece, content))
+        writing.write(piece.offset, content, done)
         carrier.note_moved(piece.length)
     finally:
         carrier.room.give_back(piece.length)
+
+
+def check_whole(reading: Reading, writing: Writing) -> None:
+    """Hold all ranges that were made against the source's own sum of the whole.
+
+    MismatchError if it is another: which range is wrong nobody knows, so none is kept.
+    """
+    known = {offset: done.summed for offset, done in writing.done.items()}
+    try:
+        reading.sums.check(known)
+    except MismatchError:
+        writing.abandon()
+        raise
+    except BaseException:
+        writing.leave()
+        raise
 
 
 def digest_of(carrier: Carrier, reading: Reading) -> bytes:
@@ -82,15 +106,19 @@ def hashed(
 ) -> Generator[bytes | memoryview, None, None]:
     """Yield an entry's content from its begin to its end, adding it to `whole`."""
     pieces = _pieces(reading, Extent(0, reading.seen.entry.size))
+    sums, known = reading.sums, {}
     with closing(_in_order(carrier, reading, pieces)) as arriving:
         for piece, content in arriving:
             try:
                 whole.update(content)
+                sums.follow(piece, content)
+                known[piece.offset] = sums.of(piece, content)
                 yield content
                 carrier.note_moved(piece.length)
             finally:
                 carrier.room.give_back(piece.length)
     reading.confirm()
+    sums.check(known)
 
 
 def _pieces(reading: Reading, extent: Extent) -> list[Extent]:

@@ -123,6 +123,7 @@ def intent_of(ends: Ends) -> Intent:
         always_copy=policy.compare is Compare.ALWAYS,
         proves_content=policy.verify is Verify.CHECKSUM,
         versioned=ends.pair.source.is_bucket,
+        keyed=ends.pair.source.is_bucket and ends.pair.target.is_bucket,
         kinds=_made_kinds(policy),
     )
 

@@ -65,6 +65,23 @@ class Extent(NamedTuple):
 Chunks = Iterator[bytes | memoryview]
 
 
+class Sums:
+    """Holds what came of a large entry against its store's own sum; here there is none.
+
+    Ranges may come to several processes: what `of` says of each is kept for `check`.
+    """
+
+    def of(self, extent: Extent, content: bytes | memoryview) -> bytes:
+        """Return what has to be known of a range; from any thread."""
+        return b""
+
+    def follow(self, extent: Extent, content: bytes | memoryview) -> None:
+        """Take a range of what is read from its begin to its end."""
+
+    def check(self, known: Mapping[int, bytes]) -> None:
+        """Raise MismatchError if all ranges, by their offsets, are not the whole."""
+
+
 class Reading(Protocol):
     """A source's file or object, open; use as a context manager."""
 
@@ -85,6 +102,11 @@ class Reading(Protocol):
         """Raise UnstableError if the source moved since it was opened."""
         ...
 
+    @property
+    def sums(self) -> Sums:
+        """Return what proves a large one that is read in ranges, the same each time."""
+        return Sums()
+
     def __enter__(self) -> Self: ...
 
     def __exit__(
@@ -104,8 +126,8 @@ class Writing(Protocol):
 
     done: Mapping[int, Done]  # by the offset of the range
 
-    def write(self, offset: int, content: bytes | memoryview, digest: bytes) -> None:
-        """Make one range, and remember that it is made; `digest` is its xxh3-128."""
+    def write(self, offset: int, content: bytes | memoryview, done: Done) -> None:
+        """Make one range, and remember that it is `done`, but for its etag here."""
         ...
 
     def finish(self, seen: Seen, *, prove: bool) -> Made:

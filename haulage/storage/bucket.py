@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from haulage.storage.base import NOTHING_CARRIED, Carried
+from haulage.storage.base import NOTHING_CARRIED, Carried, Sums
 
 
 class Found(NamedTuple):
@@ -117,6 +117,13 @@ class Bucket(Lists, Protocol):
         """
         ...
 
+    def sums(self, found: Found) -> Sums:
+        """Return what proves that version when it is read in ranges of `part_bytes`.
+
+        It may cost a request or two.
+        """
+        ...
+
     def put(self, key: str, content: bytes | memoryview, by: PutBy) -> Answer:
         """Make an object; its checksum is sent along, and the answer's etag compared.
 
@@ -134,6 +141,10 @@ class Bucket(Lists, Protocol):
 
     def remove(self, key: str, *, etag: bytes | None = None) -> None:
         """Remove an object; with `etag`, where the server can, only that version."""
+        ...
+
+    def erase(self, key: str) -> None:
+        """Remove an object that was a trial; where versions are kept, its own too."""
         ...
 
     def restamp(self, key: str, by: PutBy, *, etag: bytes) -> Answer:
@@ -179,8 +190,17 @@ class ByParts(Bucket, Protocol):
         """Send part `number`, from 1 on; return its etag."""
         ...
 
-    def finish_upload(self, key: str, upload_id: str, etags: Sequence[bytes]) -> Answer:
-        """Make the object of its parts; a lost answer is found out by looking."""
+    def finish_upload(
+        self,
+        key: str,
+        upload_id: str,
+        etags: Sequence[bytes],
+        crc: bytes | None = None,
+    ) -> Answer:
+        """Make the object of its parts; a lost answer is found out by looking.
+
+        MismatchError if the whole's CRC64NVME is told and is not `crc`.
+        """
         ...
 
     def abort_upload(self, key: str, upload_id: str) -> None:

@@ -34,6 +34,14 @@ class NoBucketError(FatalError):
     """There is no such bucket."""
 
 
+class UntrustedError(FatalError):
+    """The server's certificate is signed by nobody who is known here."""
+
+
+class WrongSchemeError(FatalError):
+    """The server speaks TLS and was asked without, or the other way round."""
+
+
 class UnsupportedError(PermanentError):
     """The server does not know such a request."""
 
@@ -71,6 +79,7 @@ _KINDS: dict[type[HaulageError], str] = {
     ElsewhereError: "PermanentRedirect AuthorizationHeaderMalformed TemporaryRedirect "
     "IllegalLocationConstraintException Redirect",
     NoBucketError: "NoSuchBucket",
+    WrongSchemeError: "PlainRequest",
     ThrottledError: "SlowDown SlowDownRead SlowDownWrite ServiceUnavailable Throttling "
     "ThrottlingException RequestLimitExceeded TooManyRequests BandwidthLimitExceeded",
     TransientError: "InternalError RequestTimeout BadDigest IncompleteBody "
@@ -99,6 +108,9 @@ _NEXT_STEP: dict[type[HaulageError], str] = {
     DeniedError: "check the credentials, their session token and the clock",
     ElsewhereError: "give the bucket's region",
     NoBucketError: "check the name and the endpoint, or ask for the bucket to be made",
+    UntrustedError: "name the file with the CA of that server in AWS_CA_BUNDLE",
+    WrongSchemeError: "write https:// in the endpoint where the server speaks TLS, and "
+    "http:// where it does not",
 }
 
 
@@ -109,6 +121,8 @@ def sorted_error(err: Exception, what: str) -> HaulageError | None:
     reply = reply_of(err)
     if reply is not None:
         return error_of(reply, what)
+    if tls := _sort_tls(str(err), what):
+        return tls
     if isinstance(err, obstore.exceptions.BaseError):
         return TransientError(f"{what}: {_without_answer(str(err))}")
     if type(err).__module__.startswith("botocore."):
@@ -157,6 +171,8 @@ def reply_of(err: Exception) -> Reply | None:
 def reply_in(status: int, body: str) -> Reply:
     """Return the answer that has this body."""
     code, message = _CODE.search(body), _MESSAGE.search(body)
+    if status == 400 and code is None and _ASKED_PLAINLY.search(body):
+        return Reply(status, "PlainRequest", "the server speaks TLS")
     words = html.unescape(message[1]) if message else ""
     return Reply(status, code[1] if code else "", " ".join(words.split()))
 
@@ -171,7 +187,14 @@ def _reply_in_dict(answer: dict[str, dict[str, object]]) -> Reply:
     return Reply(status, code, message)
 
 
+_ASKED_PLAINLY = re.compile(r"plain HTTP request|HTTP request to an HTTPS")
+
 # -------------------------------------------------------------- no answer came
+
+_UNTRUSTED = re.compile(
+    r"certificate verify failed: ([\w ,':.-]{1,100})|InvalidCertificate\(\s*(\w+)"
+)
+_NO_TLS = re.compile(r"WRONG_VERSION_NUMBER|InvalidContentType")
 
 _REASON = re.compile(r'message: "([^"]{1,100})"')
 _ADDRESS = re.compile(r"https?://\S+")
@@ -184,6 +207,21 @@ def _without_answer(text: str) -> str:
     words = "timed out" if timed_out else reason[1] if reason else ""
     short = _ADDRESS.sub("the server", short[:200])
     return f"{words} ({short})" if words else short
+
+
+def _sort_tls(text: str, what: str) -> HaulageError | None:
+    """Return why no TLS connection came about, in the words of any client."""
+    if untrusted := _UNTRUSTED.search(text):
+        reason = (untrusted[1] or untrusted[2]).strip()
+        return UntrustedError(
+            f"{what}: the server's certificate is not trusted here ({reason}); "
+            f"{_NEXT_STEP[UntrustedError]}"
+        )
+    if _NO_TLS.search(text):
+        return WrongSchemeError(
+            f"{what}: the server does not speak TLS; {_NEXT_STEP[WrongSchemeError]}"
+        )
+    return None
 
 
 def _sort_botocore(err: Exception, what: str) -> HaulageError:

@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 
 from haulage.place import Place
 from haulage.storage.base import Carried
-from haulage.storage.bucket import Found, PutBy
+from haulage.storage.bucket import Bucket, Found, PutBy
+from haulage.storage.faults import UnsupportedError
 
 if TYPE_CHECKING:
     from obstore import GetResult
@@ -104,6 +105,14 @@ def tags_of(place: Place, by: PutBy) -> dict[str, str]:
     return dict((*by.carried.tags, *place.tags))
 
 
+def tags_if_any(bucket: Bucket, key: str) -> tuple[tuple[str, str], ...]:
+    """Return an object's tags; none where the server has no such thing."""
+    try:
+        return bucket.tags(key)
+    except UnsupportedError:
+        return ()
+
+
 def plain(value: str) -> str:
     """Return a value of metadata as a header can hold it."""
     if value.isascii() and value.isprintable() and value == value.strip():
@@ -141,7 +150,7 @@ def found_in_headers(key: str, headers: Mapping[str, str]) -> Found:
         if name.lower().startswith(_META)
     }
     kept = {name: headers[name] for name in HEADERS if name in headers}
-    etag = headers.get("ETag", "").strip('"').encode()
+    etag = etag_in(headers)
     modified = parsedate_to_datetime(headers["Last-Modified"])
     return Found(
         key,
@@ -152,6 +161,11 @@ def found_in_headers(key: str, headers: Mapping[str, str]) -> Found:
         Carried(headers.get("Content-Type"), kept),
         b"-" in etag,
     )
+
+
+def etag_in(headers: Mapping[str, str]) -> bytes:
+    """Return the etag of an answer, with its quotes off; empty if it has none."""
+    return headers.get("ETag", "").strip('"').encode()
 
 
 def is_keyed(headers: Mapping[str, str]) -> bool:

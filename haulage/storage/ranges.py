@@ -21,10 +21,16 @@ _DROPPED = "its transfer was dropped meanwhile; it is begun anew"
 
 
 class Done(NamedTuple):
-    """One range that was made: its xxh3-128, and its etag where it has one."""
+    """One range that was made: its xxh3-128, and its etag where it has one.
+
+    `summed` is what the source's `Sums` say of it, `crc` the CRC64NVME of a part that
+    was sent, by which the target's server can tell the whole.
+    """
 
     digest: bytes
-    etag: bytes
+    etag: bytes = b""
+    summed: bytes = b""
+    crc: bytes = b""
 
 
 class Ranges:
@@ -75,7 +81,7 @@ class Ranges:
 
         A name holds it all, so that it is there or not.
         """
-        name = f"{offset}-{done.digest.hex()}-{done.etag.hex()}-{self._mark}"
+        name = "-".join([str(offset), *(each.hex() for each in done), self._mark])
         try:
             (self._dir / name).touch()
         except FileNotFoundError as err:
@@ -92,10 +98,9 @@ class Ranges:
         found = {}
         for name in _names_in(self._dir):
             if not name.startswith(_ID):
-                offset, digest, etag, mark = name.split("-")
-                made = Done(bytes.fromhex(digest), bytes.fromhex(etag))
+                offset, *fields, mark = name.split("-")
                 if mark == self._mark:
-                    found[int(offset)] = made
+                    found[int(offset)] = Done(*map(bytes.fromhex, fields))
         return found
 
     def forget(self) -> None:

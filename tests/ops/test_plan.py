@@ -114,6 +114,15 @@ def test_every_file_is_read_or_copied_where_the_policy_asks(aspects):
     assert verb_for(aspects, Intent(always_copy=True), SUM) == Verb.COPY
 
 
+def test_what_only_keys_imply_is_made_of_directories_alone():
+    implied = entry(b"d/", kind=Kind.DIR, nlink=0)
+    marked = implied._replace(path=b"e/", etag=b"e")
+    made = plan(difference([implied, marked]), Intent(keyed=True))
+    assert made.actions["path"].to_pylist() == [b"e/"]
+    made = plan(difference([implied, marked]), Intent())
+    assert made.actions["path"].to_pylist() == [b"d/", b"e/"]
+
+
 @pytest.mark.parametrize(
     ("kind", "verb"),
     [(Kind.FILE, Verb.COPY), (Kind.DIR, Verb.MKDIR), (Kind.SYMLINK, Verb.LINK)],

@@ -3,15 +3,18 @@
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import cast
 
 import pytest
 import xxhash
 
-from haulage.errors import CancelledError, FatalError, TransientError
+from haulage.errors import CancelledError, FatalError, MismatchError, TransientError
 from haulage.ops.carrier import Room
-from haulage.ops.stream import digest_of, hashed, move
+from haulage.ops.stream import check_whole, digest_of, hashed, move
 from haulage.storage.base import Extent, Writing
+from haulage.storage.sums import Checksum, digest, range_sums, sums_of_parts
+from haulage.storage.tree.opened import FileReading
 from tests.engine_builders import checksum_of, put
 from tests.stores import carrying, files_shelf, open_descriptors
 
@@ -155,6 +158,59 @@ def test_a_stream_that_is_not_read_to_its_end_gives_its_room_back(carrier):
         next(broken)
         next(broken)
         broken.close()
+
+
+KNOWN = [
+    Checksum("crc64nvme", digest("crc64nvme", CONTENT)),
+    Checksum("md5", digest("md5", CONTENT)),
+    Checksum(
+        "md5", digest("md5", sums_of_parts("md5", CONTENT, PART)), -(-SIZE // PART)
+    ),
+]
+
+
+@pytest.fixture(params=KNOWN, ids=["crc of the whole", "md5 of it", "md5 of parts"])
+def told(request, monkeypatch):
+    """Have the source tell a sum of its file, as a server tells it of an object."""
+    sums = cached_property(lambda _: range_sums(request.param, SIZE, PART, None))
+    sums.__set_name__(FileReading, "sums")
+    monkeypatch.setattr(FileReading, "sums", sums)
+    return request.param
+
+
+def spoil(shelves):
+    with open(shelves[0].root / "large", "r+b") as file:
+        file.seek(7 * PART + 5)
+        file.write(b"!!")
+
+
+def test_a_source_that_tells_its_sum_is_held_to_it_before_there_is_a_name(
+    carrier, shelves, told
+):
+    for right in (True, False):
+        with carrier.source.open(b"large", SIZE) as reading:
+            writing = begin(carrier, reading.seen)
+            move(carrier, reading, writing, Extent(0, SIZE))
+            if right:
+                check_whole(reading, writing)
+                writing.leave()
+                spoil(shelves)
+                continue
+            with pytest.raises(MismatchError, match=told.algorithm):
+                check_whole(reading, writing)
+    assert os.listdir(shelves[1].root) == []
+
+
+def test_a_stream_ends_with_an_error_where_its_sum_is_another(carrier, shelves, told):
+    with carrier.source.open(b"large", SIZE) as reading:
+        assert b"".join(hashed(carrier, reading, xxhash.xxh3_128())) == CONTENT
+    spoil(shelves)
+    with (
+        carrier.source.open(b"large", SIZE) as reading,
+        pytest.raises(MismatchError, match=told.algorithm),
+    ):
+        for _ in hashed(carrier, reading, xxhash.xxh3_128()):
+            pass
 
 
 def test_small_content_is_hashed_without_more_room(carrier, shelves):

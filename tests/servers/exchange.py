@@ -156,7 +156,7 @@ class Exchanges:
     def _note(self, request: Head, status: int) -> None:
         method, target = request.first[:2]
         path, _, query = target.partition("?")
-        self._ledger.note(Seen(method, path, query, status))
+        self._ledger.note(Seen(method, path, query, status, request.field))
 
     def _living_server(self) -> Wire:
         if self._server is not None and self._server.waiting():

@@ -2,8 +2,8 @@
 
 import re
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,16 @@ class Rule:
 
 @dataclass(frozen=True)
 class Seen:
-    """A request that came by, and the status that the client got, 0 if none."""
+    """A request that came by, and the status that the client got, 0 if none.
+
+    `field` gives what its head says, in small letters.
+    """
 
     method: str
     path: str
     query: str
     status: int
+    field: Callable[[str], str] = field(default=lambda _: "", repr=False, compare=False)
 
     @property
     def target(self) -> str:

@@ -22,6 +22,7 @@ class Habits:
     refused: tuple[str, ...] = ()  # headers of checksums that it does not know
     checks_sha256: bool = False
     stores: bytes | None = None  # instead of what is sent
+    tells: dict[str, str] = field(default_factory=dict)  # of an object, if asked
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     objects: dict[str, tuple[bytes, str]] = field(default_factory=dict)
 
@@ -83,6 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
         about = {"ETag": f'"{etag}"', "Last-Modified": "Sat, 21 Nov 2026 11:00:00 GMT"}
         if self.habits.encryption:
             about["x-amz-server-side-encryption"] = self.habits.encryption
+        if self.headers.get("x-amz-checksum-mode") == "ENABLED":
+            about |= self.habits.tells
         return about
 
     def _is_refused(self):

@@ -15,6 +15,7 @@ from haulage.errors import (
 )
 from haulage.model import Kind
 from haulage.storage.base import Extent, Seen
+from haulage.storage.ranges import Done
 from tests.engine_builders import entry, put
 from tests.stores import PART, files_shelf, open_descriptors
 
@@ -41,7 +42,7 @@ def seen_for(path, content=b"", **fields):
 def send(writing, content):
     for offset in range(0, len(content), PART):
         piece = content[offset : offset + PART]
-        writing.write(offset, piece, xxhash.xxh3_128_digest(piece))
+        writing.write(offset, piece, Done(xxhash.xxh3_128_digest(piece)))
 
 
 def names_in(root):

@@ -7,9 +7,10 @@ import pytest
 
 from haulage.errors import PermanentError, UnstableError, VanishedError
 from haulage.model import Action, Kind, Status
+from haulage.place import Place
 from haulage.storage.base import Carried, Extent, Seen
 from haulage.storage.bucket import PutBy
-from haulage.storage.objects.store import keeps_markers, put_by, seen_of
+from haulage.storage.objects.store import Objects, keeps_markers, put_by, seen_of
 from tests.engine_builders import entry
 from tests.storage.s3_opening import opened
 from tests.stores import PART, objects_shelf
@@ -220,3 +221,44 @@ def test_a_large_copy_inside_the_server_keeps_what_the_object_carries(
         {"author": "me"},
         "text/x-own",
     )
+
+
+def tagged(server, name, home, **tags):
+    """Return a prefix of a bucket whose place names these tags."""
+    place = Place(f"s3://{name}/to", endpoint=server.endpoint, tags=tuple(tags.items()))
+    return Objects(opened(server, name, tags=place.tags), place, home)
+
+
+@pytest.mark.parametrize("parts", [False, True], ids=["at once", "in parts"])
+def test_tags_of_the_place_join_those_of_a_copied_object_and_win(
+    localstack, bucket, tmp_path, parts
+):
+    name = bucket(localstack)
+    source = objects_shelf(localstack, name, tmp_path, "from").open()
+    own = PutBy({"mtime": "7"}, Carried("a/b", tags=(("own", "1"), ("both", "2"))))
+    content = bytes(6 << 20)
+    etag = source.bucket.put("from/key", content, own).etag
+    target = tagged(localstack, name, tmp_path, both="3", added="4")
+    if parts:
+        target.bucket._copies._at_once_bytes = 5 << 20
+    listed = source.look(b"key").entry
+    assert listed.etag == etag
+    assert target.copy_within(source, action_for(Seen(listed)))
+    wanted = {"own": "1", "both": "3", "added": "4"}
+    assert dict(target.bucket.tags("to/key")) == wanted
+    found = target.bucket.head("to/key")
+    assert (found.metadata, found.carried.content_type) == ({"mtime": "7"}, "a/b")
+    target.bucket.restamp("to/key", PutBy({"mtime": "8"}), etag=found.etag)
+    assert dict(target.bucket.tags("to/key")) == wanted
+
+
+def test_tags_of_the_place_are_asked_of_a_server_that_has_none(
+    rclone_s3, bucket, tmp_path
+):
+    name = bucket(rclone_s3)
+    source = objects_shelf(rclone_s3, name, tmp_path, "from").open()
+    source.bucket.put("from/key", b"content", PutBy({}))
+    target = tagged(rclone_s3, name, tmp_path, added="4")
+    listed = source.look(b"key").entry
+    assert target.copy_within(source, action_for(Seen(listed)))
+    assert bytes(target.bucket.get("to/key")[1]) == b"content"

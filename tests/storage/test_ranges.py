@@ -34,6 +34,13 @@ def test_what_one_notes_another_knows(tmp_path):
     assert other.done() == {0: FIRST, 1 << 40: SECOND}
 
 
+def test_all_that_can_be_known_of_a_range_is_noted(tmp_path):
+    fullest = Done(b"d" * 16, b"e" * 50, b"s" * 32, b"c" * 8)
+    first = claimed(tmp_path)
+    first.note(5 << 40, fullest)
+    assert first.done() == {5 << 40: fullest}
+
+
 def test_nothing_is_written_before_a_claim(tmp_path):
     ranges = Ranges(tmp_path / "none", b"f", entry(b"f"))
     assert ranges.id is None

@@ -13,7 +13,7 @@ import xxhash
 from haulage.errors import MismatchError, PermanentError, UnstableError, VanishedError
 from haulage.model import Action, Kind, Status
 from haulage.storage.base import Extent, Seen
-from haulage.storage.ranges import begun
+from haulage.storage.ranges import Done, begun
 from tests.engine_builders import checksum_of, entry
 from tests.stores import PART, files_shelf, objects_shelf, open_descriptors
 
@@ -66,7 +66,7 @@ def send(writing, content, only=None):
     for offset in range(0, len(content), PART):
         if only is None or offset in only:
             piece = content[offset : offset + PART]
-            writing.write(offset, piece, xxhash.xxh3_128_digest(piece))
+            writing.write(offset, piece, Done(xxhash.xxh3_128_digest(piece)))
 
 
 def leftovers(shelf):
@@ -329,7 +329,7 @@ def test_what_arrived_otherwise_is_a_mismatch_when_it_is_proven(store):
     seen = seen_for(b"large", LARGE)
     writing = store.begin(b"large", 0, seen, shared=True)
     send(writing, LARGE, only=[0])
-    writing.write(PART, b"AND FIVE", xxhash.xxh3_128_digest(b"and five"))
+    writing.write(PART, b"AND FIVE", Done(xxhash.xxh3_128_digest(b"and five")))
     with pytest.raises(MismatchError, match=str(PART)):
         writing.finish(seen, prove=True)
 

@@ -21,6 +21,7 @@ from haulage.errors import (
     VanishedError,
 )
 from haulage.place import Place, part_bytes
+from haulage.storage.base import Sums
 from haulage.storage.blobs.listing import Listing
 from haulage.storage.blobs.names import name_of
 from haulage.storage.blobs.sites import Site, open_site
@@ -117,6 +118,10 @@ class BlobBucket(AsStream):
 
         return self.site.ask(request, key)
 
+    def sums(self, found: Found) -> Sums:
+        """See Bucket; obstore shows no checksum but the etag."""
+        return Sums()
+
     def tags(self, key: str) -> tuple[tuple[str, str], ...]:
         """See Bucket; Google has none, and obstore does not read Azure's."""
         return ()
@@ -182,6 +187,10 @@ class BlobBucket(AsStream):
         name = name_of(key)
         with suppress(VanishedError):
             self.site.ask(lambda: obstore.delete(self.site.once, name), key)
+
+    def erase(self, key: str) -> None:
+        """See Bucket; of versions obstore knows nothing."""
+        self.remove(key)
 
     # ------------------------------------------------------- inside the cloud
 

@@ -1,5 +1,6 @@
 """One object, open: read in ranges of one version, or made of parts."""
 
+from functools import cached_property
 from types import TracebackType
 from typing import Self
 
@@ -12,9 +13,10 @@ from haulage.errors import (
     VanishedError,
 )
 from haulage.place import part_bytes
-from haulage.storage.base import Extent, Made, Reading, Seen, Writing
-from haulage.storage.bucket import Answer, Bucket, ByParts, PutBy
+from haulage.storage.base import Extent, Made, Reading, Seen, Sums, Writing
+from haulage.storage.bucket import Answer, Bucket, ByParts, Found, PutBy
 from haulage.storage.ranges import Done, Ranges
+from haulage.storage.sums import PROVING, digest, whole_crc
 
 _ABORTED = "its upload was aborted; it is begun anew"
 
@@ -23,9 +25,9 @@ class ObjectReading(Reading):
     """One version of an object; a small one has come as a whole."""
 
     def __init__(
-        self, bucket: Bucket, key: str, seen: Seen, content: memoryview | None
+        self, bucket: Bucket, found: Found, seen: Seen, content: memoryview | None
     ) -> None:
-        self._bucket, self._key = bucket, key
+        self._bucket, self._found = bucket, found
         self.seen = seen
         self._content = content
 
@@ -37,8 +39,13 @@ class ObjectReading(Reading):
             return content
         if not extent.length:
             return memoryview(b"")
-        etag = self.seen.entry.etag
-        return self._bucket.get(self._key, span=extent, etag=etag)[1]
+        found = self._found
+        return self._bucket.get(found.key, span=extent, etag=found.etag)[1]
+
+    @cached_property
+    def sums(self) -> Sums:
+        """See Reading; the server is asked once, and of large objects alone."""
+        return self._bucket.sums(self._found)
 
     def forget_cached(self) -> None:
         """See Reading; nothing is kept between two openings."""
@@ -74,15 +81,16 @@ class UploadWriting(Writing):
         )
         self.done: dict[int, Done] = ranges.done()
 
-    def write(self, offset: int, content: bytes | memoryview, digest: bytes) -> None:
+    def write(self, offset: int, content: bytes | memoryview, done: Done) -> None:
         number = offset // part_bytes(self._size) + 1
         try:
             etag = self._bucket.put_part(self._key, self._upload, number, content)
         except VanishedError as err:
             self._ranges.forget()
             raise UnstableError(_ABORTED) from err
-        self._ranges.note(offset, Done(digest, etag))
-        self.done[offset] = Done(digest, etag)
+        made = done._replace(etag=etag, crc=digest(PROVING, content))
+        self.done[offset] = made
+        self._ranges.note(offset, made)
 
     def finish(self, seen: Seen, *, prove: bool) -> Made:
         self.done = self._ranges.done()
@@ -97,11 +105,15 @@ class UploadWriting(Writing):
         return Made(answer.etag, proven=answer.proven or prove, checksum=checksum)
 
     def _complete(self, etags: list[bytes]) -> Answer:
+        crc = whole_crc({at: done.crc for at, done in self.done.items()}, self._size)
         try:
-            return self._bucket.finish_upload(self._key, self._upload, etags)
+            return self._bucket.finish_upload(self._key, self._upload, etags, crc)
         except VanishedError as err:  # of the upload; the source is there
             self._ranges.forget()
             raise UnstableError(_ABORTED) from err
+        except MismatchError:
+            self._ranges.forget()
+            raise
         except PermanentError:  # its parts are not taken, so none can be kept
             self.abandon()
             raise

@@ -4,6 +4,7 @@ import mimetypes
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from haulage.storage.base import (
     is_implied,
 )
 from haulage.storage.bucket import Answer, AsStream, Bucket, ByParts, Found, PutBy
+from haulage.storage.headers import tags_if_any
 from haulage.storage.keys.paths import key_of, why_no_key
 from haulage.storage.objects.opened import ObjectReading, UploadWriting
 from haulage.storage.objects.stamp import read_stamp, stamp_of
@@ -70,7 +72,7 @@ class Objects(Store):
             try:
                 found, content = self.bucket.get(key, etag=etag)
                 return ObjectReading(
-                    self.bucket, key, seen_of(path, found, content), content
+                    self.bucket, found, seen_of(path, found, content), content
                 )
             except UnstableError:  # another version, which may be of any size
                 pass
@@ -78,7 +80,7 @@ class Objects(Store):
         target = None
         if found.size <= _LONGEST_LINK:
             target = self.bucket.get(key, etag=found.etag)[1]
-        return ObjectReading(self.bucket, key, seen_of(path, found, target), target)
+        return ObjectReading(self.bucket, found, seen_of(path, found, target), target)
 
     def present(self, key: str) -> Found:
         """Return an object's headers; VanishedError if it is gone."""
@@ -109,8 +111,9 @@ class Objects(Store):
         """Copy one version with all that it carries; tags of the place are added."""
         by = None
         if self._place.tags:
-            now = source.bucket.head(found.key)
-            by = PutBy(now.metadata, now.carried) if now else None
+            now = source.present(found.key)
+            tags = tags_if_any(source.bucket, found.key)
+            by = PutBy(now.metadata, replace(now.carried, tags=tags))
         return self.bucket.copy_from(source.bucket, found, self._key(path), by)
 
     def as_listed(self, action: Action) -> Found:
@@ -241,7 +244,7 @@ def keeps_markers(bucket: Bucket, prefix: str) -> bool:
     finally:
         for key in reversed(keys):
             with suppress(TransientError, PermanentError):
-                bucket.remove(key)
+                bucket.erase(key)
 
 
 def _is_stamped(found: Found, by: PutBy) -> bool:

@@ -5,9 +5,10 @@ from functools import partial
 
 from haulage.errors import TransientError
 from haulage.place import Place
+from haulage.storage.base import Sums
 from haulage.storage.bucket import Answer, Bucket, Found, Keys, PutBy, Upload
 from haulage.storage.faults import UnsupportedError, WordlessError
-from haulage.storage.headers import parameters_of
+from haulage.storage.headers import parameters_of, tags_if_any
 from haulage.storage.pace import Pace
 from haulage.storage.proof import Proof
 from haulage.storage.s3.check import make_sure
@@ -86,6 +87,9 @@ class S3Bucket:
     ) -> tuple[Found, memoryview]:
         return self._reader.get(key, span, etag)
 
+    def sums(self, found: Found) -> Sums:
+        return self._reader.sums(found)
+
     def put(self, key: str, content: bytes | memoryview, by: PutBy) -> Answer:
         return self._writer.put(key, content, by)
 
@@ -95,8 +99,11 @@ class S3Bucket:
     def remove(self, key: str, *, etag: bytes | None = None) -> None:
         self._writer.remove(key, etag)
 
+    def erase(self, key: str) -> None:
+        self._writer.erase(key)
+
     def restamp(self, key: str, by: PutBy, *, etag: bytes) -> Answer:
-        return self._copies.restamp(key, by, etag)
+        return self._copies.restamp(key, by, etag, lambda: tags_if_any(self, key))
 
     def can_copy_from(self, other: Bucket) -> bool:
         if not isinstance(other, S3Bucket):
@@ -112,7 +119,7 @@ class S3Bucket:
     ) -> Answer:
         assert isinstance(other, S3Bucket)
         source = From(other.reach.site.bucket, found)
-        return self._copies.copy(source, lambda: other.tags(found.key), key, by)
+        return self._copies.copy(source, lambda: tags_if_any(other, found.key), key, by)
 
     def tags(self, key: str) -> tuple[tuple[str, str], ...]:
         call = partial(call_client, self.reach, "get_object_tagging", key)
@@ -132,8 +139,14 @@ class S3Bucket:
     ) -> bytes:
         return self._uploads.put_part(key, upload_id, number, content)
 
-    def finish_upload(self, key: str, upload_id: str, etags: Sequence[bytes]) -> Answer:
-        return self._uploads.finish(key, upload_id, etags)
+    def finish_upload(
+        self,
+        key: str,
+        upload_id: str,
+        etags: Sequence[bytes],
+        crc: bytes | None = None,
+    ) -> Answer:
+        return self._uploads.finish(key, upload_id, etags, crc)
 
     def abort_upload(self, key: str, upload_id: str) -> None:
         self._uploads.abort(key, upload_id)

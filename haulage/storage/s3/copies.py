@@ -49,8 +49,13 @@ class Copies:
         self._uploads = uploads
         self._at_once_bytes = at_once_bytes
 
-    def restamp(self, key: str, by: PutBy, etag: bytes) -> Answer:
-        """Give an object other metadata; its storage class and encryption stay."""
+    def restamp(
+        self, key: str, by: PutBy, etag: bytes, tags: Callable[[], Tags]
+    ) -> Answer:
+        """Give an object other metadata; its storage class and encryption stay.
+
+        So do its own tags: the place's would else be all that it has.
+        """
         headers = self._reader.raw_headers(key)
         found = found_in_headers(key, headers)
         if found.etag != etag:  # not every server looks at CopySourceIfMatch
@@ -59,6 +64,10 @@ class Copies:
                 f"{found.etag.decode()}, it was {etag.decode()}"
             )
         source = From(self._reach.site.bucket, found)
+        is_large = found.size > self._at_once_bytes
+        if self._reach.place.tags or is_large:
+            own = by.carried.tags or tags()
+            by = by._replace(carried=replace(by.carried, tags=own))
         return self._copy(source, key, by, kept_parameters(headers))
 
     def copy(

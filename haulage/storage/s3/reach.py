@@ -4,6 +4,7 @@ obstore moves the bytes of nearly all keys; the wire what it can not; botocore c
 what neither has a form for. The latter two take a quarter of a second to import.
 """
 
+import os
 import threading
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 
 from obstore.store import S3Store
 
-from haulage.errors import HaulageError, shown_path
+from haulage.errors import HaulageError, RefusedError, shown_path
 from haulage.place import Place
 from haulage.storage.faults import DeniedError, ElsewhereError, sorted_error
 from haulage.storage.pace import Pace
@@ -37,7 +38,7 @@ class Reach:
         self.pace = pace
         self.site = site_of(place, environ)
         self.credentials = credentials_of(place, environ)
-        self._bundle = environ.get("AWS_CA_BUNDLE")
+        self._bundle = _bundle_of(environ)
         self._lock = threading.RLock()
         self._generation = 0
         self._stores: dict[str | None, S3Store] = {}
@@ -67,7 +68,8 @@ class Reach:
         """Return the client for raw requests."""
         with self._lock:
             if self._wire is None:
-                self._wire = Wire(self.place, self.site, self.credentials)
+                parts = (self.place, self.site, self.credentials)
+                self._wire = Wire(*parts, bundle=self._bundle)
             return self._wire
 
     @property
@@ -75,7 +77,8 @@ class Reach:
         """Return botocore's client."""
         with self._lock:
             if self._client is None:
-                self._client = _make_client(self.place, self.site, self.credentials)
+                parts = (self.place, self.site, self.credentials)
+                self._client = _make_client(*parts, bundle=self._bundle)
             return self._client
 
     def close(self) -> None:
@@ -168,7 +171,19 @@ class Reach:
         return options
 
 
-def _make_client(place: Place, site: Site, credentials: Credentials) -> Any:  # noqa: ANN401
+def _bundle_of(environ: Mapping[str, str]) -> str | None:
+    """Return the file of the CAs to trust; RefusedError if it can not be read."""
+    bundle = environ.get("AWS_CA_BUNDLE") or None
+    if bundle and not os.access(bundle, os.R_OK):
+        raise RefusedError(
+            f"AWS_CA_BUNDLE names {shown_path(bundle)}, which can not be read"
+        )
+    return bundle
+
+
+def _make_client(
+    place: Place, site: Site, credentials: Credentials, *, bundle: str | None
+) -> Any:  # noqa: ANN401 - botocore has no types
     import botocore
     from botocore.config import Config
 
@@ -178,6 +193,7 @@ def _make_client(place: Place, site: Site, credentials: Credentials) -> Any:  # 
         "s3",
         region_name=site.region,
         endpoint_url=site.endpoint,
+        verify=bundle,
         aws_access_key_id=secret.key_id if secret else None,
         aws_secret_access_key=secret.key if secret else None,
         aws_session_token=secret.token if secret else None,

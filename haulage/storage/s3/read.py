@@ -2,17 +2,30 @@
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import obstore
 from obstore.exceptions import BaseError
 
-from haulage.errors import TransientError, UnstableError, VanishedError
+from haulage.errors import (
+    MismatchError,
+    TransientError,
+    UnstableError,
+    VanishedError,
+)
+from haulage.storage.base import Extent, Sums
 from haulage.storage.bucket import Found
 from haulage.storage.faults import reply_of
-from haulage.storage.headers import found_in_headers, found_in_result, is_keyed
+from haulage.storage.headers import (
+    etag_in,
+    found_in_headers,
+    found_in_result,
+    is_keyed,
+)
 from haulage.storage.proof import Etags, Proof, md5_of
+from haulage.storage.s3.large import ASKING, LargeSums
 from haulage.storage.s3.reach import Reach
+from haulage.storage.sums import Checksum, checksum_in, checksum_of_etag, ranges_of
 
 if TYPE_CHECKING:
     from obstore import GetOptions
@@ -30,13 +43,25 @@ def is_plain(key: str) -> bool:
     return _ODD.search(key) is None
 
 
+class _Got(NamedTuple):
+    """What came of an object, and the checksum that was told of it as a whole."""
+
+    found: Found
+    content: memoryview
+    told: Checksum | None = None
+
+
 class Reader:
     """Reads the objects of one bucket."""
 
     def __init__(self, reach: Reach, proof: Proof) -> None:
         self._reach = reach
         self._proof = proof
+        self._large = LargeSums(reach, proof, self._part)
         self._ranges_are_partial = True
+
+    def _part(self, found: Found, extent: Extent) -> memoryview:
+        return self.get(found.key, extent, found.etag)[1]
 
     def head(self, key: str) -> Found | None:
         """Return an object's headers; None is proof of its absence."""
@@ -50,7 +75,7 @@ class Reader:
         """Return all headers of an object; VanishedError if it is gone."""
         return self._reach.call(
             self._reach.named("HEAD", key),
-            lambda: self._reach.wire.send("HEAD", key).headers,
+            lambda: self._reach.wire.send("HEAD", key, headers=ASKING).headers,
         )
 
     def get(self, key: str, span: Span, etag: bytes | None) -> tuple[Found, memoryview]:
@@ -58,18 +83,23 @@ class Reader:
         what = self._reach.named("GET", key)
         return self._reach.call(what, lambda: self._get(key, span, etag, what))
 
+    def sums(self, found: Found) -> Sums:
+        """Return what proves this version when it comes in ranges."""
+        return self._large.of(found)
+
     def explains(self, key: str, etag: bytes, content_md5: bytes) -> bool:
         """Tell whether the object is right although its etag is not its MD5.
 
         So it is if it is encrypted with a key of KMS or the customer's, or if the
-        server, of which no MD5 was seen yet, gives the same content a second time.
+        server, of which no MD5 was seen yet, gives the same content a second time. A
+        checksum is no proof here: some servers repeat what they were told.
         """
         headers = self._reach.wire.send("HEAD", key).headers
         if not is_keyed(headers):
             if self._proof.etags is Etags.MD5:
                 return False
-            found, content = self._fetch(key, None, None)
-            if found.etag != etag or md5_of(content) != content_md5:
+            got = self._fetch(key, None, None)
+            if got.found.etag != etag or md5_of(got.content) != content_md5:
                 return False
         self._proof.explain()
         return True
@@ -100,7 +130,7 @@ class Reader:
     def _get(
         self, key: str, span: Span, etag: bytes | None, what: str
     ) -> tuple[Found, memoryview]:
-        found, content = self._fetch(key, span, etag)
+        found, content, told = self._fetch(key, span, etag)
         start, wanted = span or (0, found.size)
         if found.size < start + wanted:
             raise UnstableError(
@@ -114,17 +144,15 @@ class Reader:
                 f"{what}: its etag is {found.etag.decode()}, it was {etag.decode()}"
             )
         if span is None:
-            self._check_content(found, content, what)
+            self._check_content(found, content, told, what)
         return found, content
 
-    def _fetch(
-        self, key: str, span: Span, etag: bytes | None
-    ) -> tuple[Found, memoryview]:
-        if is_plain(key) and (span is None or self._ranges_are_partial):
+    def _fetch(self, key: str, span: Span, etag: bytes | None) -> _Got:
+        if self._is_for_obstore(key, span, etag):
             options = _options(span, etag)
             try:
                 result = obstore.get(self._reach.store(None), key, options=options)
-                return found_in_result(key, result), memoryview(result.bytes())
+                return _Got(found_in_result(key, result), memoryview(result.bytes()))
             except BaseError as err:
                 if _NO_PARTIAL in str(err):
                     self._ranges_are_partial = False
@@ -132,12 +160,16 @@ class Reader:
                     raise
         return self._fetch_raw(key, span, etag)
 
-    def _fetch_raw(
-        self, key: str, span: Span, etag: bytes | None
-    ) -> tuple[Found, memoryview]:
-        headers = {}
+    def _is_for_obstore(self, key: str, span: Span, etag: bytes | None) -> bool:
+        """Tell whether obstore can ask; it shows no checksum, where an MD5 is none."""
         if span is not None:
-            headers["Range"] = f"bytes={span[0]}-{span[0] + span[1] - 1}"
+            return is_plain(key) and self._ranges_are_partial
+        return is_plain(key) and (etag is None or self._proof.expects_md5(etag))
+
+    def _fetch_raw(self, key: str, span: Span, etag: bytes | None) -> _Got:
+        headers = dict(ASKING)
+        if span is not None:
+            headers = {"Range": f"bytes={span[0]}-{span[0] + span[1] - 1}"}
         if etag is not None:
             headers["If-Match"] = f'"{etag.decode()}"'
         got = self._reach.wire.send("GET", key, headers=headers)
@@ -147,20 +179,54 @@ class Reader:
                 f"{self._reach.named('GET', key)}: bytes from {span[0]} on were asked "
                 f"for, the server gives {given}"
             )
-        return found_in_headers(key, got.headers), memoryview(got.body)
+        found = found_in_headers(key, got.headers)
+        told = None if span else checksum_in(got.headers, found.etag)
+        return _Got(found, memoryview(got.body), told)
 
-    def _check_content(self, found: Found, content: memoryview, what: str) -> None:
-        """Raise TransientError if the content is not what the etag says."""
-        if not self._proof.expects_md5(found.etag):
+    def _check_content(
+        self, found: Found, content: memoryview, told: Checksum | None, what: str
+    ) -> None:
+        """Raise TransientError if the content is not what the server says of it."""
+        if told is not None and not told.parts:
+            fits = told.fits(content)
+        elif found.multipart:
+            fits = self._has_parts(found, content)
+        elif self._proof.expects_md5(found.etag):
+            fits = self._has_md5(found, content)
+        else:
             return
+        if not fits:
+            raise TransientError(
+                f"{what}: what came is not what the server has, by its "
+                f"{told.algorithm if told else f'etag {found.etag.decode()}'}"
+            )
+
+    def _has_md5(self, found: Found, content: memoryview) -> bool:
         content_md5 = md5_of(content)
         if self._proof.matches(found.etag, content_md5):
-            return
-        if not self.explains(found.key, found.etag, content_md5):
-            raise TransientError(
-                f"{what}: the content's MD5 is {content_md5.decode()}, the server's "
-                f"etag is {found.etag.decode()}"
-            )
+            return True
+        headers = self._reach.wire.send("HEAD", found.key, headers=ASKING).headers
+        told = checksum_in(headers, found.etag)
+        if told is None or told.parts or etag_in(headers) != found.etag:
+            return self.explains(found.key, found.etag, content_md5)
+        if fits := told.fits(content):
+            self._proof.explain()
+        return fits
+
+    def _has_parts(self, found: Found, content: memoryview) -> bool:
+        wanted = checksum_of_etag(found.etag)
+        if wanted is not None and wanted.fits_in_parts(content):
+            return True
+        sums, known = self._large.of(found), {}
+        for extent in ranges_of(found.size):
+            piece = content[extent.offset : extent.offset + extent.length]
+            sums.follow(extent, piece)
+            known[extent.offset] = sums.of(extent, piece)
+        try:
+            sums.check(known)
+        except MismatchError:
+            return False
+        return True
 
 
 def _options(span: Span, etag: bytes | None) -> "GetOptions":

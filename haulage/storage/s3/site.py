@@ -44,7 +44,9 @@ class Site:
     def url(self, key: str, query: Iterable[tuple[str, str]] = ()) -> str:
         """Return the URL of a key, or of the bucket for none."""
         words = "&".join(f"{name}={quote(value, safe='~')}" for name, value in query)
-        address = f"{self.root}/{quote(key, safe='/~')}" if key else self.root
+        # A path is signed as it stands, and an empty one is sent as "/".
+        bare = self.path_style and not key
+        address = self.root if bare else f"{self.root}/{quote(key, safe='/~')}"
         return f"{address}?{words}" if words else address
 
     def moved(self, region: str) -> Self:

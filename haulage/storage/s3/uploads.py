@@ -3,15 +3,29 @@
 from base64 import b64encode
 from binascii import unhexlify
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from haulage.errors import MismatchError, VanishedError
 from haulage.storage.bucket import Answer, Upload
-from haulage.storage.headers import is_keyed
+from haulage.storage.headers import etag_in, is_keyed
 from haulage.storage.proof import Etags, Proof, md5_of, whole_etag
 from haulage.storage.s3.reach import Reach
 from haulage.storage.s3.read import Reader
 from haulage.storage.s3.wire import Got
+from haulage.storage.sums import PROVING, checksum_in
+
+
+class _Made(NamedTuple):
+    """An object of parts, by what its server says of it."""
+
+    etag: bytes
+    crc: bytes | None
+
+    def has(self, expected: bytes, crc: bytes | None) -> bool:
+        """Tell whether its etag or its CRC is the one that the parts give."""
+        return (bool(expected) and self.etag == expected) or (
+            crc is not None and self.crc == crc
+        )
 
 
 class Uploads:
@@ -40,7 +54,7 @@ class Uploads:
         what = self._reach.named(f"part {number} of", key)
         for _ in range(2):
             got = self._reach.call(what, self._sender(key, query, content, content_md5))
-            etag = got.headers.get("ETag", "").strip('"').encode()
+            etag = etag_in(got.headers)
             if self._proof.matches(etag, content_md5):
                 return etag
             if is_keyed(got.headers) or not self._proof.expects_md5(etag):
@@ -65,34 +79,58 @@ class Uploads:
             "PUT", key, query=query, headers=sums, body=content
         )
 
-    def finish(self, key: str, upload_id: str, etags: Sequence[bytes]) -> Answer:
-        """Make the object of its parts.
+    def finish(
+        self, key: str, upload_id: str, etags: Sequence[bytes], crc: bytes | None = None
+    ) -> Answer:
+        """Make the object of its parts, whose CRC64NVME as a whole is `crc`.
 
-        If the answer was lost, the upload is gone: the object is ours if its etag is
-        the one that the parts give. Some servers list an object of parts under another
-        etag than they answer; theirs is what later listings are compared with.
+        If the answer was lost, the upload is gone: the object is ours if its etag, or
+        its CRC, is the one that the parts give. Some servers list an object of parts
+        under another etag than they answer; theirs is what later listings are compared
+        with.
         """
+        expected = whole_etag(etags)
+        try:
+            told = self._complete(key, upload_id, etags)
+        except VanishedError:
+            made = self._made(key)
+            if made is None or not made.has(expected, crc):
+                raise
+            return Answer(made.etag, proven=True)
+        made = self._made(key)
+        if made is None or made.etag != told:
+            listed = made is not None and b"-" not in made.etag
+            return Answer(made.etag if made and listed else told, told == expected)
+        if None not in (crc, made.crc) and crc != made.crc:
+            raise MismatchError(
+                f"{self._reach.named('completing', key)}: the {PROVING} of the parts "
+                f"is not that of the object which the server made of them"
+            )
+        return Answer(told, made.has(expected, crc))
+
+    def _complete(self, key: str, upload_id: str, etags: Sequence[bytes]) -> bytes:
         parts = [
             {"PartNumber": number, "ETag": f'"{etag.decode()}"'}
             for number, etag in enumerate(etags, 1)
         ]
-        expected = whole_etag(etags)
+        answer = self._call(
+            "complete_multipart_upload",
+            key,
+            UploadId=upload_id,
+            MultipartUpload={"Parts": parts},
+        )
+        return str(answer.get("ETag", "")).strip('"').encode()
+
+    def _made(self, key: str) -> _Made | None:
+        """Look at what was made; of encrypted objects only HEAD tells the checksum."""
         try:
-            answer = self._call(
-                "complete_multipart_upload",
-                key,
-                UploadId=upload_id,
-                MultipartUpload={"Parts": parts},
-            )
+            headers = self._reader.raw_headers(key)
         except VanishedError:
-            found = self._reader.head(key)
-            if found is None or not expected or found.etag != expected:
-                raise
-            return Answer(found.etag, proven=True)
-        told = str(answer.get("ETag", "")).strip('"').encode()
-        found = self._reader.head(key)
-        listed = found is not None and b"-" not in found.etag
-        return Answer(found.etag if found and listed else told, told == expected)
+            return None
+        etag = etag_in(headers)
+        told = checksum_in(headers, etag)
+        is_whole = told is not None and told.algorithm == PROVING
+        return _Made(etag, told.value if told and is_whole else None)
 
     def abort(self, key: str, upload_id: str) -> None:
         """Drop an upload; one that is gone already is no error."""
@@ -119,6 +157,7 @@ class Uploads:
 
     def _page(self, prefix: str, markers: dict[str, str]) -> Any:  # noqa: ANN401
         given = {name: marker for name, marker in markers.items() if marker}
+        given |= payer_of(self._reach)
         return self._reach.call(
             f"the uploads below s3://{self._reach.site.bucket}/{prefix}",
             lambda: self._reach.client.list_multipart_uploads(
@@ -139,8 +178,7 @@ def call_client(
     **values: Any,  # noqa: ANN401
 ) -> Any:  # noqa: ANN401
     """Return what botocore's call of that name answers for a key."""
-    if reach.place.requester_pays:
-        values["RequestPayer"] = "requester"
+    values |= payer_of(reach)
     return reach.call(
         reach.named(name, key),
         lambda: getattr(reach.client, name)(
@@ -148,3 +186,8 @@ def call_client(
         ),
         tries,
     )
+
+
+def payer_of(reach: Reach) -> dict[str, str]:
+    """Return who pays, as botocore's calls take it."""
+    return {"RequestPayer": "requester"} if reach.place.requester_pays else {}

@@ -3,7 +3,6 @@
 A body goes out as the buffer that it is, without a copy; answers come back whole.
 """
 
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -37,7 +36,15 @@ class AnswerError(ReplyError):
 class Wire:
     """A pool of connections to one bucket; may be used by any thread."""
 
-    def __init__(self, place: Place, site: Site, credentials: Credentials) -> None:
+    def __init__(
+        self,
+        place: Place,
+        site: Site,
+        credentials: Credentials,
+        *,
+        bundle: str | None = None,
+    ) -> None:
+        """Make the pool; `bundle` is a file of CAs to trust instead of the usual."""
         from botocore.config import Config
         from botocore.httpsession import URLLib3Session
         from botocore.utils import get_environ_proxies
@@ -47,7 +54,7 @@ class Wire:
         self._credentials = credentials
         self._unsigned = Config(s3={"payload_signing_enabled": False})
         self._http = URLLib3Session(
-            verify=os.environ.get("AWS_CA_BUNDLE") or True,
+            verify=bundle or True,
             proxies=get_environ_proxies(site.service),
             timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
             max_pool_connections=max(place.in_flight, 10),

@@ -3,6 +3,7 @@
 from base64 import b64encode
 from binascii import unhexlify
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import obstore
@@ -11,7 +12,7 @@ from obstore.exceptions import BaseError
 from haulage.errors import MismatchError, PermanentError, VanishedError
 from haulage.storage.bucket import Answer, PutBy
 from haulage.storage.faults import UnsupportedError, error_of, reply_of
-from haulage.storage.headers import attributes_of, headers_of, tags_of
+from haulage.storage.headers import attributes_of, etag_in, headers_of, tags_of
 from haulage.storage.proof import Proof, md5_of
 from haulage.storage.s3.reach import Reach
 from haulage.storage.s3.read import Reader, is_plain
@@ -64,14 +65,25 @@ class Writer:
                 self._removes_by_etag = False
         return self._delete(key, {})
 
-    def _delete(self, key: str, headers: dict[str, str]) -> None:
+    def erase(self, key: str) -> None:
+        """Remove an object and its version; under a retention a marker hides it."""
         try:
-            self._reach.call(
-                self._reach.named("DELETE", key),
-                lambda: self._reach.wire.send("DELETE", key, headers=headers),
-            )
+            version = self._reader.raw_headers(key).get("x-amz-version-id", "null")
+            self._delete(key, {}, "" if version == "null" else version)
         except VanishedError:
             return
+        except PermanentError:
+            self._delete(key, {})
+
+    def _delete(self, key: str, headers: dict[str, str], version: str = "") -> None:
+        query = (("versionId", version),) if version else ()
+        with suppress(VanishedError):
+            self._reach.call(
+                self._reach.named("DELETE", key),
+                lambda: self._reach.wire.send(
+                    "DELETE", key, query=query, headers=headers
+                ),
+            )
 
     def _sender(self, sent: Sent) -> Callable[[], bytes]:
         attributes = attributes_of(self._reach.place, sent.by)
@@ -106,7 +118,7 @@ class Writer:
     def _send_raw(self, sent: Sent, sums: dict[str, str]) -> bytes:
         headers = headers_of(self._reach.place, sent.by) | sums
         got = self._reach.wire.send("PUT", sent.key, headers=headers, body=sent.content)
-        return got.headers.get("ETag", "").strip('"').encode()
+        return etag_in(got.headers)
 
     def _judge(self, sent: Sent, etag: bytes, what: str) -> Answer:
         """Return the answer to a put whose etag is not the content's MD5."""

@@ -119,7 +119,7 @@ class FileWriting(Writing):
                 raise UnstableError("its temporary was replaced by another mover")
         self.done = ranges.done()
 
-    def write(self, offset: int, content: bytes | memoryview, digest: bytes) -> None:
+    def write(self, offset: int, content: bytes | memoryview, done: Done) -> None:
         view = memoryview(content)
         at = offset
         while view:
@@ -128,8 +128,8 @@ class FileWriting(Writing):
         if self._ranges:
             if self._fsync:
                 os.fdatasync(self._fd)  # what is noted is not written again
-            self._ranges.note(offset, Done(digest, b""))
-        self.done[offset] = Done(digest, b"")
+            self._ranges.note(offset, done)
+        self.done[offset] = done
 
     def finish(self, seen: Seen, *, prove: bool) -> Made:
         try:

@@ -33,6 +33,7 @@ STRIKE_GET = (*STRIKE_ALL, "cut", "cut-chunks", "flip-back")
 LARGE = {
     "part-reset": Rule(faults.RESET, target="/part-reset", after=2, times=2),
     "part-flip": Rule(FlipRequest(MIB), "PUT", "/part-flip.*partNumber=2"),
+    "part-flip-back": Rule(FlipAnswer(MIB), "GET", "/part-flip-back", after=1),
     "part-cut": Rule(Cut(MIB), "GET", "/part-cut", after=1, times=2),
     "lost-complete": Rule(faults.LOST_ANSWER, "POST", "/lost-complete.uploadId"),
     "refused-complete": Rule(
@@ -45,6 +46,16 @@ LISTS = [
     Rule(faults.ERROR_IN_SUCCESS, target=f"{LIST}.*max-keys=1000"),
     Rule(faults.RESET, target=f"{LIST}.*max-keys=1000"),
 ]
+
+
+@dataclass(frozen=True)
+class Until(Rule):
+    """A rule that is in force until its end is set."""
+
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def covers(self, method: str, target: str) -> bool:
+        return not self.ended.is_set() and super().covers(method, target)
 
 
 @pytest.fixture
@@ -73,6 +84,26 @@ def test_what_passes_on_the_way_there_and_back_leaves_both_equal(
     assert all(len(passing.seen("GET", f"/{name}$")) > 1 for name in STRIKE_GET)
     assert_same(planted.source, back)
     assert leftovers(back) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shard", ["1G", "32M"], ids=["whole", "split"])
+def test_a_wrong_byte_in_a_range_of_a_large_object_is_never_accepted(
+    place: Place, strict_shelf: Shelf, watch: Watch, shard: str
+) -> None:
+    large = random.Random(1).randbytes(33 * MIB)
+    strict_shelf.put("large", large)
+    wrong = Until(FlipAnswer(77), "GET", "/large$", after=1, times=None)
+    faulty, _ = watch.before(strict_shelf, wrong)
+    route = Route(place, faulty, place.root / "back")
+    options = ("--shard-bytes", shard, "--attempts", "1")
+    ended = route.sync(*options)
+    assert ended.code == 1, ended.text
+    assert "crc64nvme" in route.reasons()[b"large"]
+    assert list((place.root / "back").iterdir()) == []
+    wrong.ended.set()
+    route.synced(*options)
+    assert (place.root / "back" / "large").read_bytes() == large
 
 
 def test_copies_inside_the_server_survive_lost_answers_and_errors_in_success(
@@ -108,16 +139,6 @@ def test_a_key_that_is_denied_is_one_failure_and_the_rest_arrives(
     assert "AccessDenied" in route.reasons()[b"denied"]
     arrived = paths_in(place.root / "back") if down else set(moto_shelf.etags())
     assert len(arrived - {""}) == 2
-
-
-@dataclass(frozen=True)
-class Until(Rule):
-    """A rule that is in force until its end is set."""
-
-    ended: threading.Event = field(default_factory=threading.Event)
-
-    def covers(self, method: str, target: str) -> bool:
-        return not self.ended.is_set() and super().covers(method, target)
 
 
 @pytest.mark.parametrize("down", [False, True], ids=["up", "down"])
