@@ -24,7 +24,7 @@ class Aspect(IntFlag):
     CTIME = 16
     ACCESS = 32  # mode, owner, group
     TARGET = 64  # of a symbolic link; the number of a device
-    RACY = 128  # was too young when it was recorded
+    RACY = 128  # was too young when it was recorded, or is not joined with its group
     UNPROVEN = 256  # is verified less than the policy wants
     ADOPTED = 512  # was found in the target, not recorded by a run
     ASKED = 1024  # the policy wants each of its kind looked at
@@ -72,7 +72,7 @@ class Against:
     nothing of the source. `versioned` tells that the source's entries are objects: only
     their etags, sizes and times of change are listed. `covers` tells of gone rows
     whether the filters still show them. With `links`, files with more names than one
-    are told apart.
+    are told apart; with `joins`, objects that stand for one file are brought together.
     """
 
     known: Iterable[pa.Table]
@@ -82,6 +82,7 @@ class Against:
     versioned: bool = False
     asked: tuple[Kind, ...] = ()
     links: bool = False
+    joins: bool = False
 
 
 class _Known:
@@ -286,7 +287,9 @@ def _of_objects(
     """Compare versions; what was found in a directory has none, so all may differ."""
     other = _unequal(now["etag"], was["etag"])
     if not against.adopted:
-        return [(Aspect.ETAG, other), (Aspect.CTIME, differ("ctime_s", "ctime_ns"))]
+        apart = was["racy"].to_numpy() & against.joins
+        changed = differ("ctime_s", "ctime_ns")
+        return [(Aspect.ETAG, other), (Aspect.CTIME, changed), (Aspect.RACY, apart)]
     versioned = was["etag"].is_valid().to_numpy()
     return [(Aspect.ETAG, other & versioned), (Aspect.TIME, ~versioned)]
 

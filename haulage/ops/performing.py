@@ -27,7 +27,7 @@ from haulage.ops import relay, relay_parts, relay_proof
 from haulage.ops.carrier import Carrier
 from haulage.ops.delete import delete, restore
 from haulage.ops.dirs import finish_dir
-from haulage.ops.hardlink import hard
+from haulage.ops.hardlink import hard, rejoin
 from haulage.ops.node import node
 from haulage.ops.split import discard, part, publish
 from haulage.ops.transfer import check, copy, link, meta, mkdir
@@ -75,6 +75,7 @@ _BY_STORES: dict[int, _Do] = {
     Verb.DELETE: relay_proof.delete,
     Verb.DIR: relay.finish_dir,
     Verb.SWEEP: relay_parts.discard,
+    Verb.HARD: rejoin,
 }
 
 

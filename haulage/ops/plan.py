@@ -76,7 +76,10 @@ def _new_and_known(difference: Difference, intent: Intent) -> list[pa.Table]:
     """Return what would be done about new entries, and about known ones."""
     new = _actions(_as_unproven(difference.new), _new_verbs(difference.new, intent))
     verbs = _changed_verbs(difference, intent)
-    return [new, _actions(_with_proof(difference), verbs, difference.was)]
+    known = _with_proof(difference)
+    if intent.versioned:
+        known = _completed(known, difference.was)
+    return [new, _actions(known, verbs, difference.was)]
 
 
 def _new_verbs(new: pa.Table, intent: Intent) -> np.ndarray:
@@ -123,9 +126,14 @@ def _changed_verbs(difference: Difference, intent: Intent) -> np.ndarray:
         return found
 
     known_bytes = difference.was["checksum"].is_valid().to_numpy()
-    content = has(Aspect.TIME, Aspect.INODE, Aspect.RACY)
-    if not intent.versioned:
-        content |= has(Aspect.CTIME) & ~has(Aspect.ACCESS)
+    content = has(Aspect.TIME, Aspect.INODE)
+    attributes = has(
+        Aspect.ACCESS, Aspect.TIME, Aspect.CTIME, Aspect.ADOPTED, Aspect.ASKED
+    )
+    if intent.versioned:
+        attributes |= has(Aspect.RACY)
+    else:
+        content |= has(Aspect.RACY) | has(Aspect.CTIME) & ~has(Aspect.ACCESS)
     if intent.size_only:
         content[:] = False
     file_verb = np.select(
@@ -133,7 +141,7 @@ def _changed_verbs(difference: Difference, intent: Intent) -> np.ndarray:
             has(Aspect.KIND, Aspect.SIZE, Aspect.ETAG) | intent.always_copy,
             content | intent.always_check,
             has(Aspect.UNPROVEN) & ~known_bytes & intent.proves_content,
-            has(Aspect.ACCESS, Aspect.TIME, Aspect.CTIME, Aspect.ADOPTED, Aspect.ASKED),
+            attributes,
             has(Aspect.UNPROVEN),
         ],
         [Verb.COPY, Verb.CHECK, Verb.CHECK, Verb.META, Verb.VERIFY],
@@ -160,6 +168,17 @@ def _with_proof(difference: Difference) -> pa.Table:
     was = difference.was
     proof = [was["checksum"], was["verified"], was["racy"], was["made"]]
     return pa.table([*difference.changed.columns, *proof], schema=MANIFEST)
+
+
+_UNLISTED = ("mode", "uid", "gid", "mtime_s", "mtime_ns", "dev", "ino", "nlink")
+
+
+def _completed(entries: pa.Table, was: pa.Table) -> pa.Table:
+    """Give objects what they were known to stand for; no listing tells it."""
+    for name in _UNLISTED:
+        at = MANIFEST.get_field_index(name)
+        entries = entries.set_column(at, MANIFEST.field(name), was[name])
+    return entries
 
 
 def _actions(

@@ -120,9 +120,12 @@ def check(carrier: Carrier, action: Action, row: int) -> Outcome:
     proven = None
     if checksum is not None:
         proven = _proof_of_equal(carrier, action, checksum)
-    made = None if proven is None else carrier.target.set_attributes(action, seen)
-    if made is None or proven is None:
+    if proven is None:
         return copy(carrier, action, row)
+    made = carrier.target.set_attributes(action, seen)
+    if made is None:
+        action = action._replace(checksum=checksum)
+        return _apart(carrier, action, row, seen) or copy(carrier, action, row)
     outcome = _updated(action, seen, made)
     racy = is_racy_entry(seen.entry, seen_ns)
     return outcome._replace(checksum=checksum, verified=proven, racy=racy)
@@ -150,17 +153,40 @@ def meta(carrier: Carrier, action: Action, row: int) -> Outcome:
     seen = carrier.source.look(action.path)
     if seen is None:
         raise VanishedError("is gone since it was listed")
-    made = None
-    if is_as_listed(action, seen.entry):
-        made = carrier.target.set_attributes(action, seen)
-    if made is None:
+    if not is_as_listed(action, seen.entry):
         return copy(carrier, action, row)
+    made = carrier.target.set_attributes(action, seen)
+    if made is None:
+        return _apart(carrier, action, row, seen) or copy(carrier, action, row)
     outcome = _updated(action, seen, made)
     return outcome._replace(
         checksum=action.checksum,
         verified=Verified(action.verified),
         racy=is_racy_entry(seen.entry, carrier.began_ns),
     )
+
+
+def _apart(carrier: Carrier, action: Action, row: int, seen: Seen) -> Outcome | None:
+    """Make one of a file's names a file of its own, of what the target has.
+
+    None if that is not what we made.
+    """
+    target = carrier.target
+    if action.checksum is None or not target.has_directories:
+        return None
+    try:
+        with carrier.opened(target, action.path, action.size, None) as reading:
+            found = reading.seen.entry
+            if found.nlink == 1 or found.size != seen.entry.size:
+                return None
+            if digest_of(carrier, reading) != action.checksum:
+                return None
+            reading.seen = seen
+            made, checksum = _send(carrier, action.path, row, reading)
+    except (VanishedError, UnstableError):
+        return None
+    outcome = _copied(action, seen, made, checksum, moved=0)
+    return outcome._replace(racy=is_racy_entry(seen.entry, carrier.began_ns))
 
 
 def _updated(action: Action, seen: Seen, made: Made) -> Outcome:

@@ -5,7 +5,7 @@ from haulage.model import Action, Kind, Outcome, Status, Verified
 from haulage.ops.carrier import Carrier
 from haulage.ops.stream import digest_of
 from haulage.ops.versions import is_version
-from haulage.storage.base import Seen
+from haulage.storage.base import Seen, is_implied
 
 
 def check_bucket_has_entries(carrier: Carrier) -> None:
@@ -28,7 +28,8 @@ def delete(carrier: Carrier, action: Action, _row: int) -> Outcome:
 def verify(carrier: Carrier, action: Action, _row: int) -> Outcome:
     """Prove one entry of the target; MismatchError says what is different."""
     if action.kind != Kind.FILE or not carrier.verifies_content:
-        _hold_against(action, carrier.target.look(action.path))
+        if not _is_nothing_by_itself(carrier, action):
+            _hold_against(action, carrier.target.look(action.path))
         proof = max(Verified.METADATA, Verified(action.verified))
         return Outcome(
             Status.VERIFIED, action.checksum, proof, action.racy, made=action.made
@@ -40,6 +41,12 @@ def verify(carrier: Carrier, action: Action, _row: int) -> Outcome:
         Status.VERIFIED, found, Verified.CHECKSUM, action.racy, moved=action.size,
         made=action.made,
     )  # fmt: skip
+
+
+def _is_nothing_by_itself(carrier: Carrier, action: Action) -> bool:
+    """Tell of a directory that its bucket has no object for it."""
+    has_none = action.made is None and not carrier.target.has_directories
+    return action.kind == Kind.DIR and has_none
 
 
 def _digest_of_target(carrier: Carrier, action: Action) -> bytes:
@@ -68,9 +75,10 @@ def _hold_against(action: Action, seen: Seen | None) -> None:
     """Compare what says that the target's entry is the one that was made."""
     if seen is None:
         raise MismatchError("is missing in the target")
-    names = ["size"]
+    names = [] if action.kind == Kind.DIR else ["size"]
     if seen.entry.etag is None or action.etag is None:  # no copy of object to object
-        names += ["kind", "target", "mtime_s", "mtime_ns"]
+        names += ["kind", "target"]
+        names += [] if is_implied(action.entry) else ["mtime_s", "mtime_ns"]
     wrong = [
         f"{name} is {getattr(seen.entry, name)!r}, not {getattr(action, name)!r}"
         for name in names

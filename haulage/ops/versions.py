@@ -15,9 +15,13 @@ def as_recorded(action: Action, entry: Entry) -> Entry:
 
 
 def is_racy_entry(entry: Entry, seen_ns: int) -> bool:
-    """Tell it of files; a changed object has another etag, however young it is."""
+    """Tell whether an entry is to be looked at again, even if nothing changes.
+
+    A changed object has another etag, however young it is. One of a file's names is
+    looked at until a run has brought it together with the others.
+    """
     if entry.etag is not None:
-        return False
+        return entry.nlink > 1
     mtime_ns = entry.mtime_s * 1_000_000_000 + entry.mtime_ns
     ctime_ns = entry.ctime_s * 1_000_000_000 + entry.ctime_ns
     return is_racy(mtime_ns, ctime_ns, seen_ns)

@@ -13,13 +13,13 @@ import pyarrow.compute as pc
 from haulage.catalog import delete_plans, failures, tombstones
 from haulage.catalog import shards as ledger
 from haulage.catalog.failures import Failure
-from haulage.catalog.manifests import Manifest, ManifestWriter, PageRef, prune
-from haulage.catalog.shards import Shard, ShardState
+from haulage.catalog.manifests import ManifestWriter, PageRef, prune
+from haulage.catalog.shards import ShardState
 from haulage.catalog.tombstones import Tombstone
-from haulage.model import MANIFEST, Pass, Status, Verb
-from haulage.ops.merge import HOLDS, Merged, Stream, merge
+from haulage.model import Status, Verb
+from haulage.ops.merge import HOLDS, Merged
 from haulage.policy import Fsync
-from haulage.stages.rounds import done, outcomes_of
+from haulage.stages.overlay import stretches
 from haulage.stages.sealing import UNREADABLE_FILE
 from haulage.stages.site import Site
 from haulage.storage.tree.sync import sync_file_system
@@ -50,99 +50,17 @@ def commit(site: Site) -> Ledger:
         sync_file_system(site.pair.target.url)
     seen = Ledger(_approval(site), [*_unreadable(site), *_lost_shards(site)])
     writer = ManifestWriter(site.catalog, site.run)
-    streams = [Stream(tables) for tables in _overlays(site)]
-    base = _Base(Manifest(site.catalog, site.run.base_manifest_id))
-    while (upto := _window(base, streams)) is not None:
-        taken = [list(stream.take(upto)) for stream in streams]
-        overlays = [pa.concat_tables(tables) for tables in taken if tables]
-        if not overlays and base.is_whole_page(upto):
-            writer.keep(base.take_page())
+    for stretch in stretches(site):
+        if isinstance(stretch, PageRef):
+            writer.keep(stretch)
             continue
-        merged = merge(base.take(upto), overlays)
-        writer.add(merged.entries)
-        _account(site, seen, merged)
-        _note_losses(seen, overlays)
+        writer.add(stretch.merged.entries)
+        _account(site, seen, stretch.merged)
+        _note_losses(seen, stretch.overlays)
     failures.replace(site.catalog, site.run, [*seen.failures, *seen.losses])
     writer.commit()
     prune(site.catalog, site.row.id)
     return seen
-
-
-class _Base:
-    """The old manifest, read a page at a time and only where an outcome falls."""
-
-    def __init__(self, manifest: Manifest) -> None:
-        self._manifest = manifest
-        self._refs = list(reversed(manifest.pages))
-        self._part: pa.Table = MANIFEST.empty_table()
-
-    @property
-    def next_last(self) -> bytes | None:
-        if self._part.num_rows:
-            last: bytes = self._part["path"][-1].as_py()
-            return last
-        return self._refs[-1].last if self._refs else None
-
-    def is_whole_page(self, upto: bytes) -> bool:
-        return (
-            not self._part.num_rows and bool(self._refs) and self._refs[-1].last == upto
-        )
-
-    def take_page(self) -> PageRef:
-        return self._refs.pop()
-
-    def take(self, upto: bytes) -> pa.Table:
-        """Return the entries up to `upto`, which lies in the next page or before it."""
-        if not self._part.num_rows and self._refs and self._refs[-1].first <= upto:
-            self._part = self._manifest.read(self._refs.pop())
-        rest = Stream([self._part])
-        taken = pa.concat_tables([self._part.slice(0, 0), *rest.take(upto)])
-        self._part = self._part.slice(taken.num_rows)
-        return taken
-
-
-def _window(base: _Base, streams: list[Stream]) -> bytes | None:
-    """Return where the next stretch ends, so that no head and no page is cut twice."""
-    lasts = [stream.next_last for stream in streams] + [base.next_last]
-    return min((last for last in lasts if last is not None), default=None)
-
-
-def _overlays(site: Site) -> Iterator[Iterator[pa.Table]]:
-    """Yield the outcomes of each pass and round, in the order they happened in."""
-    rounds = range(site.policy.attempts + 1)
-    for round_ in rounds:
-        for pass_ in (Pass.COPY, Pass.PUBLISH, Pass.VERIFY):
-            yield from _in_order(site, done(site, pass_, round_))
-        if round_ == site.policy.attempts - 1:
-            for again in range(round_ + 1):
-                yield from _in_order(site, done(site, Pass.LINKS, again))
-            for part in (0, 1):
-                yield from _in_order(site, done(site, Pass.DELETE, part))
-    yield from _in_order(site, done(site, Pass.LINKS, site.policy.attempts))
-    yield from _in_order(site, done(site, Pass.VERIFY, site.policy.attempts + 1))
-    yield from _in_order(site, done(site, Pass.DIRS, 0))
-
-
-def _in_order(site: Site, shards: list[Shard]) -> Iterator[Iterator[pa.Table]]:
-    """Yield streams in each of which the shards lie behind one another.
-
-    Those of parts, of linked files and of what was published lie between others.
-    """
-    streams: list[list[Shard]] = []
-    for shard in sorted(shards, key=lambda shard: (shard.first, shard.last)):
-        fits = (stream for stream in streams if stream[-1].last <= shard.first)
-        stream = next(fits, None)
-        if stream is None:
-            streams.append([shard])
-        else:
-            stream.append(shard)
-    for stream in streams:
-        yield _sorted_tables(site, stream)
-
-
-def _sorted_tables(site: Site, shards: list[Shard]) -> Iterator[pa.Table]:
-    for shard in shards:
-        yield outcomes_of(site, shard).sort_by("path")
 
 
 def _account(site: Site, seen: Ledger, merged: Merged) -> None:

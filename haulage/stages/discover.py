@@ -158,6 +158,7 @@ def differences(ends: Ends, spool: Path) -> Iterator[Difference]:
             asked=tuple(Kind) if ends.wider else _ASKED.get(policy.compare, ()),
             links=Preserve.LINKS in policy.preserve
             and not (pair.source.is_bucket or pair.target.is_bucket),
+            joins=pair.rejoins,
         )
         yield from compare(_readable(ends, source.pieces(ends.after)), against)
 

@@ -37,6 +37,11 @@ class Pair:
         any_bucket = self.source.is_bucket or self.target.is_bucket
         return Split.BY_PARTS if any_bucket else Split.ANYWHERE
 
+    @property
+    def rejoins(self) -> bool:
+        """Tell whether one file's names come as objects of their own, to be joined."""
+        return self.source.is_bucket and not self.target.is_bucket
+
     def with_probed_target(self) -> Self:
         """Return the pair with what only a trial tells of the target's server."""
         target = self.target

@@ -7,11 +7,13 @@ import pyarrow.compute as pc
 
 from haulage.model import ACTION, Pass, Status
 from haulage.ops.joining import JOINED, as_members, as_outcomes, joined
+from haulage.ops.merge import HOLDS
 from haulage.ops.pack import pack
 from haulage.ops.plan import prove
 from haulage.policy import Verify
 from haulage.stages.crew import Crew
 from haulage.stages.links import gathered, links_of
+from haulage.stages.rejoining import links_again
 from haulage.stages.rounds import (
     done,
     is_sealed,
@@ -26,6 +28,7 @@ from haulage.stages.site import Site
 from haulage.storage.disksort import DiskSort
 
 _SORTED_ROWS = 50_000  # in memory at once, with all that is known of an entry
+_MAKES = (Pass.COPY, Pass.PUBLISH)
 _LEADS = (Pass.COPY, Pass.PUBLISH, Pass.VERIFY)  # what makes and proves leaders
 
 
@@ -44,7 +47,10 @@ def settle_links(site: Site, crew: Crew) -> None:
 def settle_blocked_links(site: Site, crew: Crew) -> None:
     """Link what was blocked, itself or by its leader; verify what had to be copied."""
     last = site.policy.attempts
-    if again := _paths(rows_with(site, [Pass.LINKS], range(last), [Status.BLOCKED])):
+    again = _paths(rows_with(site, [Pass.LINKS], range(last), [Status.BLOCKED]))
+    if site.pair.rejoins:
+        again |= _paths(rows_with(site, _MAKES, [last], HOLDS))
+    if again:
         _link(site, crew, last, again)
     if site.policy.verify is not Verify.NONE and not is_sealed(
         site, Pass.VERIFY, last + 1
@@ -68,12 +74,27 @@ def _link(
 ) -> None:
     """Seal the members of groups as a round of their own, unless that was done."""
     if not is_sealed(site, Pass.LINKS, round_):
-        seal(site, Pass.LINKS, round_, _shards(site, only))
+        rejoins = site.pair.rejoins
+        links = links_again(site, only) if rejoins else _members(site, only)
+        sealed = seal(site, Pass.LINKS, round_, _shards(site, links))
+        if rejoins:  # members between two directories were counted when planned
+            entries = sum(shard.entries for shard in sealed)
+            site.meter.counts["planned"] += entries
     site.meter.stage = "links"
     run_pass(site, crew, Pass.LINKS, round_, "hard links")
 
 
-def _shards(site: Site, only: Collection[bytes] | None) -> Iterator[pa.Table]:
+def _shards(site: Site, links: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Yield actions in canonical order, in shards."""
+    spool = site.workspace / "links" / "sort" / "actions"
+    actions = DiskSort(spool, ACTION, "path", run_rows=_SORTED_ROWS)
+    for table in links:
+        actions.add(table)
+    for table in gathered(actions.tables(), _SORTED_ROWS):
+        yield from pack(table, site.bounds)
+
+
+def _members(site: Site, only: Collection[bytes] | None) -> Iterator[pa.Table]:
     """Yield the actions of members, which know by now what became of their leaders."""
     spool = site.workspace / "links" / "sort"
     both = DiskSort(spool / "joined", JOINED, "key", run_rows=_SORTED_ROWS)
@@ -89,11 +110,7 @@ def _shards(site: Site, only: Collection[bytes] | None) -> Iterator[pa.Table]:
         return
     for order, outcomes in enumerate(_of_leaders(site)):
         both.add(as_outcomes(outcomes, order))
-    actions = DiskSort(spool / "actions", ACTION, "path", run_rows=_SORTED_ROWS)
-    for table in joined(both.tables()):
-        actions.add(table)
-    for table in gathered(actions.tables(), _SORTED_ROWS):
-        yield from pack(table, site.bounds)
+    yield from joined(both.tables())
 
 
 def _of_leaders(site: Site) -> Iterator[pa.Table]:

@@ -59,8 +59,9 @@ def _check_preserve(dataset: Dataset, pair: Pair) -> None:
     for place in (pair.source, pair.target):
         if place.is_bucket:
             raise RefusedError(
-                f"{shown_path(place.url)}: with a bucket at either end mode, owner and "
-                f"mtime are always kept and nothing else is; leave out --preserve"
+                f"{shown_path(place.url)}: with a bucket at either end mode, owner, "
+                f"mtime and links are always kept and nothing else is; leave out "
+                f"--preserve"
             )
 
 

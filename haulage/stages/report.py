@@ -118,7 +118,8 @@ def tally_of(site: Site) -> Counter[str]:
                 f"shard {shard.file} has {shard.entries} actions, but {outcomes} "
                 f"outcomes"
             )
-        if shard.pass_ is Pass.DIRS:  # what the dirs pass sets was made or found before
+        rejoined = shard.pass_ is Pass.LINKS and site.pair.rejoins
+        if shard.pass_ is Pass.DIRS or rejoined:  # it was made or found before
             total.update(_losses_in(shard.tally))
             continue
         total.update(shard.tally)

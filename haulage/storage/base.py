@@ -226,6 +226,13 @@ class Store(Protocol):
         """Give what we made before the attributes of `seen`; None if it is not that."""
         ...
 
+    def join(self, action: Action, row: int) -> Made:
+        """Make what was copied by itself the same file as `action.target`.
+
+        UnstableError if that is not what was made; OSError where no link can be.
+        """
+        ...
+
     def remove(self, action: Action) -> Outcome:
         """Remove what we made, if it still is what we made."""
         ...

@@ -192,6 +192,40 @@ def test_attributes_alone_move_nothing(way):
     assert relay.meta(way.carrier, way.known(b"f", done), 0).status is Status.UNCHANGED
 
 
+@pytest.mark.parametrize("way", ["from a bucket"], indirect=True)
+@pytest.mark.parametrize("verb", [relay.meta, relay.check])
+@pytest.mark.parametrize("content", [b"content", LARGE], ids=["small", "large"])
+def test_attributes_of_one_name_of_several_make_it_a_file_of_its_own(
+    way, verb, content
+):
+    outcome = copied(way, b"f", content)
+    root = way.target.root
+    os.link(root / "f", root / "other")
+    other = os.stat(root / "other")
+    way.put(b"f", content, mode=0o600)
+    done = verb(way.carrier, way.known(b"f", outcome), 0)
+    assert (done.status, done.checksum) == (Status.COPIED, outcome.checksum)
+    assert (done.verified, done.moved) == (Verified.NONE, 0)
+    assert (way.arrived(b"f").mode, way.arrived(b"f").nlink) == (0o600, 1)
+    assert way.content(b"f") == content
+    after = os.stat(root / "other")
+    assert (after.st_mode, after.st_ino) == (other.st_mode, other.st_ino)
+
+
+@pytest.mark.parametrize("way", ["from a bucket"], indirect=True)
+def test_what_is_not_what_we_made_is_never_taken_for_it(way):
+    outcome = copied(way, b"f")
+    root = way.target.root
+    was = os.stat(root / "f")
+    (root / "f").write_bytes(b"CONTENT")
+    os.utime(root / "f", ns=(was.st_atime_ns, was.st_mtime_ns))
+    os.link(root / "f", root / "other")
+    way.put(b"f", mode=0o600)
+    done = relay.meta(way.carrier, way.known(b"f", outcome), 0)
+    assert (done.status, done.moved) == (Status.COPIED, 7)
+    assert way.content(b"f") == b"content"
+
+
 def test_a_change_behind_the_listing_is_never_taken_for_new_attributes(way):
     outcome = copied(way, b"f")
     way.put(b"f", mode=0o600)

@@ -43,6 +43,32 @@ def test_a_link_is_proven_by_where_it_goes(way):
         verify(way.carrier, action._replace(target=b"of", etag=None), 0)
 
 
+def finished(way, path):
+    listed = way.listed(path)
+    relay.mkdir(way.carrier, listed, 0)
+    outcome = relay.finish_dir(way.carrier, listed, 0)
+    assert outcome.entry
+    recorded = listed._replace(**outcome.entry._asdict())
+    return recorded._replace(made=outcome.made)
+
+
+def test_a_directory_is_proven_by_its_attributes(way):
+    way.put(b"d/", mode=0o750)
+    action = finished(way, b"d/")._replace(size=way.look(b"d/").entry.size)
+    assert verify(way.carrier, action, 0).verified is Verified.METADATA
+    with pytest.raises(MismatchError, match="mtime_ns"):
+        verify(way.carrier, action._replace(mtime_ns=8, etag=None, nlink=2), 0)
+    with pytest.raises(MismatchError, match="missing"):
+        verify(way.carrier, action._replace(path=b"gone/", made=b"x"), 0)
+
+
+def test_a_directory_that_no_object_stands_for_is_proven_by_being_there(way):
+    way.put(b"d/")
+    action = finished(way, b"d/")
+    implied = action._replace(nlink=0, etag=None, mtime_s=0, mtime_ns=0, made=None)
+    assert verify(way.carrier, implied, 0).status is Status.VERIFIED
+
+
 def test_without_a_checksum_the_source_is_read(way):
     action = copied(way, b"f")._replace(checksum=None)
     assert verify(way.carrier, action, 0).checksum == checksum_of(b"content")

@@ -126,3 +126,26 @@ def test_objects_are_never_racy():
     now_ns = 1_500_000_000 * 1_000_000_000
     assert is_racy_entry(entry(b"f"), now_ns)
     assert not is_racy_entry(entry(b"f", **ETAG), now_ns)
+
+
+def test_a_name_that_is_not_joined_with_its_group_is_looked_at_where_it_can_be():
+    now, was = listed(entry(b"f", **ETAG)), recorded(entry(b"f", **ETAG), racy=True)
+    assert verbs(now, was, joins=True) == ["META"]
+    assert verbs(now, was, Intent(versioned=True, size_only=True), joins=True) == [
+        "META"
+    ]
+    assert verbs(now, was) == []
+
+
+def test_an_action_says_what_an_object_was_known_to_stand_for():
+    stood_for = {"mode": 0o600, "mtime_s": 1, "dev": 3, "ino": 4, "nlink": 2}
+    now = listed(entry(b"f", **ETAG, ctime_s=99, mtime_s=99))
+    was = recorded(entry(b"f", **{**ETAG, **stood_for}))
+    (row,) = plan(difference(now, was), BY_VERSIONS).actions.to_pylist()
+    assert {name: row[name] for name in stood_for} == stood_for
+    assert row["ctime_s"] == 99
+
+
+def test_one_of_several_names_is_to_be_looked_at_again():
+    assert is_racy_entry(entry(b"f", etag=b"one", nlink=2), 0)
+    assert not is_racy_entry(entry(b"f", etag=b"one", nlink=0), 0)

@@ -17,6 +17,7 @@ from haulage.model import Kind
 from haulage.storage.base import Extent, Seen
 from haulage.storage.ranges import Done
 from tests.engine_builders import entry, put
+from tests.ops.relaying import action_of
 from tests.stores import PART, files_shelf, open_descriptors
 
 TWO = bytes(PART) + b"end"
@@ -189,3 +190,28 @@ def test_many_threads_write_deep_below_more_directories_than_are_kept_open(shelf
     assert open_descriptors() <= before + 64
     store.close()
     assert open_descriptors() < before
+
+
+def known(path, dev=0, ino=0):
+    """Return the action for a file that was made before and belonged to an inode."""
+    listed = entry(path, dev=dev, ino=ino, size=7)
+    return action_of(listed, was_mtime_s=listed.mtime_s, was_mtime_ns=listed.mtime_ns)
+
+
+@pytest.mark.parametrize("group", [(0, 0), (7, 5)])
+def test_a_file_with_other_names_is_left_as_it_is_or_not_touched(shelf, store, group):
+    dev, ino = group
+    mine = {"dev": dev, "ino": ino, "mode": 0o640}
+    store.write(b"a", 0, b"content", seen_for(b"a", b"content", **mine))
+    os.link(shelf.root / "a", shelf.root / "b")
+    before = os.stat(shelf.root / "a")
+    same = seen_for(b"a", b"content", **mine)
+    assert store.set_attributes(known(b"a", dev, ino), same).changed is False
+    other_mode = seen_for(b"a", b"content", **mine | {"mode": 0o600})
+    assert store.set_attributes(known(b"a", dev, ino), other_mode) is None
+    elsewhere = seen_for(b"a", b"content", **mine | {"ino": 9})
+    assert store.set_attributes(known(b"a", dev, ino), elsewhere) is None
+    assert os.stat(shelf.root / "a").st_ctime_ns == before.st_ctime_ns
+    os.unlink(shelf.root / "b")
+    assert store.set_attributes(known(b"a", dev, ino), elsewhere).changed is False
+    assert store.set_attributes(known(b"a", dev, ino), other_mode).changed

@@ -64,6 +64,25 @@ def test_hard_links_are_named_by_what_they_share():
     assert "hardlink" not in stamp_of(entry(b"d/", nlink=5))
 
 
+def test_what_files_share_comes_back_where_we_wrote_it():
+    most = (1 << 64) - 1
+    written = stamp_of(entry(b"f", nlink=2, dev=most, ino=4))
+    assert read_stamp(written, Kind.FILE).group == (most, 4)
+    assert read_stamp(written, Kind.DIR).group is None
+    assert read_stamp(written | {"haulage": "2"}, Kind.FILE).group is None
+    link = stamp_of(entry(b"l", kind=Kind.SYMLINK, target=b"x"))
+    assert read_stamp(link | {"hardlink": "3-4"}, Kind.FILE).group is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "3", "3-", "-4", "3-4-5", "3-4\n", " 3-4", "a-b", "3-٤", f"3-{1 << 64}"],
+)
+def test_what_is_no_inode_is_shared_with_nobody(text):
+    written = stamp_of(entry(b"f")) | {"hardlink": text}
+    assert read_stamp(written, Kind.FILE).group is None
+
+
 @pytest.mark.parametrize("path", [b"f", b"d/"])
 def test_what_we_wrote_comes_back_whole(path):
     was = entry(path, mode=0o7751, uid=(1 << 32) - 2, gid=0)

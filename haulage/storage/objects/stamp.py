@@ -15,6 +15,7 @@ from typing import NamedTuple
 from haulage.model import Entry, Kind
 
 _TIME = re.compile(r"(-?)(\d{1,18})(?:\.(\d{1,9})\d*)?")
+_GROUP = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
 _GIGA = 1_000_000_000
 OURS = "haulage"
 _FORMAT = "1"
@@ -34,6 +35,7 @@ class Stamp(NamedTuple):
     uid: int
     gid: int
     mtime: tuple[int, int] | None  # seconds, nanoseconds
+    group: tuple[int, int] | None = None  # device, inode of a file with other names
 
 
 def stamp_of(entry: Entry) -> dict[str, str]:
@@ -55,20 +57,31 @@ def read_stamp(metadata: Mapping[str, str], kind: Kind) -> Stamp:
     mode = _number(metadata.get("mode"), 8)
     mine = metadata.get(OURS) == _FORMAT and mode is not None
     permissions = _DEFAULT_MODE[kind] if mode is None else mode & 0o777
-    owner = None
+    owner = group = None
     if mine:
         assert mode is not None
         permissions = stat.S_IMODE(mode)
         owner = _owner(metadata)
         if kind is Kind.FILE and stat.S_ISLNK(mode):
             kind = Kind.SYMLINK
+        if kind is Kind.FILE:
+            group = _group(metadata)
     uid, gid = owner or (os.geteuid(), os.getegid())
-    return Stamp(kind, permissions, uid, gid, _time_from(metadata.get("mtime")))
+    mtime = _time_from(metadata.get("mtime"))
+    return Stamp(kind, permissions, uid, gid, mtime, group)
 
 
 def _owner(metadata: Mapping[str, str]) -> tuple[int, int] | None:
     uid, gid = _number(metadata.get("uid"), 10), _number(metadata.get("gid"), 10)
     return None if uid is None or gid is None else (uid, gid)
+
+
+def _group(metadata: Mapping[str, str]) -> tuple[int, int] | None:
+    match = _GROUP.fullmatch(metadata.get("hardlink", ""))
+    if not match:
+        return None
+    device, inode = map(int, match.groups())
+    return (device, inode) if max(device, inode) < 1 << 64 else None
 
 
 def _number(text: str | None, base: int) -> int | None:

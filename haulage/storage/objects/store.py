@@ -30,6 +30,7 @@ from haulage.storage.ranges import Ranges, begun, drop
 
 _GIGA = 1_000_000_000
 _LONGEST_LINK = 4095  # bytes of the target of a symbolic link
+_SHARED = 2  # names of a file that has others; how many, its object does not say
 _OF_A_DIRECTORY = "application/x-directory"
 _OF_A_LINK = "inode/symlink"
 _UNKNOWN = "application/octet-stream"
@@ -194,6 +195,9 @@ class Objects(Store):
         except (VanishedError, UnstableError):  # of the target's object
             return None
 
+    def join(self, action: Action, row: int) -> Made:
+        raise AssertionError("no two objects are one")
+
     def remove(self, action: Action) -> Outcome:
         key = self._key(action.path)
         found = self.bucket.head(key)
@@ -270,6 +274,7 @@ def seen_of(
     changed = divmod(found.modified_ns, _GIGA)
     mtime_s, mtime_ns = stamp.mtime or changed
     is_link = stamp.kind is Kind.SYMLINK and found.size <= _LONGEST_LINK
+    dev, ino = stamp.group or (0, 0)
     entry = Entry(
         path=path,
         kind=stamp.kind if is_link or is_dir else Kind.FILE,
@@ -281,9 +286,9 @@ def seen_of(
         mtime_ns=mtime_ns,
         ctime_s=changed[0],
         ctime_ns=changed[1],
-        dev=0,
-        ino=0,
-        nlink=0,
+        dev=dev,
+        ino=ino,
+        nlink=_SHARED if stamp.group else 0,
         target=bytes(content) if is_link and content is not None else None,
         etag=found.etag,
     )

@@ -27,6 +27,7 @@ from haulage.storage.tree.attributes import (
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.kept import Kept
 from haulage.storage.tree.laid import create_laid
+from haulage.storage.tree.linking import leader_of, link_to
 from haulage.storage.tree.opened import FileReading, FileWriting, Names
 from haulage.storage.tree.posix import (
     create,
@@ -234,6 +235,7 @@ class Files(Store):
         raise VanishedError("is gone since it was listed")
 
     def set_attributes(self, action: Action, seen: Seen) -> Made | None:
+        """See Store; what has other names may be left, but is not changed in place."""
         try:
             handle = self._pin(action.path)
         except (FileNotFoundError, NotADirectoryError):
@@ -250,8 +252,12 @@ class Files(Store):
             ):
                 return None
             wanted = attributes_in(seen.entry)
-            if attributes_of(found)._replace(atime_ns=0) == wanted._replace(atime_ns=0):
+            has = attributes_of(found)
+            is_kept = found.st_nlink == 1 or _is_of_one_file(action, seen.entry)
+            if is_kept and has._replace(atime_ns=wanted.atime_ns) == wanted:
                 return Made(changed=False)
+            if found.st_nlink > 1:
+                return None
             return Made(lost=set_attributes(b"/proc/self/fd/%d" % handle, wanted))
         finally:
             os.close(handle)
@@ -271,6 +277,12 @@ class Files(Store):
             self._check()
             return remove_ours(self._descent, action, found, self._trash)
 
+    def join(self, action: Action, row: int) -> Made:
+        leader, temp = leader_of(action), self._temp + b"%d" % row
+        with self._lock:
+            is_new = link_to(self._descent, leader, action.path, temp, self._check)
+            return Made(changed=is_new)
+
     def discard(self, path: bytes) -> None:
         for _, _, record in begun(self._ranges, path):
             drop(record)
@@ -283,3 +295,8 @@ class Files(Store):
 
     def close(self) -> None:
         self._descent.close()
+
+
+def _is_of_one_file(action: Action, entry: Entry) -> bool:
+    """Tell whether a name belongs to the file at the source that it belonged to."""
+    return (action.dev, action.ino) == (entry.dev, entry.ino)

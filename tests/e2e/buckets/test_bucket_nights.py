@@ -17,7 +17,7 @@ from tests.trees.compare import Aspect, assert_same, leftovers
 from tests.trees.mutate import mutate
 
 NIGHTS = 3
-NOT_IN_BUCKETS = frozenset({Aspect.XATTRS, Aspect.LINKS})
+NOT_IN_BUCKETS = frozenset({Aspect.XATTRS})
 MOST_REQUESTS = 6  # of a night in which a directory did not change
 
 
