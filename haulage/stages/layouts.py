@@ -12,8 +12,8 @@ from haulage.policy import Policy, Step
 from haulage.shardfile import TURNS
 from haulage.stages.ends import Pair
 from haulage.stages.site import Site
-from haulage.storage.tree.lfs import LfsError, layout_of, mdts_of, set_default
-from haulage.storage.tree.making import begin_turns
+from haulage.storage.tree.lfs import LfsError, layout_of, mdts_of
+from haulage.storage.tree.making import begin_turns, hand_on
 from haulage.striping import Layout, rules_of
 
 
@@ -92,10 +92,11 @@ def prepare_target(site: Site) -> None:
     rule = rules_of(policy.stripe).of_directories
     if rule is None:
         return
-    try:
-        _hand_on(target, rule.layout or _layout_of_root(site.pair.source))
-    except LfsError as err:
-        site.notes.append(f"the target's default layout is not as asked for: {err}")
+    wanted = rule.layout or _layout_of_root(site.pair.source)
+    with _opened(target.url) as fd:
+        lost = hand_on(fd, wanted)
+    if lost:
+        site.notes.append(f"the target's root: {lost.words}")
 
 
 def _dirs_in(root: str) -> int:
@@ -106,9 +107,3 @@ def _dirs_in(root: str) -> int:
 def _layout_of_root(place: Place) -> Layout:
     with _opened(place.url) as fd:
         return layout_of(fd)
-
-
-def _hand_on(target: Place, wanted: Layout) -> None:
-    with _opened(target.url) as fd:
-        if layout_of(fd).components != wanted.components:
-            set_default(fd, wanted)

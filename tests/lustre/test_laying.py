@@ -15,9 +15,9 @@ from haulage.ops.transfer import copy, mkdir
 from haulage.ops.work import Work
 from haulage.storage.base import Seen
 from haulage.storage.tree.descent import Descent
-from haulage.storage.tree.making import LustreMaker, begin_turns
+from haulage.storage.tree.making import LustreMaker, begin_turns, hand_on
 from haulage.storage.tree.posix import temp_name
-from haulage.striping import rules_of
+from haulage.striping import Layout, rules_of
 from tests.engine_builders import action_on, checksum_of, entry, put, read, working
 from tests.lustre.standin import Lustre, mdt_of, striping
 from tests.stores import PART, files_shelf
@@ -170,6 +170,16 @@ def test_a_directory_that_another_mover_made_gets_its_default_as_well(
     lost = mkdir(work, action_on(source, b"d/", Verb.MKDIR), 0).lost
     assert lost
     assert "default layout not kept: error: setstripe: pool 'flash" in lost.words
+
+
+def test_a_default_that_can_not_be_asked_for_takes_nothing_away(
+    lustre: Lustre, tmp_path: Path, opened: int
+) -> None:
+    lustre.lfs("setstripe", "-c", "2", tmp_path)
+    lost = hand_on(opened, Layout((), "the pattern foreign"))
+    assert lost
+    assert lost.words == "default layout not kept: it has the pattern foreign"
+    assert striping(tmp_path) == [(2, 0, "")]
 
 
 def test_a_directory_below_a_link_of_somebody_else_is_never_laid_out(

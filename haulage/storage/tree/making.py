@@ -15,6 +15,7 @@ from haulage.storage.tree.lfs import (
     set_default,
 )
 from haulage.storage.tree.xattrs import joined
+from haulage.striping import Layout
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NOBODYS = b"-" * 16 + b"\n"  # a turn of an earlier run
@@ -112,11 +113,22 @@ def keep_default(source: Descent, path: bytes, target_fd: int) -> Lost | None:
     except (FileNotFoundError, NotADirectoryError):  # its entry will say so
         return None
     try:
-        wanted, has = layout_of(source_fd), layout_of(target_fd)
-        if wanted.components != has.components:
+        wanted = layout_of(source_fd)
+    except LfsError as err:
+        return _lost_default(str(err))
+    return hand_on(target_fd, wanted)
+
+
+def hand_on(target_fd: int, wanted: Layout) -> Lost | None:
+    """Have an open directory hand on a layout; tell what of it can not be."""
+    can_be_asked_for = wanted.components or not wanted.beyond
+    try:
+        if can_be_asked_for and layout_of(target_fd).components != wanted.components:
             set_default(target_fd, wanted)
     except LfsError as err:
-        return Lost(Loss.LAYOUT, f"default layout not kept: {err}")
-    if wanted.beyond:
-        return Lost(Loss.LAYOUT, f"default layout not kept: it has {wanted.beyond}")
-    return None
+        return _lost_default(str(err))
+    return _lost_default(f"it has {wanted.beyond}") if wanted.beyond else None
+
+
+def _lost_default(words: str) -> Lost:
+    return Lost(Loss.LAYOUT, f"default layout not kept: {words}")
