@@ -32,14 +32,11 @@ def add(catalog: Catalog, run: Run, approved_by: str, rows: Sequence[Tombstone])
     rest = iter(rows)
     with catalog.begin() as connection:
         hold(connection, run)
-        statement = insert_or_update(connection, TombstoneTable)
-        statement = statement.on_conflict_do_nothing()
+        insert = insert_or_update(connection, TombstoneTable).on_conflict_do_nothing()
+        statement = insert.returning(TombstoneTable.path_hash)
         while batch := list(islice(rest, _BATCH_ROWS)):
             values = [_values(run, approved_by, tombstone) for tombstone in batch]
-            result = connection.execute(
-                statement.values(values).returning(TombstoneTable.path_hash)
-            )
-            added += len(result.all())
+            added += len(connection.execute(statement, values).all())
     return added
 
 

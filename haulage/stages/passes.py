@@ -133,7 +133,7 @@ def finish_dirs(site: Site, crew: Crew) -> None:
     if Step.DIRS not in site.policy.steps or site.pair.target.is_bucket:
         return
     if not ledger.listed(site.catalog, site.run.id, pass_=Pass.DIRS):
-        seal(site, Pass.DIRS, 0, list(_dir_shards(site)))
+        seal(site, Pass.DIRS, 0, _dir_shards(site))
     ready = ledger.listed(
         site.catalog, site.run.id, pass_=Pass.DIRS, states=[ShardState.READY]
     )

@@ -43,7 +43,7 @@ def prove_manifest(site: Site, crew: Crew) -> None:
     shards = (
         shard for entries in _known(site) for shard in pack(prove(entries), site.bounds)
     )
-    seal(site, Pass.VERIFY, 0, list(shards))
+    seal(site, Pass.VERIFY, 0, shards)
     run_pass(site, crew, Pass.VERIFY, 0, "verify")
 
 
@@ -86,7 +86,7 @@ def _copy_again(site: Site, crew: Crew, round_: int) -> bool:
 def _copy_round(site: Site, crew: Crew, round_: int, rows: pa.Table) -> bool:
     """Seal the rows as a round of its own, unless that was done, and run it."""
     if not is_sealed(site, Pass.COPY, round_) and rows.num_rows:
-        seal(site, Pass.COPY, round_, list(pack(redo(rows), site.bounds)))
+        seal(site, Pass.COPY, round_, pack(redo(rows), site.bounds))
     site.meter.stage = "retry"
     return run_pass(site, crew, Pass.COPY, round_, f"copy again, round {round_}")
 
@@ -100,7 +100,7 @@ def _prove_round(site: Site, crew: Crew, round_: int) -> None:
     if site.policy.verify is not Verify.NONE and not is_sealed(
         site, Pass.VERIFY, round_
     ):
-        seal(site, Pass.VERIFY, round_, list(_provable(site, round_)))
+        seal(site, Pass.VERIFY, round_, _provable(site, round_))
     run_pass(site, crew, Pass.VERIFY, round_, "verify")
 
 

@@ -25,7 +25,7 @@ UNREADABLE_FILE = "unreadable.jsonl"
 FILES_ROUND, DIRS_ROUND = 0, 1  # of the delete pass
 _SEAL_AFTER_S = 2.0
 _SEAL_AFTER_ENTRIES = 1_000_000  # listed without a change; bounds what a resume repeats
-_SEAL_AFTER_LINKS = 50_000  # held in memory
+_SEAL_AFTER_HELD = 50_000  # linked files, or deletes, in memory
 _WAVE_SHARE = 0.04  # of the shards so far: some 250 waves for a million shards
 
 
@@ -108,7 +108,7 @@ class Sealer:
     def _clear(self) -> None:
         self._actions: list[pa.Table] = []
         self._deletes: list[pa.Table] = []
-        self._listed = self._entries = self._cost = 0
+        self._listed = self._entries = self._gone = self._cost = 0
         self._since = time.monotonic()
 
     def add(self, plan: Plan, unreadable: Sequence[Unreadable]) -> None:
@@ -131,6 +131,7 @@ class Sealer:
             self._cost += int(costs(actions, self._site.bounds).sum())
         if plan.deletes.num_rows and self._site.policy.delete is not Delete.OFF:
             self._deletes.append(plan.deletes)
+            self._gone += plan.deletes.num_rows
         if Step.COPY in self._site.policy.steps:
             self.links.add(plan.links)
         self._note_unreadable(unreadable)
@@ -158,7 +159,7 @@ class Sealer:
             return True
         if self._listed >= _SEAL_AFTER_ENTRIES:
             return True
-        if self.links.held_rows >= _SEAL_AFTER_LINKS:
+        if max(self.links.held_rows, self._gone) >= _SEAL_AFTER_HELD:
             return True
         waited = time.monotonic() - self._since
         return bool(self._actions) and waited > _SEAL_AFTER_S
@@ -207,7 +208,7 @@ class Sealer:
         shards: list[NewShard] = []
         counts = self._site.meter.counts
         known = self.links.elect()
-        for leaders in gathered(self.links.leaders(), _SEAL_AFTER_LINKS):
+        for leaders in gathered(self.links.leaders(), _SEAL_AFTER_HELD):
             counts["planned_bytes"] += int(leaders["length"].to_numpy().sum())
             shards += self._packed(leaders)
         counts["planned"] += known.leaders + known.members

@@ -176,18 +176,25 @@ class _Comparer:
         elif kind == stat.S_IFDIR:
             with opened(name, a) as fd_a, opened(name, b) as fd_b:
                 yield from self._inside(path + b"/", fd_a, fd_b)
-        elif kind == stat.S_IFLNK:
+        else:
+            self._note_names(path, in_a, in_b)
+            yield from self._what_it_holds(path, name, a, b)
+
+    def _what_it_holds(
+        self, path: bytes, name: bytes, a: int, b: int
+    ) -> Iterator[Difference]:
+        in_a, in_b = lstat(name, a), lstat(name, b)
+        if stat.S_ISLNK(in_a.st_mode):
             ends = [shown(os.readlink(name, dir_fd=fd)) for fd in (a, b)]
             yield from self._line(path, Aspect.TARGET, *ends)
-        elif kind in (stat.S_IFCHR, stat.S_IFBLK):
-            yield from self._line(path, Aspect.DEVICE, in_a.st_rdev, in_b.st_rdev)
-        elif kind == stat.S_IFREG:
-            self._note_names(path, in_a, in_b)
+        elif stat.S_ISREG(in_a.st_mode):
             if Aspect.CONTENT not in self._ignore:
                 yield from _contents(path, name, a, b)
+        else:
+            yield from self._line(path, Aspect.DEVICE, in_a.st_rdev, in_b.st_rdev)
 
     def _note_names(self, path: bytes, a: os.stat_result, b: os.stat_result) -> None:
-        """Keep in mind a file that has more names in either tree."""
+        """Keep in mind what is no directory and has more names in either tree."""
         if a.st_nlink > 1 or b.st_nlink > 1:
             self._linked.append(path)
             for names, info in zip(self._names, (a, b), strict=True):

@@ -159,6 +159,15 @@ def test_names_of_one_file_are_compared_as_groups(a: Path, b: Path) -> None:
     assert differences(a, b, ignore=both) == []
 
 
+def test_names_of_one_link_are_compared_as_groups_too(a: Path, b: Path) -> None:
+    os.link(a / "dir" / "link", a / "again", follow_symlinks=False)
+    (b / "again").symlink_to(os.readlink(a / "again"))
+    assert differences(a, b, ignore=frozenset({Aspect.MTIME})) == [
+        "again: links 2 from again != 1 from again",
+        "dir/link: links 2 from again != 1 from dir/link",
+    ]
+
+
 @needs_root
 def test_owners_are_compared_on_files_links_directories_and_the_root(
     a: Path, b: Path

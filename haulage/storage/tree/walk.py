@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from haulage.storage.tree.trash import is_trash
 PAGE_ROWS = 16_384
 _FLUSH_AFTER_S = 0.5  # so that work starts early on a store that answers slowly
 _WORTH_GIVING = 4096  # names without a directory among them
+_NAMES_AT_ONCE = 10_000  # held as text and as bytes
 _SLASH = 0x2F
 
 
@@ -99,6 +101,20 @@ class _Frame:
         return None
 
 
+def _raw_names(fd: int) -> list[bytes]:
+    """Return what is in a directory, of which there may be millions."""
+    found: list[bytes] = []
+    with os.scandir(fd) as listing:
+        names = (
+            entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
+            for entry in listing
+        )
+        while some := list(islice(names, _NAMES_AT_ONCE)):
+            joined = "\0".join(some).encode("utf-8", "surrogateescape")
+            found += joined.split(b"\0")
+    return found
+
+
 class Walk:
     """One lister's walk through a span of the tree.
 
@@ -169,14 +185,7 @@ class Walk:
 
     def _names(self, path: bytes) -> list[bytes]:
         """Return the names in canonical order, directories with their slash."""
-        with os.scandir(self._descent.open(path)) as listing:
-            names = [
-                entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
-                for entry in listing
-            ]
-        if not names:
-            return []
-        raw = "\0".join(names).encode("utf-8", "surrogateescape").split(b"\0")
+        raw = _raw_names(self._descent.open(path))
         raw.sort()
         if not path:
             raw = [name for name in raw if not is_trash(name)]
