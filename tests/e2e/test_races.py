@@ -126,7 +126,8 @@ def test_whatever_becomes_of_files_while_they_are_copied_nothing_torn_is_kept(
     def meddle(number: int) -> None:
         file = place.source / dice.choice(names)
         letter = bytes([ord("A") + number % 26])
-        _meddle(dice.randrange(6), file, letter * dice.randrange(1, 400_000))
+        with suppress(OSError):  # of what another meddling made of it
+            _meddle(dice.randrange(7), file, letter * dice.randrange(1, 400_000))
 
     with meddler(meddle) as times:
         summaries = [place.sync(verify="none") for _ in range(4)]
@@ -139,8 +140,7 @@ def test_whatever_becomes_of_files_while_they_are_copied_nothing_torn_is_kept(
             assert len(set(known.read_bytes())) <= 1, path
     assert len(summaries) == 4
     for name in names:
-        with suppress(FileNotFoundError):
-            os.unlink(place.source / name)
+        _clear(place.source / name)
         write(place.source / name, b"at rest")
     grow_old()
     assert place.sync(**GUARDED).exit_code == 0
@@ -150,6 +150,8 @@ def test_whatever_becomes_of_files_while_they_are_copied_nothing_torn_is_kept(
 
 def _meddle(way: int, file: Path, content: bytes) -> None:
     aside = file.with_name(f".aside-{file.name}")
+    if file.is_dir() and not file.is_symlink():
+        file.rmdir()
     match way:
         case 0:  # whole, by rename
             aside.write_bytes(content)
@@ -168,9 +170,21 @@ def _meddle(way: int, file: Path, content: bytes) -> None:
         case 4:
             aside.symlink_to("nowhere")
             aside.rename(file)
+        case 5:
+            _clear(file)
+            file.mkdir()
         case _:
             with suppress(OSError):
                 os.truncate(file, len(content) // 2)
+
+
+def _clear(file: Path) -> None:
+    """Remove whatever stands there."""
+    with suppress(FileNotFoundError):
+        if file.is_dir() and not file.is_symlink():
+            file.rmdir()
+        else:
+            file.unlink()
 
 
 def test_a_tree_that_is_moved_about_ends_equal_when_it_rests(place: Place) -> None:

@@ -299,6 +299,21 @@ def test_two_movers_on_one_shard_at_once_end_in_the_same_target(ends, start, ord
     assert answers[0]["copied"] == answers[1]["copied"]
 
 
+def test_two_movers_that_delete_at_once_fail_at_nothing(ends, start, orders):
+    put(ends.source, b"stays")
+    names = [b"%03d" % number for number in range(900)]
+    for name in names:
+        put(ends.target, name, b"ours")
+    actions = [action_on(ends.target, name, Verb.DELETE) for name in names]
+    pair = [start(), start()]
+    for mover, token in zip(pair, ("aaaaaaaaaaaa", "bbbbbbbbbbbb"), strict=True):
+        mover.order(orders(actions, token))
+    tallies = [mover.answer()["tally"] for mover in pair]
+    assert os.listdir(ends.target) == []
+    assert sum(tally.get("deleted", 0) for tally in tallies) == len(names)
+    assert sum(tally.get("absent", 0) for tally in tallies) == len(names)
+
+
 def test_split_parts_of_two_files_are_published_each_by_its_own(ends, mover, orders):
     contents = {b"a": os.urandom(300_000), b"b": os.urandom(200_000)}
     parts = []

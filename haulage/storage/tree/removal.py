@@ -25,12 +25,14 @@ def remove_ours(
     changed = _what_changed(action, found)
     if changed:
         return Outcome(Status.KEPT, reason=f"{changed} since we made it")
-    if trash is None:
+    try:
+        if trash is not None and action.kind != Kind.DIR:
+            return move_aside(descent, action.path, trash)
+        if trash is not None:
+            note_dir(descent, action, found, trash)
         return _remove(descent, action)
-    if action.kind != Kind.DIR:
-        return move_aside(descent, action.path, trash)
-    note_dir(descent, action, found, trash)
-    return _remove(descent, action)
+    except FileNotFoundError:  # another mover of the shard was faster
+        return gone_already(descent, action.path, trash)
 
 
 def gone_already(descent: Descent, path: bytes, trash: bytes | None) -> Outcome:
