@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from haulage.catalog import datasets, runs
 from haulage.catalog.engine import open_catalog
 from haulage.catalog.runs import Run, RunState
+from tests.engine_builders import until
 from tests.flows.test_deployed import SLOW, many_files, parameters
 from tests.flows.up import Installation
 from tests.trees.compare import assert_same, leftovers
@@ -35,6 +37,7 @@ class Server:
         pairs = (main / "environ").read_bytes().split(b"\0")[:-1]
         self.env = dict(pair.split(b"=", 1) for pair in pairs)
         self.cwd = os.readlink(main / "cwd")
+        self.port = installation.port()
 
     @contextmanager
     def away(self) -> Iterator[None]:
@@ -54,6 +57,12 @@ class Server:
                     start_new_session=True,
                 )
             )
+            until(self.answers, limit_s=120)
+
+    def answers(self) -> bool:
+        """Tell whether the server takes connections."""
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 @pytest.fixture(scope="module", autouse=True)
