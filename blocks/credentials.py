@@ -13,8 +13,9 @@ from pydantic import ValidationError
 
 from haulage.errors import RefusedError, shown_path
 from haulage.place import scheme_of
-from haulage.policy import Dataset, StoreOptions
+from haulage.policy import Dataset
 from haulage.stages.ends import SOURCE_SECRETS, TARGET_SECRETS
+from haulage.store_options import StoreOptions
 
 # Imported where a block is named: prefect_aws takes a second.
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from prefect_aws.credentials import AwsCredentials, MinIOCredentials
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl
 
 from haulage.errors import RefusedError
-from haulage.policy import StoreOptions
+from haulage.store_options import StoreOptions
 
 
 class _Located(BaseModel):

@@ -7,16 +7,16 @@ the JSON in the catalog, so that a field is described here and nowhere else.
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from haulage.model import PRESERVED, Preserve
 from haulage.patterns import parse_rule
 from haulage.spelling import parse_age, parse_preserve, parse_size
+from haulage.store_options import Form, StoreOptions
 from haulage.striping import checked_rules
 
 Size = Annotated[int, Field(ge=0), BeforeValidator(parse_size)]
 ShardSize = Annotated[int, Field(ge=1 << 16), BeforeValidator(parse_size)]
-StoreMemory = Annotated[int, Field(ge=1 << 24), BeforeValidator(parse_size)]
 Age = Annotated[float, Field(ge=0), BeforeValidator(parse_age)]
 Preserved = Annotated[tuple[Preserve, ...], BeforeValidator(parse_preserve)]
 Stripe = Annotated[str, BeforeValidator(checked_rules)]
@@ -56,23 +56,6 @@ class Fsync(StrEnum):
     FILE = "file"
 
 
-class Encryption(StrEnum):
-    """How a bucket's server encrypts what it stores."""
-
-    SSE_S3 = "AES256"
-    SSE_KMS = "aws:kms"
-
-
-class Checksum(StrEnum):
-    """The checksum that goes to a bucket with the content."""
-
-    AUTO = "auto"
-    CRC64NVME = "crc64nvme"
-    SHA256 = "sha256"
-    MD5 = "md5"
-    NONE = "none"
-
-
 class Step(StrEnum):
     """A part of a run that can be left out, so that another is run alone."""
 
@@ -81,11 +64,7 @@ class Step(StrEnum):
     DIRS = "dirs"
 
 
-class _Form(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Filters(_Form):
+class Filters(Form):
     """Which entries of the source take part."""
 
     rules: tuple[str, ...] = Field(
@@ -136,7 +115,7 @@ class Filters(_Form):
         return rules
 
 
-class Shards(_Form):
+class Shards(Form):
     """How the work is cut. A shard is closed when one of its bounds is reached."""
 
     max_entries: int = Field(
@@ -154,7 +133,7 @@ class Shards(_Form):
     )
 
 
-class Guards(_Form):
+class Guards(Form):
     """Caps of the delete pass, checked before the first entry is removed."""
 
     max_count: int = Field(
@@ -175,7 +154,7 @@ class Guards(_Form):
     )
 
 
-class Policy(_Form):
+class Policy(Form):
     """How a dataset is kept in sync."""
 
     filters: Filters = Field(
@@ -294,71 +273,7 @@ class Policy(_Form):
         return names
 
 
-class StoreOptions(_Form):
-    """How a bucket is reached, and what its new objects are like.
-
-    Secrets are references: a block, or what the cloud's standard chain finds.
-    """
-
-    credentials: str | None = Field(
-        None,
-        title="Credentials",
-        pattern=r"^[a-z0-9-]+/[a-z0-9-]+$",
-        description="A Prefect block by TYPE/NAME, such as aws-credentials/nightly or "
-        "minio-credentials/lab. Left empty: environment, profile or instance role.",
-    )
-    profile: str | None = Field(
-        None, title="Profile", description="Of the shared AWS configuration files."
-    )
-    endpoint: str | None = Field(
-        None,
-        title="Endpoint",
-        pattern=r"^https?://[^/@\s]+$",
-        description="URL of an S3-compatible server, such as https://s3.lab.example.",
-    )
-    region: str | None = Field(None, title="Region", description="Of the bucket.")
-    path_style: bool | None = Field(
-        None,
-        title="Path style",
-        description="Address the bucket in the path instead of the host name; by "
-        "default wherever an endpoint is given.",
-    )
-    anonymous: bool = Field(
-        False, title="Anonymous", description="Send requests without a signature."
-    )
-    create_bucket: bool = Field(
-        False, title="Create the bucket", description="Make it if it is not there."
-    )
-    storage_class: str | None = Field(
-        None, title="Storage class", description="Of new objects, such as STANDARD_IA."
-    )
-    encryption: Encryption | None = Field(
-        None, title="Encryption", description="At the server's side, of new objects."
-    )
-    kms_key: str | None = Field(
-        None, title="KMS key", description="Id or ARN of the key for aws:kms."
-    )
-    requester_pays: bool = Field(
-        False, title="Requester pays", description="Agree to pay for the requests."
-    )
-    checksum: Checksum = Field(
-        Checksum.AUTO,
-        title="Checksum sent along",
-        description="What proves an upload to the server; auto takes the best that "
-        "the server knows.",
-    )
-    tags: dict[str, str] = Field({}, title="Tags", description="Of new objects.")
-    in_flight: int = Field(
-        64, ge=1, le=512, title="Requests at once", description="Of each mover."
-    )
-    memory: StoreMemory = Field(
-        64 << 20,
-        title="Memory for content",
-        description="Bytes of objects that a mover holds at once.",
-    )
-
-
-class Dataset(_Form):
+class Dataset(Form):
     """A standing source, target and policy."""
 
     name: str = Field(

@@ -4,7 +4,7 @@ import pytest
 
 from haulage.cli.stores import add_stores, options_of
 from haulage.errors import RefusedError
-from haulage.policy import StoreOptions
+from haulage.store_options import StoreOptions
 
 BASE = StoreOptions(endpoint="http://lab:9000", in_flight=7, tags={"a": "1"})
 

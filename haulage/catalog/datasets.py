@@ -9,7 +9,8 @@ from haulage.catalog.engine import Catalog, insert_or_update
 from haulage.catalog.patience import patient
 from haulage.catalog.tables import DatasetTable
 from haulage.errors import RefusedError
-from haulage.policy import Dataset, Policy, StoreOptions
+from haulage.policy import Dataset, Policy
+from haulage.store_options import StoreOptions
 
 _MAY_CHANGE = ("policy", "source_store", "target_store")
 

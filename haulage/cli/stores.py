@@ -6,7 +6,7 @@ import re
 from pydantic import ValidationError
 
 from haulage.errors import RefusedError
-from haulage.policy import StoreOptions
+from haulage.store_options import StoreOptions
 
 _CREDENTIALS = re.compile("//.*@")  # of a URL, which an error must not repeat
 _OF_BOTH = (

@@ -10,11 +10,12 @@ from haulage.errors import RefusedError
 from haulage.launch.base import STOP
 from haulage.ops.pack import Split
 from haulage.place import Place
-from haulage.policy import Dataset, StoreOptions
+from haulage.policy import Dataset
 from haulage.storage.bucket import Bucket
 from haulage.storage.objects.store import keeps_markers
 from haulage.storage.opening import open_bucket
 from haulage.storage.tree.trash import is_trash
+from haulage.store_options import StoreOptions
 
 SOURCE_SECRETS = "HAULAGE_SOURCE"  # prefixes of the variables that hold credentials
 TARGET_SECRETS = "HAULAGE_TARGET"

@@ -27,13 +27,9 @@ from haulage.stages.wave import Wave, run_wave
 
 _LOOKED_AT = ("verb", "status", "path")
 _LAST_NAME = "[^/]*/?$"  # without it, a path is that of the directory it is in
-_LEFT_ALONE = (
-    Status.UPDATED,
-    Status.UNCHANGED,
-    Status.VERIFIED,
-    Status.ABSENT,
-    Status.KEPT,
-)
+# What needed no change may have been changed by an attempt that was lost before it said
+# so, in this run or in one before: UNCHANGED and ABSENT are not among these.
+_LEFT_ALONE = (Status.UPDATED, Status.VERIFIED, Status.KEPT)
 
 
 def delete(site: Site, crew: Crew) -> None:

@@ -6,7 +6,8 @@ from haulage.catalog import datasets
 from haulage.catalog.datasets import DatasetRow
 from haulage.catalog.engine import Catalog
 from haulage.errors import RefusedError
-from haulage.policy import Dataset, Policy, StoreOptions
+from haulage.policy import Dataset, Policy
+from haulage.store_options import StoreOptions
 
 
 def test_a_dataset_is_recorded_once_and_takes_a_new_policy(

@@ -14,7 +14,8 @@ from haulage.catalog.manifests import Manifest
 from haulage.catalog.pages import decoded
 from haulage.catalog.runs import Run
 from haulage.model import MANIFEST
-from haulage.policy import Policy, StoreOptions
+from haulage.policy import Policy
+from haulage.store_options import StoreOptions
 from tests.catalogs import manifest_table
 
 NEW = ["etag", "made"]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -192,3 +192,17 @@ def stats_in(root: Path) -> dict[bytes, os.stat_result]:
     """Return what is known of all that is below `root`, by path."""
     with opened(os.fsencode(root)) as fd:
         return dict(below(fd))
+
+
+class Before(Threads):
+    """A crew that does something right before a step of this name."""
+
+    def __init__(self, step: str, deed: Callable[[], object]) -> None:
+        super().__init__()
+        self._step = step
+        self._deed = deed
+
+    def call(self, name: str, work: Callable[[], Any]) -> Any:
+        if name == self._step:
+            self._deed()
+        return super().call(name, work)

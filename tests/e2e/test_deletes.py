@@ -3,9 +3,8 @@
 import errno
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -15,27 +14,13 @@ from tests.e2e.conftest import give_to_nobody
 from tests.e2e.place import (
     GUARDED,
     GUARDED_OPTIONS,
+    Before,
     Place,
     grow_old,
     paths_in,
     write,
 )
 from tests.trees.compare import assert_same
-
-T = TypeVar("T")
-
-
-class BeforeDelete(Threads):
-    """A crew that does something right before the delete pass, after the listing."""
-
-    def __init__(self, deed: Callable[[], object]) -> None:
-        super().__init__()
-        self._deed = deed
-
-    def call(self, name: str, work: Callable[[], T]) -> T:
-        if name == "delete":
-            self._deed()
-        return super().call(name, work)
 
 
 @pytest.fixture
@@ -99,7 +84,7 @@ def test_a_source_that_is_emptied_during_the_run_deletes_nothing(
 ) -> None:
     before = paths_in(synced.target)
     drop(synced.source, "top-1")
-    crew = BeforeDelete(lambda: empty(synced.source))
+    crew = Before("delete", lambda: empty(synced.source))
     with pytest.raises(Exception, match="source is empty"):
         synced.sync(crew, **GUARDED)
     assert paths_in(synced.target) == before
@@ -201,7 +186,7 @@ def test_what_came_back_at_the_source_is_kept(synced: Place) -> None:
         write(synced.source / "top-1", b"is back")
         write(synced.source / "dir" / "sub" / "deep", b"is back")
 
-    summary = synced.sync(BeforeDelete(return_some), **GUARDED)
+    summary = synced.sync(Before("delete", return_some), **GUARDED)
     there = paths_in(synced.target)
     assert {b"top-1", b"dir", b"dir/sub", b"dir/sub/deep"} <= there
     assert b"top-2" not in there
@@ -226,7 +211,7 @@ def test_a_link_in_the_target_leads_nothing_outside(synced: Place, moment: str) 
         swap()
         crew: Threads = Threads()
     else:
-        crew = BeforeDelete(swap)
+        crew = Before("delete", swap)
     drop(synced.source, "dir")
     synced.sync(crew, **GUARDED)
     assert paths_in(outside) == before

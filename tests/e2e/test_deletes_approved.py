@@ -1,7 +1,6 @@
 """What is over the caps waits for a person, and is checked again when it goes."""
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,25 +13,11 @@ from haulage.errors import FatalError, RefusedError
 from haulage.stages import run as running
 from haulage.stages.approval import Approval
 from haulage.stages.crew import Crew, Summary, Threads
-from tests.e2e.place import Place, grow_old, paths_in, write
+from tests.e2e.place import Before, Place, grow_old, paths_in, write
 from tests.trees.compare import assert_same
 
 CAPPED: dict[str, Any] = {"delete": "guarded", "guards": {"max_count": 2}}
 GONE = {b"top-0", b"top-1", b"dir", b"dir/in", b"dir/sub", b"dir/sub/deep"}
-
-
-class Before(Threads):
-    """A crew that does something right before a step of this name."""
-
-    def __init__(self, step: str, deed: Callable[[], object]) -> None:
-        super().__init__()
-        self._step = step
-        self._deed = deed
-
-    def call(self, name: str, work: Callable[[], Any]) -> Any:
-        if name == self._step:
-            self._deed()
-        return super().call(name, work)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from haulage.catalog.shards import ShardState
 from haulage.model import Pass, Verified
 from haulage.stages.crew import Summary
-from tests.e2e.place import GUARDED, Place, grow_old, write
+from tests.e2e.place import GUARDED, Before, Place, grow_old, write
 from tests.e2e.processes import kill, of_place, start, wait_until
 from tests.trees.compare import Aspect, assert_same, differences, leftovers
 
@@ -240,6 +240,20 @@ def test_a_run_killed_while_it_links_is_superseded(place: Place) -> None:
     kill_while_it_links(place)
     write(place.source / "000", b"edited since")
     night(place)
+
+
+def test_a_directory_in_which_a_lost_mover_had_linked_has_its_own_time(
+    linked: Place,
+) -> None:
+    target = linked.target
+
+    def as_one_that_is_killed_before_it_tells() -> None:
+        os.link(target / "a" / "one", target / "b" / "c" / ".temporary")
+        os.rename(target / "b" / "c" / ".temporary", target / "b" / "c" / "three")
+
+    write(linked.source / "a" / "one", b"longer than before")
+    lost = Before("hard links", as_one_that_is_killed_before_it_tells)
+    night(linked, crew=lost)
 
 
 def test_members_of_a_leader_that_fails_fail_with_it_and_follow_it_later(

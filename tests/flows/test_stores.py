@@ -16,7 +16,8 @@ from pydantic import SecretStr
 from blocks.credentials import Resolved, resolve
 from blocks.stores import HaulageStore
 from haulage.errors import RefusedError
-from haulage.policy import Checksum, Dataset, StoreOptions
+from haulage.policy import Dataset
+from haulage.store_options import Checksum, StoreOptions
 from tests.servers.fixtures import moto_s3
 from tests.servers.s3 import S3Server
 

@@ -10,9 +10,10 @@ import pytest
 
 from haulage.catalog.shards import ShardState
 from haulage.model import Pass, Verified
-from haulage.policy import Dataset, Policy, StoreOptions
+from haulage.policy import Dataset, Policy
 from haulage.stages import run as running
 from haulage.stages.crew import Summary, Threads
+from haulage.store_options import StoreOptions
 from tests.e2e.buckets.shelf import SMALL, Count, Route, Shelf, Watch
 from tests.e2e.buckets.test_bucket_changes import OURS, restamp
 from tests.e2e.place import FEW, GUARDED, Place, write

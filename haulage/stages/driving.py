@@ -1,0 +1,91 @@
+"""Drives a run: opens the place where it happens, and records how it ended."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from haulage.catalog import events, runs
+from haulage.catalog.datasets import DatasetRow
+from haulage.catalog.engine import Catalog
+from haulage.catalog.runs import Run, RunState
+from haulage.errors import CancelledError
+from haulage.launch.base import STOP
+from haulage.launch.leftover import end_leftover_movers
+from haulage.launch.local import LocalPool
+from haulage.stages.crew import Crew
+from haulage.stages.ends import Pair
+from haulage.stages.meter import Meter
+from haulage.stages.report import stopped_summary
+from haulage.stages.site import Site, workspace_of
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is there before a run: the catalog, the dataset's row, and both ends."""
+
+    catalog: Catalog
+    row: DatasetRow
+    pair: Pair
+
+
+@contextmanager
+def driven(standing: Standing, run: Run, crew: Crew | None = None) -> Iterator[Site]:
+    """Open the place where `run` happens; record its end if it did not finish."""
+    workspace = workspace_of(run)
+    end_leftover_movers(workspace / "logs")
+    for name in ("spool", "progress"):  # without its file a late mover does nothing
+        shutil.rmtree(workspace / name, ignore_errors=True)
+    for name in ("shards", "outcomes", "progress", "logs"):
+        (workspace / name).mkdir(parents=True, exist_ok=True)
+    pair = standing.pair
+    if not pair.target.is_bucket:
+        Path(pair.target.url).mkdir(parents=True, exist_ok=True)
+    pool = LocalPool(run.policy.movers, workspace / "logs", pair.secrets)
+    meter = Meter(dict(run.counts))
+    catalog = replace(standing.catalog, hurried=threading.Event())
+    site = Site(catalog, standing.row, run, pair, pool, meter)
+    with _end_recorded(site), closing(pool), _watched(site, crew):
+        if run.base_manifest_id is None:  # a first run, which has work for them
+            pool.begin(warm=True)
+        yield site
+
+
+@contextmanager
+def _end_recorded(site: Site) -> Iterator[None]:
+    """Record the end of a run that does not finish."""
+    run = site.run
+    try:
+        yield
+    except KeyboardInterrupt as err:
+        _record_end(site, err)
+        raise CancelledError(
+            f"run {run.id} was stopped; 'haulage resume {run.id}' goes on"
+        ) from err
+    except BaseException as err:
+        _record_end(site, err)
+        raise
+
+
+@contextmanager
+def _watched(site: Site, crew: Crew | None) -> Iterator[None]:
+    """Tell of the progress and prove that the driver lives, until the run ends."""
+    watch = site.watch(crew.note if crew else lambda _: None)
+    try:
+        yield
+    finally:
+        site.end()
+        for thread in watch:
+            thread.join()
+
+
+def _record_end(site: Site, err: BaseException) -> None:
+    """Record an early end, unless the run is no longer ours."""
+    asked = not isinstance(err, Exception)  # by a signal, as Prefect's cancel is
+    stopped = asked or isinstance(err, CancelledError) or STOP.is_set()
+    state = RunState.CANCELLED if stopped else RunState.FAILED
+    summary = stopped_summary(site, str(state), str(err) or type(err).__name__)
+    events.note(site.catalog, site.run.id, f"run {state}", {"reason": str(err)})
+    runs.end(site.catalog, site.run, state, summary.as_dict())
