@@ -46,14 +46,16 @@ build/localstack/.installed: tests/servers/localstack.lock | .venv/.installed
 demo: install ## two nights of a real tree, synced by a flow
 	@$(BIN)/python -m deployments.demo
 
-test: .venv/.dev build/localstack/.installed ## run the tests, against real servers
-	@scripts/system-packages pg_ctl:postgresql rsync:rsync strace:strace \
-		setfacl:acl setfattr:attr $(FILE_SYSTEMS)
-	@$(BIN)/pytest -n 4 --dist worksteal  # they wait as long as they work
+SYSTEM_PACKAGES = pg_ctl:postgresql rsync:rsync strace:strace \
+	setfacl:acl setfattr:attr $(FILE_SYSTEMS)
 
-torture: .venv/.dev ## nights on every file system, kills and crowds, for minutes
-	@scripts/system-packages pg_ctl:postgresql setfacl:acl $(FILE_SYSTEMS)
-	@$(BIN)/pytest -m torture -n 2 --dist worksteal
+test: .venv/.dev build/localstack/.installed ## run the tests, against real servers
+	@scripts/system-packages $(SYSTEM_PACKAGES)
+	@$(BIN)/pytest -n 4 --dist loadgroup  # they wait as long as they work
+
+torture: .venv/.dev build/localstack/.installed ## more nights, kills, crowds and variants
+	@scripts/system-packages $(SYSTEM_PACKAGES)
+	@$(BIN)/pytest -m torture -n 2 --dist loadgroup
 
 check: .venv/.dev ## format, lint, types and import contracts
 	@$(BIN)/ruff format --check --quiet .

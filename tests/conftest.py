@@ -4,6 +4,8 @@ import pytest
 
 pytest_plugins = ["tests.servers.fixtures"]
 
+SLOW_SERVERS = {"localstack", "prefect_server", "az", "installation"}
+OF_A_MODULE = {"installation"}
 QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -13,3 +15,19 @@ QUIET = {
 def pytest_configure(config: pytest.Config) -> None:
     """Keep Prefect, wherever a test starts it, from phoning home."""
     os.environ.update(QUIET)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give all tests of a server that starts slowly to one process of several."""
+    for item in items:
+        names = {*getattr(item, "fixturenames", ()), *_params(item)}
+        for server in SLOW_SERVERS & names:
+            group = item.path.stem if server in OF_A_MODULE else server
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _params(item: pytest.Item) -> list[str]:
+    called = getattr(item, "callspec", None)
+    values = called.params.values() if called else ()
+    return [value for value in values if isinstance(value, str)]

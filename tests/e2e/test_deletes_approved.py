@@ -187,8 +187,19 @@ def test_a_source_that_empties_before_the_first_unlink_deletes_nothing(
     assert paths_in(waiting.target) == before
 
 
-@pytest.mark.parametrize("step", ["delete", "directories", "commit the manifest"])
-@pytest.mark.parametrize("again", ["resume", "apply", "sync"])
+@pytest.mark.parametrize(
+    ("step", "again"),
+    [
+        ("delete", "resume"),
+        ("directories", "apply"),
+        ("commit the manifest", "sync"),
+        *(
+            pytest.param(step, again, marks=pytest.mark.torture)
+            for step in ("delete", "directories", "commit the manifest")
+            for again in ("resume", "apply", "sync")
+        ),
+    ],
+)
 def test_an_interrupted_apply_goes_on(waiting: Place, step: str, again: str) -> None:
 
     def fail() -> None:

@@ -58,7 +58,9 @@ def assert_mended(place: Place) -> None:
     assert leftovers(place.target) == []
 
 
-@pytest.mark.parametrize("call", ["readv", "copy_file_range"])
+@pytest.mark.parametrize(
+    "call", ["readv", pytest.param("copy_file_range", marks=pytest.mark.torture)]
+)
 def test_a_file_that_can_not_be_read_is_listed_and_its_old_version_kept(
     synced: Place, call: str
 ) -> None:
@@ -95,8 +97,8 @@ def test_of_a_directory_that_can_not_be_listed_nothing_is_lost(synced: Place) ->
     "fault",
     [
         "renameat:error=EIO:when=7",
-        "fchmod:error=EIO:when=7",
-        "utimensat:error=EIO:when=7",
+        pytest.param("fchmod:error=EIO:when=7", marks=pytest.mark.torture),
+        pytest.param("utimensat:error=EIO:when=7", marks=pytest.mark.torture),
     ],
 )
 def test_what_fails_for_one_file_is_told_of_one_file(synced: Place, fault: str) -> None:

@@ -119,7 +119,9 @@ def test_single_files_become_a_group_and_a_group_singles(linked: Place) -> None:
     assert night(linked).copied == 0
 
 
-@pytest.mark.parametrize("name", ["a/one", "z"])
+@pytest.mark.parametrize(
+    "name", ["a/one", pytest.param("z", marks=pytest.mark.torture)]
+)
 def test_a_change_through_any_name_reaches_all(linked: Place, name: str) -> None:
     file = linked.source / name
     with file.open("r+b") as opened:
@@ -183,6 +185,7 @@ def test_the_leader_may_be_a_file_that_several_movers_fill(linked: Place) -> Non
     assert_same(linked.source, linked.target)
 
 
+@pytest.mark.torture
 def test_an_adopted_target_keeps_its_groups_and_gets_the_right_ones(
     place: Place,
 ) -> None:
@@ -234,6 +237,7 @@ def test_a_run_killed_while_it_links_goes_on(place: Place) -> None:
     assert place.sync(**GUARDED).copied == 0
 
 
+@pytest.mark.torture
 def test_a_run_killed_while_it_links_is_superseded(place: Place) -> None:
     write(place.source / "000", b"many")
     link(place, "000", *(f"{number % 7}/{number}" for number in range(1500)))
@@ -328,7 +332,9 @@ def test_what_can_not_be_linked_is_copied_once_and_told(linked: Place) -> None:
         subprocess.run(["umount", str(mount)], check=True)
 
 
-@pytest.mark.parametrize("name", ["a/one", "z"])
+@pytest.mark.parametrize(
+    "name", ["a/one", pytest.param("z", marks=pytest.mark.torture)]
+)
 def test_verify_finds_names_that_were_torn_apart_and_the_next_run_links_them(
     linked: Place, name: str
 ) -> None:

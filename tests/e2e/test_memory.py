@@ -45,7 +45,7 @@ def kill_the_greatest(place: Place) -> bool:
     for pid in of_place(place, "haulage.mover"):
         with suppress(OSError):
             sizes = [fd.stat().st_size for fd in Path(f"/proc/{pid}/fd").iterdir()]
-            if max(sizes) > 1 << 20:
+            if max(sizes, default=0) > 1 << 20:
                 kill(pid)
     return False
 

@@ -42,7 +42,7 @@ def one_night(place: Place, seed: int, share: float) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.torture)])
 def test_after_each_night_of_a_week_the_target_is_equal(
     place: Place, seed: int, request: pytest.FixtureRequest
 ) -> None:

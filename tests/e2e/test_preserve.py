@@ -88,7 +88,9 @@ def test_only_what_was_asked_for_is_kept_and_the_next_night_is_quiet(
     assert (ended.code, ended.summary()["failed"]) == (0, 0), ended.out
 
 
-@pytest.mark.parametrize("choice", ["", "times", "all,-times"])
+@pytest.mark.parametrize(
+    "choice", ["", pytest.param("times", marks=pytest.mark.torture), "all,-times"]
+)
 def test_changes_and_deletes_find_what_was_made_with_or_without_times(
     place: Place, choice: str
 ) -> None:

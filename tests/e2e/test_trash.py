@@ -223,7 +223,15 @@ class Failing(Threads):
         return result
 
 
-@pytest.mark.parametrize("calls", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    "calls",
+    [
+        1,
+        pytest.param(2, marks=pytest.mark.torture),
+        pytest.param(3, marks=pytest.mark.torture),
+        4,
+    ],
+)
 def test_an_interrupted_undo_is_resumed(synced: Place, calls: int) -> None:
     with taken_away(synced, b"dir", b"top"):
         deleted = synced.sync(**WITH_TRASH)
@@ -239,7 +247,7 @@ def test_an_interrupted_undo_is_resumed(synced: Place, calls: int) -> None:
     assert trash.state is TrashState.UNDONE
 
 
-@pytest.mark.parametrize("calls", [1, 2])
+@pytest.mark.parametrize("calls", [pytest.param(1, marks=pytest.mark.torture), 2])
 def test_an_interrupted_undo_may_be_begun_again(synced: Place, calls: int) -> None:
     with taken_away(synced, b"dir", b"top"):
         deleted = synced.sync(**WITH_TRASH)

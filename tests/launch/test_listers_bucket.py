@@ -20,7 +20,14 @@ TOPS = ["a", "b.c", "x/y/z"]
 ODD_TOPS = ["d e", "é"]
 
 
-@pytest.fixture(scope="module", params=["moto_s3", "rclone_s3", "localstack"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "moto_s3",
+        "rclone_s3",
+        pytest.param("localstack", marks=pytest.mark.torture),
+    ],
+)
 def server(request):
     return request.getfixturevalue(request.param)
 

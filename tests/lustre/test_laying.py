@@ -14,6 +14,7 @@ from haulage.ops.sweep import sweep
 from haulage.ops.transfer import copy, mkdir
 from haulage.ops.work import Work
 from haulage.storage.base import Seen
+from haulage.storage.ranges import Done
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.making import LustreMaker, begin_turns, hand_on
 from haulage.storage.tree.posix import temp_name
@@ -243,13 +244,13 @@ def test_large_and_small_objects_get_the_layouts_of_their_sizes(
     large = Seen(entry(b"large", size=PART + 5))
     for shared in (False, True):
         writing = store.begin(b"large", 2, large, shared=shared)
-        writing.write(0, bytes(PART), checksum_of(bytes(PART)))
+        writing.write(0, bytes(PART), Done(checksum_of(bytes(PART))))
         if shared:  # another mover goes on
             writing.leave()
             writing = shelf.open("bbbbbbbbbbbb", rules=rules).begin(
                 b"large", 0, large, shared=True
             )
-        writing.write(PART, b"12345", checksum_of(b"12345"))
+        writing.write(PART, b"12345", Done(checksum_of(b"12345")))
         lost = writing.finish(large, prove=True).lost
         assert lost
         assert "4x1048576 instead of 4@flash" in lost.words

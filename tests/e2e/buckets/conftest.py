@@ -48,7 +48,13 @@ def rclone_shelf(rclone_s3: S3Server, shelve: Shelve) -> Shelf:
     return shelve(rclone_s3)
 
 
-@pytest.fixture(params=["moto_s3", "localstack", "rclone_s3"])
+@pytest.fixture(
+    params=[
+        "moto_s3",
+        pytest.param("localstack", marks=pytest.mark.torture),
+        "rclone_s3",
+    ]
+)
 def any_shelf(request: pytest.FixtureRequest, shelve: Shelve) -> Shelf:
     """Return a shelf in each of the servers in turn."""
     return shelve(request.getfixturevalue(request.param))

@@ -25,7 +25,14 @@ def restamp(shelf: Shelf, key: str, **metadata: str) -> None:
     )
 
 
-@pytest.mark.parametrize("how", ["chmod", "chown", "touch"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "chmod",
+        pytest.param("chown", marks=pytest.mark.torture),
+        pytest.param("touch", marks=pytest.mark.torture),
+    ],
+)
 def test_attributes_alone_go_to_a_bucket_without_the_content(
     place: Place, strict_shelf: Shelf, watch: Watch, how: str
 ) -> None:
@@ -105,6 +112,7 @@ def test_metadata_alone_is_taken_from_a_bucket_without_the_content(
     assert (found.st_uid, found.st_gid) == (7, 8)
 
 
+@pytest.mark.torture
 def test_a_link_that_becomes_a_file_and_then_a_directory_is_followed(
     place: Place, moto_shelf: Shelf
 ) -> None:

@@ -165,6 +165,7 @@ def test_the_first_run_on_a_filled_bucket_copies_only_what_differs(
     assert shelf.get("foreign") == b"stays"
 
 
+@pytest.mark.torture
 def test_the_first_run_on_a_filled_directory_copies_only_what_differs(
     place: Place, moto_shelf: Shelf
 ) -> None:
@@ -182,6 +183,7 @@ def test_the_first_run_on_a_filled_directory_copies_only_what_differs(
     assert differences(place.source, back) == ["foreign: extra"]
 
 
+@pytest.mark.torture
 def test_the_first_run_between_filled_buckets_copies_only_what_differs(
     place: Place, moto_s3: S3Server, shelve: Shelve
 ) -> None:

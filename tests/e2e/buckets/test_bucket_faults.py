@@ -87,7 +87,11 @@ def test_what_passes_on_the_way_there_and_back_leaves_both_equal(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shard", ["1G", "32M"], ids=["whole", "split"])
+@pytest.mark.parametrize(
+    "shard",
+    [pytest.param("1G", marks=pytest.mark.torture), "32M"],
+    ids=["whole", "split"],
+)
 def test_a_wrong_byte_in_a_range_of_a_large_object_is_never_accepted(
     place: Place, strict_shelf: Shelf, watch: Watch, shard: str
 ) -> None:

@@ -136,6 +136,7 @@ def test_a_private_character_that_no_path_has_is_refused_between_buckets_too(
     assert set(two.etags()) == {"fine"}
 
 
+@pytest.mark.torture
 def test_a_large_object_goes_to_another_server_with_all_that_it_carries(
     place: Place, rclone_shelf: Shelf, strict_shelf: Shelf
 ) -> None:

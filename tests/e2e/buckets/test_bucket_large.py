@@ -82,7 +82,11 @@ def assert_settled(route: Route, shelf: Shelf) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("whom", "options"),
-    [("mover", SPLIT), ("run", SPLIT), ("run", WHOLE)],
+    [
+        ("mover", SPLIT),
+        pytest.param("run", SPLIT, marks=pytest.mark.torture),
+        pytest.param("run", WHOLE, marks=pytest.mark.torture),
+    ],
     ids=["mover", "run", "run, not split"],
 )
 def test_parts_that_had_arrived_before_a_kill_are_not_sent_again(
@@ -112,7 +116,9 @@ def test_parts_that_had_arrived_before_a_kill_are_not_sent_again(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("whom", ["mover", "run"])
+@pytest.mark.parametrize(
+    "whom", ["run", pytest.param("mover", marks=pytest.mark.torture)]
+)
 def test_ranges_that_had_come_before_a_kill_are_not_read_again(
     place: Place, large_tree: Path, strict_shelf: Shelf, watch: Watch, whom: str
 ) -> None:
@@ -131,6 +137,7 @@ def test_ranges_that_had_come_before_a_kill_are_not_read_again(
     assert_settled(route, strict_shelf)
 
 
+@pytest.mark.torture
 def test_a_sync_that_begins_anew_drops_what_a_killed_one_had_begun(
     place: Place, large_tree: Path, strict_shelf: Shelf, watch: Watch
 ) -> None:

@@ -127,6 +127,7 @@ def test_a_group_grows_and_shrinks(linked: Ways) -> None:
     linked.night()
 
 
+@pytest.mark.torture
 def test_a_group_is_split_and_two_become_one(linked: Ways) -> None:
     source = linked.source
     for name in ("a/one", "a/two"):
@@ -249,6 +250,7 @@ def restamp_later(shelf: Shelf, key: str, **metadata: str) -> None:
     wait_until(is_later)
 
 
+@pytest.mark.torture
 def test_an_adopted_target_gets_the_right_groups_and_keeps_them(linked: Ways) -> None:
     back, place = linked.back, linked.down.place
     for name, other in (("z", "b/other"), ("b/single", "a/one")):
@@ -289,6 +291,7 @@ def test_deletes_and_verification_know_every_name(linked: Ways) -> None:
     assert linked.night().deleted == 2
 
 
+@pytest.mark.torture
 def test_a_proof_that_is_asked_for_later_copies_nothing_and_keeps_groups(
     place: Place, moto_shelf: Shelf
 ) -> None:
@@ -355,6 +358,7 @@ def test_a_run_killed_while_it_links_goes_on(killed: Ways) -> None:
     assert still.unchanged == still.listed
 
 
+@pytest.mark.torture
 def test_a_run_killed_while_it_links_is_finished_by_the_next(killed: Ways) -> None:
     killed.link("000", "and/another")
     assert killed.night(shards={"max_entries": 100}).copied == 1

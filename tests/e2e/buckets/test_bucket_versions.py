@@ -93,6 +93,7 @@ def test_a_target_that_keeps_versions_keeps_what_is_overwritten_and_deleted(
     assert versions(versioned, "gone") == [b"is back", None, b"content"]
 
 
+@pytest.mark.torture
 def test_a_night_without_a_change_makes_no_version(
     place: Place, versioned: Shelf, watch: Watch
 ) -> None:
