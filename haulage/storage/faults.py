@@ -197,7 +197,7 @@ _UNTRUSTED = re.compile(
 _NO_TLS = re.compile(r"WRONG_VERSION_NUMBER|InvalidContentType")
 
 _REASON = re.compile(r'message: "([^"]{1,100})"')
-_ADDRESS = re.compile(r"https?://\S+")
+_ADDRESS = re.compile(r'"?https?://\S+')
 
 
 def _without_answer(text: str) -> str:

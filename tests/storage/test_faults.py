@@ -79,6 +79,7 @@ def test_an_answer_is_the_same_error_whichever_client_heard_it(status, code, kin
         assert code in str(told)
         assert "AKID" not in str(told)
         assert "5161" not in str(told)
+        assert '"' not in str(told), "half of a quoted address"
 
 
 def test_the_servers_sentence_is_told_unless_it_may_repeat_a_key():
@@ -102,6 +103,7 @@ def test_no_answer_is_transient_and_names_no_address():
         told = sorted_error(err, "GET key")
         assert type(told) is TransientError
         assert "5161" not in str(told)
+        assert '"' not in str(told), "half of a quoted address"
         assert reply_of(err) is None
 
 
