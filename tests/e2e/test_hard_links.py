@@ -75,6 +75,7 @@ def test_a_leader_is_renamed(linked: Place) -> None:
     assert night(linked).copied == 0
 
 
+@pytest.mark.torture
 def test_a_name_becomes_a_file_of_its_own(linked: Place) -> None:
     os.unlink(linked.source / "a" / "two")
     write(linked.source / "a" / "two", b"first")
@@ -171,6 +172,7 @@ def test_three_thousand_names_of_one_file(place: Place) -> None:
     assert place.sync(**GUARDED).unchanged == 3008
 
 
+@pytest.mark.torture
 def test_the_leader_may_be_a_file_that_several_movers_fill(linked: Place) -> None:
     write(linked.source / "large", os.urandom(1 << 20))
     link(linked, "large", "x/large", "a/large")
@@ -355,6 +357,7 @@ def test_verify_finds_names_that_were_torn_apart_and_the_next_run_links_them(
     assert linked.haulage("verify", linked.name).code == 0
 
 
+@pytest.mark.torture
 def test_all_names_are_verified_by_one_look(linked: Place) -> None:
     assert linked.haulage("verify", linked.name).code == 0
     (linked.target / "z").write_bytes(b"fIrst")

@@ -204,7 +204,10 @@ def test_a_sync_goes_on_by_itself_when_a_mover_is_killed(
     assert_settled(place)
 
 
-@pytest.fixture(params=[signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.fixture(
+    params=[signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.torture)],
+    ids=["SIGTERM", "SIGINT"],
+)
 def stopped(
     place: Place, large_tree: Path, request: pytest.FixtureRequest
 ) -> tuple[Place, subprocess.CompletedProcess[bytes]]:
@@ -237,7 +240,9 @@ def test_a_sync_that_is_asked_to_stop_says_how_to_go_on(
     assert_settled(place)
 
 
-@pytest.mark.parametrize("moment", ["at once", "listing"])
+@pytest.mark.parametrize(
+    "moment", [pytest.param("at once", marks=pytest.mark.torture), "listing"]
+)
 def test_an_early_stop_leaves_nothing_behind(
     place: Place, large_tree: Path, moment: str
 ) -> None:

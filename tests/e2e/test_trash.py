@@ -197,6 +197,7 @@ def test_a_run_without_a_trash_can_not_be_undone(synced: Place) -> None:
     assert "--trash 30d" in ended.text
 
 
+@pytest.mark.torture
 def test_an_approved_plan_goes_into_the_trash_too(synced: Place) -> None:
     (synced.source / "top").unlink()
     waits = synced.sync(delete="guarded", guards={"max_count": 0}, trash="1d")
@@ -369,6 +370,7 @@ def test_a_bucket_has_no_trash(place: Place) -> None:
     assert "versioning" in ended.text
 
 
+@pytest.mark.torture
 def test_the_trash_of_a_former_target_is_not_copied(synced: Place) -> None:
     drop_dir(synced)
     copied = synced.root / "copied"

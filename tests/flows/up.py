@@ -25,6 +25,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import AwaitingRetry
 
 from tests.postgres import PostgresServer
+from tests.servers.processes import free_port
 
 CHECKOUT = Path(__file__).parents[2]
 PATIENCE_S = 240
@@ -156,7 +157,7 @@ def installation(
     }
     made = Installation(root / "haulage", env)
     try:
-        made.haulage("up")
+        made.haulage("up", "--port", str(free_port()))  # others may be starting, too
         with temporary_settings({PREFECT_API_URL: f"{made.url()}/api"}):
             yield made
     finally:

@@ -86,7 +86,9 @@ def test_an_object_that_is_overwritten_with_its_size_is_copied(
     assert (back / "same").read_bytes() == b"one"
 
 
-@pytest.mark.parametrize("to", ["directory", "bucket"])
+@pytest.mark.parametrize(
+    "to", ["directory", pytest.param("bucket", marks=pytest.mark.torture)]
+)
 def test_metadata_alone_is_taken_from_a_bucket_without_the_content(
     place: Place, moto_shelf: Shelf, watch: Watch, to: str
 ) -> None:

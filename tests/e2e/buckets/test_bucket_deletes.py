@@ -55,7 +55,13 @@ def test_what_is_gone_is_deleted_from_a_bucket_but_nothing_of_others(
     assert beside.get("beside") == b"content"
 
 
-@pytest.fixture(params=["directory to bucket", "bucket to directory", "two buckets"])
+@pytest.fixture(
+    params=[
+        "directory to bucket",
+        pytest.param("bucket to directory", marks=pytest.mark.torture),
+        pytest.param("two buckets", marks=pytest.mark.torture),
+    ]
+)
 def ends(
     place: Place, moto_s3: S3Server, shelve: Shelve, request: pytest.FixtureRequest
 ) -> Route:
@@ -143,7 +149,9 @@ def test_what_came_from_a_bucket_goes_into_the_trash_and_back(
     assert times_of_files(back) == before
 
 
-@pytest.mark.parametrize("name", ["moto_s3", "rclone_s3"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("moto_s3", marks=pytest.mark.torture), "rclone_s3"]
+)
 def test_the_first_run_on_a_filled_bucket_copies_only_what_differs(
     place: Place, name: str, shelve: Shelve, request: pytest.FixtureRequest
 ) -> None:

@@ -145,7 +145,9 @@ def test_a_key_that_is_denied_is_one_failure_and_the_rest_arrives(
     assert len(arrived - {""}) == 2
 
 
-@pytest.mark.parametrize("down", [False, True], ids=["up", "down"])
+@pytest.mark.parametrize(
+    "down", [False, pytest.param(True, marks=pytest.mark.torture)], ids=["up", "down"]
+)
 def test_credentials_that_expire_stop_the_run_and_a_resume_finishes_it(
     place: Place, moto_shelf: Shelf, watch: Watch, *, down: bool
 ) -> None:

@@ -63,6 +63,7 @@ def test_a_server_that_keeps_keys_as_files_gives_all_back_but_what_directories_a
     assert "entries lost their attributes" in " ".join(summary["notes"])
 
 
+@pytest.mark.torture
 def test_a_path_that_is_too_long_for_a_key_is_reported_and_the_rest_arrives(
     place: Place, moto_shelf: Shelf
 ) -> None:

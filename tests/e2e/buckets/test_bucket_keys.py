@@ -92,7 +92,9 @@ def objects(shelf: Shelf) -> dict[str, tuple[object, ...]]:
     return found
 
 
-@pytest.fixture(params=["same server", "other server"])
+@pytest.fixture(
+    params=["same server", pytest.param("other server", marks=pytest.mark.torture)]
+)
 def other_shelf(
     request: pytest.FixtureRequest, localstack: S3Server, shelve: Shelve
 ) -> Shelf:

@@ -117,6 +117,7 @@ def test_a_still_night_asks_for_no_object_and_does_nothing(
         assert place.shards_of(place.last_run().id) == []
 
 
+@pytest.mark.torture
 def test_a_group_grows_and_shrinks(linked: Ways) -> None:
     linked.link("z", "new/four", "b/five")
     assert linked.night().copied == 2
@@ -186,6 +187,7 @@ def test_a_server_that_keeps_keys_as_files_gives_groups_back(
         assert (ways.back / "one").samefile(ways.back / name)
 
 
+@pytest.mark.torture
 def test_nothing_is_changed_through_a_foreign_name_in_the_target(
     linked: Ways, tmp_path: Path
 ) -> None:

@@ -133,6 +133,7 @@ def test_a_target_under_a_retention_takes_new_versions_and_markers(
     assert set(shelf.etags()) == {"", "changing", "stays"}
 
 
+@pytest.mark.torture
 def test_a_delete_that_is_denied_is_one_failure_and_the_others_go_on(
     place: Place, versioned: Shelf, watch: Watch
 ) -> None:
