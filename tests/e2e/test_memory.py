@@ -50,6 +50,7 @@ def kill_the_greatest(place: Place) -> bool:
     return False
 
 
+@pytest.mark.torture
 def test_a_shard_whose_movers_are_killed_each_time_fails_and_the_rest_goes_on(
     planted: Place,
 ) -> None:
