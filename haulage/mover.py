@@ -46,7 +46,7 @@ from haulage.storage.tree.making import LustreMaker
 from haulage.storage.tree.posix import temp_name
 from haulage.storage.tree.store import Files
 from haulage.storage.tree.trash import trash_of
-from haulage.striping import Rules, rules_of
+from haulage.striping import rules_of
 
 STOP = threading.Event()  # this process was told to end
 _RANGE_THREADS = 16  # of one mover, for the parts of its large entries
@@ -125,7 +125,7 @@ def _work(attempt: _Attempt) -> Work:
         source=source,
         target=target,
         kept=kept,
-        rules=_rules_of(job),
+        rules=rules_of(job.stripe),
         temp_prefix=temp_name(order.token, ""),
         split_prefix=temp_name(job.temp_token, ""),
         hashing=job.hashing,
@@ -135,10 +135,6 @@ def _work(attempt: _Attempt) -> Work:
         cancelled=attempt.is_over,
         trash=_trash_of(job),
     )
-
-
-def _rules_of(job: Job) -> Rules | None:
-    return rules_of(job.stripe) if job.stripe else None
 
 
 def _maker(order: Order, job: Job, source: Descent | None) -> LustreMaker | None:
@@ -222,7 +218,7 @@ def _open_end(place: Place, attempt: _Attempt) -> Store:
         ranges=order.ranges,
         trash=_trash_of(job),
         check=attempt.check,
-        rules=_rules_of(job),
+        rules=rules_of(job.stripe),
     )
 
 

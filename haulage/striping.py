@@ -117,6 +117,9 @@ class Rules:
         return any(rule.layout is None for rule in self.rules)
 
 
+NO_RULES = Rules(())
+
+
 @lru_cache(maxsize=8)
 def rules_of(text: str) -> Rules:
     """Return the rules in `keep` or `1G=4,64G=16x4M@flash`; none for nothing."""

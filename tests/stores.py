@@ -14,6 +14,7 @@ from haulage.place import Place
 from haulage.storage.objects.store import Objects
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.store import Files
+from haulage.striping import NO_RULES
 from tests.servers.s3 import S3Server
 from tests.storage.s3_opening import opened
 
@@ -44,7 +45,7 @@ def files_shelf(home: Path) -> Shelf:
             fsync=wanted.get("fsync", False),
             ranges=wanted.get("ranges", home / "ranges"),
             check=lambda: None,
-            rules=wanted.get("rules"),
+            rules=wanted.get("rules", NO_RULES),
         )
 
     return Shelf("files", opening, root=root)

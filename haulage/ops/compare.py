@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from haulage.model import DEVICES, ENTRY, MANIFEST, SELECTED, Kind
+from haulage.ops.rows import is_file, is_linked
 from haulage.storage.tree.walk import Unreadable
 
 
@@ -165,14 +166,14 @@ def _page(
     missing = _really_gone(window.take(gone), against, lost.all)
     linked = None
     if against.links:
-        apart = is_new & _is_linked(listed)
-        kin = is_known & (_is_linked(now) | _is_linked(was) & _is_file(now))
+        apart = is_new & is_linked(listed)
+        kin = is_known & (is_linked(now) | is_linked(was) & is_file(now))
         linked = Linked(
             new=listed.filter(pa.array(apart)),
             known=now.filter(pa.array(kin)),
             was=was.filter(pa.array(kin)),
             aspects=aspects[kin],
-            gone=missing.filter(pa.array(_is_linked(missing))),
+            gone=missing.filter(pa.array(is_linked(missing))),
         )
         is_new, is_known = is_new & ~apart, is_known & ~kin
     changed = np.flatnonzero((aspects != 0) & is_known)
@@ -187,16 +188,6 @@ def _page(
         unreadable=lost.take_untold(),
         linked=linked,
     )
-
-
-def _is_file(table: pa.Table) -> np.ndarray:
-    is_file: np.ndarray = table["kind"].to_numpy() == Kind.FILE
-    return is_file
-
-
-def _is_linked(table: pa.Table) -> np.ndarray:
-    linked: np.ndarray = _is_file(table) & (table["nlink"].to_numpy() > 1)
-    return linked
 
 
 def _selected(listed: pa.Table) -> tuple[pa.Table, np.ndarray]:
@@ -231,10 +222,9 @@ def _aspects(now: pa.Table, was: pa.Table, against: Against) -> np.ndarray:
         return unequal
 
     kind = now["kind"].to_numpy()
-    is_file = kind == Kind.FILE
     found = [
-        (Aspect.SIZE, differ("size") & is_file),
-        (Aspect.UNPROVEN, _is_unproven(was, against.proof) & is_file),
+        (Aspect.SIZE, differ("size") & is_file(now)),
+        (Aspect.UNPROVEN, _is_unproven(was, against.proof) & is_file(now)),
     ]
     if against.versioned:
         found += _of_objects(now, was, against, differ)
@@ -252,8 +242,7 @@ def _aspects(now: pa.Table, was: pa.Table, against: Against) -> np.ndarray:
 
 def _is_unproven(was: pa.Table, proof: int) -> np.ndarray:
     """Tell of which files it holds; what was listed as one may be a link's object."""
-    unproven: np.ndarray = was["verified"].to_numpy() < proof
-    unproven &= was["kind"].to_numpy() == Kind.FILE
+    unproven: np.ndarray = (was["verified"].to_numpy() < proof) & is_file(was)
     return unproven
 
 
@@ -265,18 +254,18 @@ def _of_files(
     now: pa.Table, was: pa.Table, against: Against, differ: _Differ
 ) -> _Found:
     kind = now["kind"].to_numpy()
-    is_file, is_link = kind == Kind.FILE, kind == Kind.SYMLINK
+    is_link = kind == Kind.SYMLINK
     has_target = np.isin(kind, (Kind.SYMLINK, *DEVICES))
     found = [
         (Aspect.KIND, differ("kind")),
         (Aspect.TIME, differ("mtime_s", "mtime_ns")),
         (Aspect.ACCESS, (differ("mode") & ~is_link) | differ("uid", "gid")),
-        (Aspect.RACY, was["racy"].to_numpy() & is_file),
+        (Aspect.RACY, was["racy"].to_numpy() & is_file(now)),
     ]
     if has_target.any():
         found.append((Aspect.TARGET, _unequal(now["target"], was["target"])))
     if not against.adopted:
-        found.append((Aspect.INODE, differ("ino") & is_file))
+        found.append((Aspect.INODE, differ("ino") & is_file(now)))
         found.append((Aspect.CTIME, differ("ctime_s", "ctime_ns")))
     return found
 

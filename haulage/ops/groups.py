@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from haulage.model import ACTION, Verb
+from haulage.ops.rows import with_columns
 
 
 class Rank(IntEnum):
@@ -168,7 +169,7 @@ class _Election:
 
 def _elected(table: pa.Table, found: _Found) -> Elected:
     leaders = table.take(pa.array(found.leaders, pa.int64())).select(ACTION.names)
-    leaders = _with(
+    leaders = with_columns(
         leaders,
         shared=pa.array(found.shared, pa.uint32()),
         leaving=pa.array(found.leaving, pa.uint32()),
@@ -176,7 +177,7 @@ def _elected(table: pa.Table, found: _Found) -> Elected:
     members = table.take(pa.array(found.members, pa.int64())).select(ACTION.names)
     led_by = table.take(pa.array(found.led_by, pa.int64()))
     rows = members.num_rows
-    members = _with(
+    members = with_columns(
         members,
         verb=pa.array(np.full(rows, Verb.HARD, np.uint8)),
         target=led_by["path"],
@@ -185,10 +186,3 @@ def _elected(table: pa.Table, found: _Found) -> Elected:
     )
     awaits = pa.array(led_by["verb"].to_numpy() != 0)
     return Elected(leaders, pa.table([*members.columns, awaits], schema=MEMBER))
-
-
-def _with(table: pa.Table, **columns: pa.Array) -> pa.Table:
-    for name, column in columns.items():
-        at = ACTION.get_field_index(name)
-        table = table.set_column(at, ACTION.field(name), column)
-    return table

@@ -7,9 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from haulage.model import ACTION, ENTRY, MANIFEST, Kind, Status
+from haulage.model import ACTION, ENTRY, MANIFEST, Status
 from haulage.ops.groups import MEMBER
 from haulage.ops.merge import HOLDS
+from haulage.ops.rows import filled, is_linked
 
 JOINED = pa.schema(
     [
@@ -27,10 +28,8 @@ def as_outcomes(outcomes: pa.Table, order: int) -> pa.Table:
 
     A later outcome of the same path has a higher `order`.
     """
-    is_file = outcomes["kind"].to_numpy() == Kind.FILE
     is_word = outcomes["status"].to_numpy() != Status.PART
-    is_linked = outcomes["nlink"].to_numpy() > 1
-    outcomes = outcomes.filter(pa.array(is_file & is_word & is_linked))
+    outcomes = outcomes.filter(pa.array(is_word & is_linked(outcomes)))
     tail = b"\0\0" + _ORDER.pack(order)  # no path has a NUL
     keys = [path + tail for path in outcomes["path"].to_pylist()]
     return _joined(keys, outcomes["status"], outcomes)
@@ -47,17 +46,7 @@ def as_members(members: pa.Table) -> pa.Table:
 def _joined(keys: list[bytes], status: pa.Array, rows: pa.Table) -> pa.Table:
     columns = {"key": pa.array(keys, pa.binary()), "status": status}
     columns |= {name: rows[name] for name in rows.schema.names if name != "status"}
-    return pa.table(
-        [
-            columns[field.name] if field.name in columns else _zeros(field, len(keys))
-            for field in JOINED
-        ],
-        schema=JOINED,
-    )
-
-
-def _zeros(field: pa.Field, rows: int) -> pa.Array:
-    return pa.array(np.zeros(rows, field.type.to_pandas_dtype()), field.type)
+    return filled(JOINED, len(keys), columns)
 
 
 def joined(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -29,7 +29,7 @@ def begin(
 def begin_shared(work: Work, action: Action, row: int, dir_fd: int, temp: bytes) -> int:
     """Open the temporary of a split file, made if it misses."""
     mode = work.kept.new_mode
-    if work.rules is None or work.rules.of_file(action.size) is None:
+    if work.rules.of_file(action.size) is None:
         return create(dir_fd, temp, shared=True, mode=mode)
     try:
         return open_laid(dir_fd, temp)
@@ -51,7 +51,7 @@ def lost_by_parts(work: Work, whole: Action, dir_fd: int, name: bytes) -> Lost |
 
 def _wanted(work: Work, action: Action, size: int) -> Layout | Lost | None:
     """Return the layout for a file; None if it needs none, a loss if it is unknown."""
-    rule = work.rules.of_file(size) if work.rules else None
+    rule = work.rules.of_file(size)
     if rule is None or rule.layout is not None:
         return rule and rule.layout
     above = parent_of(action.path)

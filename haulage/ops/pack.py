@@ -9,7 +9,8 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
-from haulage.model import ACTION, Verb
+from haulage.model import Verb
+from haulage.ops.rows import with_columns
 from haulage.place import part_bytes
 
 _READS_CONTENT = (Verb.COPY, Verb.CHECK, Verb.VERIFY)
@@ -97,12 +98,9 @@ def _parts(action: pa.Table, bounds: Bounds) -> Iterator[pa.Table]:
     cuts = [min(size, units * part // count * unit) for part in range(count)]
     for start, end in pairwise([*cuts, size]):
         if end > start:
-            yield _with(action, verb=Verb.PART, offset=start, length=end - start)
-
-
-def _with(action: pa.Table, **values: int) -> pa.Table:
-    for name, value in values.items():
-        at = ACTION.get_field_index(name)
-        column = pa.array([value], ACTION.field(name).type)
-        action = action.set_column(at, ACTION.field(name), column)
-    return action
+            yield with_columns(
+                action,
+                verb=pa.array([Verb.PART], pa.uint8()),
+                offset=pa.array([start], pa.int64()),
+                length=pa.array([end - start], pa.int64()),
+            )

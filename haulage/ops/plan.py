@@ -18,6 +18,7 @@ from haulage.model import (
 )
 from haulage.ops.compare import Aspect, Difference, Linked
 from haulage.ops.groups import NO_LINKS, Rank, with_rank
+from haulage.ops.rows import filled, with_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +176,7 @@ _UNLISTED = ("mode", "uid", "gid", "mtime_s", "mtime_ns", "dev", "ino", "nlink")
 
 def _completed(entries: pa.Table, was: pa.Table) -> pa.Table:
     """Give objects what they were known to stand for; no listing tells it."""
-    for name in _UNLISTED:
-        at = MANIFEST.get_field_index(name)
-        entries = entries.set_column(at, MANIFEST.field(name), was[name])
-    return entries
+    return with_columns(entries, **{name: was[name] for name in _UNLISTED})
 
 
 def _actions(
@@ -229,10 +227,7 @@ def join_parts(outcomes: pa.Table) -> pa.Table:
     """Return the actions that publish the split files of these parts."""
     verbs = np.full(outcomes.num_rows, Verb.PUBLISH, np.uint8)
     actions = _actions(outcomes.select(MANIFEST.names), verbs)
-    for name in ("offset", "length"):
-        at = ACTION.get_field_index(name)
-        actions = actions.set_column(at, ACTION.field(name), outcomes[name])
-    return actions
+    return with_columns(actions, offset=outcomes["offset"], length=outcomes["length"])
 
 
 def on_paths(
@@ -245,16 +240,4 @@ def on_paths(
         "path": paths,
         "kind": pa.array(np.full(len(paths), kind, np.uint8)),
     }
-    return pa.table(
-        [
-            columns[field.name] if field.name in columns else _blank(field, len(paths))
-            for field in ACTION
-        ],
-        schema=ACTION,
-    )
-
-
-def _blank(field: pa.Field, rows: int) -> pa.Array:
-    if field.nullable:
-        return pa.nulls(rows, field.type)
-    return pa.array(np.zeros(rows, field.type.to_pandas_dtype()), field.type)
+    return filled(ACTION, len(paths), columns)

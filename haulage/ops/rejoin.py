@@ -12,18 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from haulage.model import ACTION, MANIFEST, Kind, Verb
+from haulage.model import ACTION, MANIFEST, Verb
+from haulage.ops.rows import filled, is_linked
 
 KIN = pa.schema([pa.field("key", pa.binary(), nullable=False), *MANIFEST])
 _ALIKE = ("checksum", "size", "mtime_s", "mtime_ns", "mode", "uid", "gid")
 _KEY = struct.Struct(">QQ16sqqIHII")  # device and inode, and what makes names alike
-
-
-def are_named_twice(entries: pa.Table) -> np.ndarray:
-    """Tell which entries are files with more names than one."""
-    is_file = entries["kind"].to_numpy() == Kind.FILE
-    named_twice: np.ndarray = is_file & (entries["nlink"].to_numpy() > 1)
-    return named_twice
 
 
 def as_kin(entries: pa.Table) -> pa.Table:
@@ -32,7 +26,7 @@ def as_kin(entries: pa.Table) -> pa.Table:
     Of names that are alike those come first that earlier runs have brought together.
     """
     entries = entries.select(MANIFEST.names)
-    kin = entries.filter(pa.array(are_named_twice(entries)))
+    kin = entries.filter(pa.array(is_linked(entries)))
     names = ("dev", "ino", *_ALIKE)
     alike = zip(*(kin[name].to_pylist() for name in names), strict=True)
     rows = zip(alike, kin["racy"].to_pylist(), kin["path"].to_pylist(), strict=True)
@@ -83,9 +77,5 @@ def _links(members: pa.Table, leaders: pa.Table) -> pa.Table:
         "verified": pc.min_element_wise(members["verified"], leaders["verified"]),
         "racy": pa.array(np.zeros(rows, np.bool_)),
     }
-    given = {name: members[name] for name in MANIFEST.names} | given
-    columns = [
-        given.get(field.name, pa.array(np.zeros(rows, field.type.to_pandas_dtype())))
-        for field in ACTION
-    ]
-    return pa.table(columns, schema=ACTION)
+    known = {name: members[name] for name in MANIFEST.names}
+    return filled(ACTION, rows, known | given)

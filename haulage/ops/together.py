@@ -3,23 +3,16 @@
 import struct
 from collections.abc import Iterable, Iterator
 
-import numpy as np
 import pyarrow as pa
 
-from haulage.model import MANIFEST, Kind
+from haulage.model import MANIFEST
+from haulage.ops.rows import with_columns
 
 TOGETHER = pa.schema([pa.field("key", pa.binary(), nullable=False), *MANIFEST])
 # Names that went apart since (one failed, one stayed when it was gone at the source)
 # may have the same inode in the manifest still, but not the same change time.
 _IDENTITY = ("dev", "ino", "ctime_s", "ctime_ns", "mtime_s", "mtime_ns", "size")
 _KEY = struct.Struct(">QQqIqIq")
-
-
-def is_linked(page: pa.Table) -> np.ndarray:
-    """Tell which entries of a manifest have other names."""
-    is_file = page["kind"].to_numpy() == Kind.FILE
-    linked: np.ndarray = is_file & (page["nlink"].to_numpy() > 1)
-    return linked
 
 
 def with_identity(entries: pa.Table) -> pa.Table:
@@ -42,6 +35,5 @@ def led(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
             if key[: _KEY.size] != identity:
                 identity, leader = key[: _KEY.size], path
             targets.append(None if path == leader else leader)
-        at = MANIFEST.get_field_index("target")
         entries = table.select(MANIFEST.names)
-        yield entries.set_column(at, MANIFEST.field(at), pa.array(targets, pa.binary()))
+        yield with_columns(entries, target=pa.array(targets, pa.binary()))

@@ -9,7 +9,7 @@ from haulage.errors import CancelledError
 from haulage.model import Action
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.kept import Kept
-from haulage.striping import Rules
+from haulage.striping import NO_RULES, Rules
 
 _PROOFS = 1024
 SMALL_BYTES = 1 << 20  # up to here a file is read in one call
@@ -61,7 +61,7 @@ class Work:
     moved: int = 0
     can_clone: bool = True
     kept: Kept = field(default_factory=Kept)
-    rules: Rules | None = None  # for layouts on a Lustre
+    rules: Rules = NO_RULES  # for layouts on a Lustre
     proofs: Proofs = field(default_factory=Proofs)
     heirs_in: bytes | None = None
     heirs: bool = False

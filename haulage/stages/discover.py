@@ -156,8 +156,7 @@ def differences(ends: Ends, spool: Path) -> Iterator[Difference]:
             adopted=first,
             versioned=pair.source.is_bucket,
             asked=tuple(Kind) if ends.wider else _ASKED.get(policy.compare, ()),
-            links=Preserve.LINKS in policy.preserve
-            and not (pair.source.is_bucket or pair.target.is_bucket),
+            links=Preserve.LINKS in policy.preserve and not pair.has_bucket,
             joins=pair.rejoins,
         )
         yield from compare(_readable(ends, source.pieces(ends.after)), against)

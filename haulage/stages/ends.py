@@ -35,8 +35,12 @@ class Pair:
         """Return where a file larger than a shard may be cut."""
         if self.target.scheme in ("gs", "az"):
             return Split.NEVER
-        any_bucket = self.source.is_bucket or self.target.is_bucket
-        return Split.BY_PARTS if any_bucket else Split.ANYWHERE
+        return Split.BY_PARTS if self.has_bucket else Split.ANYWHERE
+
+    @property
+    def has_bucket(self) -> bool:
+        """Tell whether one end at least is a bucket."""
+        return self.source.is_bucket or self.target.is_bucket
 
     @property
     def rejoins(self) -> bool:

@@ -3,18 +3,20 @@
 from collections.abc import Collection, Iterator
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from haulage.model import ACTION, Pass, Status
 from haulage.ops.joining import JOINED, as_members, as_outcomes, joined
 from haulage.ops.merge import HOLDS
 from haulage.ops.pack import pack
 from haulage.ops.plan import prove
+from haulage.ops.rows import among
 from haulage.policy import Verify
 from haulage.stages.crew import Crew
 from haulage.stages.links import gathered, links_of
 from haulage.stages.rejoining import links_again
 from haulage.stages.rounds import (
+    MAKES,
+    MAKES_AND_PROVES,
     done,
     is_sealed,
     outcomes_of,
@@ -25,11 +27,7 @@ from haulage.stages.rounds import (
 )
 from haulage.stages.sealing import seal
 from haulage.stages.site import Site
-from haulage.storage.disksort import DiskSort
-
-_SORTED_ROWS = 50_000  # in memory at once, with all that is known of an entry
-_MAKES = (Pass.COPY, Pass.PUBLISH)
-_LEADS = (Pass.COPY, Pass.PUBLISH, Pass.VERIFY)  # what makes and proves leaders
+from haulage.storage.disksort import ENTRY_ROWS, DiskSort
 
 
 def settle_links(site: Site, crew: Crew) -> None:
@@ -49,7 +47,7 @@ def settle_blocked_links(site: Site, crew: Crew) -> None:
     last = site.policy.attempts
     again = _paths(rows_with(site, [Pass.LINKS], range(last), [Status.BLOCKED]))
     if site.pair.rejoins:
-        again |= _paths(rows_with(site, _MAKES, [last], HOLDS))
+        again |= _paths(rows_with(site, MAKES, [last], HOLDS))
     if again:
         _link(site, crew, last, again)
     if site.policy.verify is not Verify.NONE and not is_sealed(
@@ -87,23 +85,20 @@ def _link(
 def _shards(site: Site, links: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """Yield actions in canonical order, in shards."""
     spool = site.workspace / "links" / "sort" / "actions"
-    actions = DiskSort(spool, ACTION, "path", run_rows=_SORTED_ROWS)
+    actions = DiskSort(spool, ACTION, "path", run_rows=ENTRY_ROWS)
     for table in links:
         actions.add(table)
-    for table in gathered(actions.tables(), _SORTED_ROWS):
+    for table in gathered(actions.tables()):
         yield from pack(table, site.bounds)
 
 
 def _members(site: Site, only: Collection[bytes] | None) -> Iterator[pa.Table]:
     """Yield the actions of members, which know by now what became of their leaders."""
     spool = site.workspace / "links" / "sort"
-    both = DiskSort(spool / "joined", JOINED, "key", run_rows=_SORTED_ROWS)
+    both = DiskSort(spool / "joined", JOINED, "key", run_rows=ENTRY_ROWS)
     found = 0
     for members in links_of(site.workspace).members():
-        wanted = members
-        if only is not None:
-            paths = pa.array(sorted(only), pa.binary())
-            wanted = members.filter(pc.is_in(members["path"], paths))
+        wanted = among(members, only)
         found += wanted.num_rows
         both.add(as_members(wanted))
     if not found:
@@ -116,6 +111,6 @@ def _members(site: Site, only: Collection[bytes] | None) -> Iterator[pa.Table]:
 def _of_leaders(site: Site) -> Iterator[pa.Table]:
     """Yield what became of all that leaders may be among, in the order it happened."""
     for round_ in range(site.policy.attempts + 1):
-        for pass_ in _LEADS:
+        for pass_ in MAKES_AND_PROVES:
             for shard in done(site, pass_, round_):
                 yield outcomes_of(site, shard)

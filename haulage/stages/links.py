@@ -9,10 +9,7 @@ import pyarrow as pa
 
 from haulage.model import ACTION
 from haulage.ops.groups import GROUPED, LINKS, MEMBER, Rank, elect, with_key
-from haulage.storage.disksort import DiskSort, batches_of
-
-_SORTED_ROWS = 50_000  # in memory at once, with all that is known of an entry
-_BATCH_ROWS = 4096
+from haulage.storage.disksort import ENTRY_ROWS, DiskSort, batches_of, write_batches
 
 
 class Numbers(NamedTuple):
@@ -70,13 +67,13 @@ class LinkSpool:
     def elect(self) -> Numbers:
         """Decide about every group, once all of them are kept."""
         listed = 0
-        groups = DiskSort(self._sort / "groups", GROUPED, "key", run_rows=_SORTED_ROWS)
+        groups = DiskSort(self._sort / "groups", GROUPED, "key", run_rows=ENTRY_ROWS)
         for file in self._files():
             for table in batches_of(file):
                 listed += int((table["rank"].to_numpy() != Rank.GONE).sum())
                 groups.add(with_key(table))
         self._leaders = DiskSort(
-            self._sort / "leaders", ACTION, "path", run_rows=_SORTED_ROWS
+            self._sort / "leaders", ACTION, "path", run_rows=ENTRY_ROWS
         )
         found = Counter[str]()
         _write(self._members, MEMBER, self._elected(groups, found))
@@ -103,12 +100,7 @@ class LinkSpool:
 def _write(file: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> None:
     """Write a file, which has its name only when it is complete."""
     unfinished = file.with_name(file.name + ".unfinished")
-    with (
-        pa.OSFile(str(unfinished), "wb") as sink,
-        pa.ipc.new_file(sink, schema) as out,
-    ):
-        for table in tables:
-            out.write_table(table, max_chunksize=_BATCH_ROWS)
+    write_batches(unfinished, schema, tables)
     unfinished.replace(file)
 
 
@@ -117,12 +109,12 @@ def links_of(workspace: Path) -> LinkSpool:
     return LinkSpool(workspace / "links")
 
 
-def gathered(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """Yield the same rows in tables of at least `rows`, but for the last."""
+def gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Yield the same rows in large tables, one after the other in memory."""
     held: list[pa.Table] = []
     for table in tables:
         held.append(table)
-        if sum(some.num_rows for some in held) >= rows:
+        if sum(some.num_rows for some in held) >= ENTRY_ROWS:
             yield pa.concat_tables(held)
             held = []
     if held:

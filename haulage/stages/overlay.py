@@ -9,7 +9,7 @@ from haulage.catalog.manifests import Manifest, PageRef
 from haulage.catalog.shards import Shard
 from haulage.model import MANIFEST, Pass
 from haulage.ops.merge import Merged, Stream, merge
-from haulage.stages.rounds import done, outcomes_of
+from haulage.stages.rounds import MAKES_AND_PROVES, done, outcomes_of
 from haulage.stages.site import Site
 
 
@@ -76,7 +76,7 @@ def _overlays(site: Site) -> Iterator[Iterator[pa.Table]]:
     """Yield the outcomes of each pass and round, in the order they happened in."""
     rounds = range(site.policy.attempts + 1)
     for round_ in rounds:
-        for pass_ in (Pass.COPY, Pass.PUBLISH, Pass.VERIFY):
+        for pass_ in MAKES_AND_PROVES:
             yield from _in_order(site, done(site, pass_, round_))
         if round_ == site.policy.attempts - 1:
             for again in range(round_ + 1):

@@ -4,8 +4,6 @@ A mount point may have files of its own, so that it is not empty when nothing is
 mounted. Inodes and device numbers say little: network and FUSE mounts change them.
 """
 
-from collections.abc import Iterator
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -28,8 +26,8 @@ def check_recognised(ends: Ends) -> None:
     A source may be changed as a whole: that matters only where deletes would follow.
     """
     check_not_emptied(ends)
-    wanted = list(_sample(ends.manifest))
-    if len(wanted) < _ENOUGH:
+    wanted = _sample(ends.manifest)
+    if not wanted:
         return
     policy, source, target = ends.policy, ends.pair.source, ends.pair.target
     says = f"none of {len(wanted)} entries of the manifest that were looked for; is it"
@@ -51,25 +49,26 @@ def is_source_recognised(ends: Ends) -> bool:
     source = ends.pair.source
     if not ends.pair.has_entries(source):
         return False
-    wanted = list(_sample(ends.manifest))
-    return len(wanted) < _ENOUGH or _holds_any(source, wanted)
+    wanted = _sample(ends.manifest)
+    return not wanted or _holds_any(source, wanted)
 
 
 def begins_anew(ends: Ends) -> bool:
     """Tell whether the manifest no longer says anything of the target."""
     if starts_afresh(ends):
         return True
-    wanted = list(_sample(ends.manifest))
-    return len(wanted) >= _ENOUGH and not _holds_any(ends.pair.target, wanted)
+    wanted = _sample(ends.manifest)
+    return bool(wanted) and not _holds_any(ends.pair.target, wanted)
 
 
-def _sample(manifest: Manifest) -> Iterator[bytes]:
-    """Yield some paths, spread over the manifest."""
-    pages = manifest.pages
+def _sample(manifest: Manifest) -> list[bytes]:
+    """Return some paths, spread over the manifest; none if it has too few to tell."""
+    pages, found = manifest.pages, list[bytes]()
     for page in pages[:: max(1, (len(pages) - 1) // (_PAGES - 1))][:_PAGES]:
         paths = manifest.read(page, ["path"])["path"]
         paths = paths.filter(pc.not_equal(paths, pa.scalar(b"", pa.binary())))
-        yield from paths[:: max(1, len(paths) // _PATHS_A_PAGE)].to_pylist()
+        found += paths[:: max(1, len(paths) // _PATHS_A_PAGE)].to_pylist()
+    return found if len(found) >= _ENOUGH else []
 
 
 def _holds_any(place: Place, paths: list[bytes]) -> bool:

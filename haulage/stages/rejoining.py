@@ -3,18 +3,15 @@
 from collections.abc import Collection, Iterator
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from haulage.catalog.manifests import Manifest, PageRef
-from haulage.model import Pass
-from haulage.ops.rejoin import KIN, are_named_twice, as_kin, rejoined
+from haulage.ops.rejoin import KIN, as_kin, rejoined
+from haulage.ops.rows import among, is_linked
 from haulage.stages.overlay import stretches
-from haulage.stages.rounds import done, outcomes_of
+from haulage.stages.rounds import MAKES, done, outcomes_of
 from haulage.stages.site import Site
-from haulage.storage.disksort import DiskSort
+from haulage.storage.disksort import ENTRY_ROWS, DiskSort
 
-_SORTED_ROWS = 50_000  # in memory at once, with all that is known of an entry
-_MAKES = (Pass.COPY, Pass.PUBLISH)
 _LOOKED_AT = ["kind", "nlink"]
 
 
@@ -26,21 +23,17 @@ def links_again(site: Site, only: Collection[bytes] | None) -> Iterator[pa.Table
     if not _has_any(site):
         return
     spool = site.workspace / "links" / "sort" / "kin"
-    kin = DiskSort(spool, KIN, "key", run_rows=_SORTED_ROWS)
+    kin = DiskSort(spool, KIN, "key", run_rows=ENTRY_ROWS)
     for entries in _entries(site):
         kin.add(as_kin(entries))
     for links in rejoined(kin.tables()):
-        if only is None:
-            yield links
-        else:
-            wanted = pa.array(sorted(only), pa.binary())
-            yield links.filter(pc.is_in(links["path"], wanted))
+        yield among(links, only)
 
 
 def _has_any(site: Site) -> bool:
     return any(
-        are_named_twice(outcomes_of(site, shard, _LOOKED_AT)).any()
-        for pass_ in _MAKES
+        is_linked(outcomes_of(site, shard, _LOOKED_AT)).any()
+        for pass_ in MAKES
         for shard in done(site, pass_)
     )
 
@@ -51,5 +44,5 @@ def _entries(site: Site) -> Iterator[pa.Table]:
     for stretch in stretches(site):
         if not isinstance(stretch, PageRef):
             yield stretch.merged.entries
-        elif are_named_twice(manifest.read(stretch, _LOOKED_AT)).any():
+        elif is_linked(manifest.read(stretch, _LOOKED_AT)).any():
             yield manifest.read(stretch)

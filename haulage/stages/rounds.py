@@ -15,7 +15,8 @@ from haulage.errors import TRANSIENT_ERRNOS
 from haulage.model import ACTION, MANIFEST, Kind, Pass, Preserve, Status, Verified
 from haulage.ops.pack import pack
 from haulage.ops.plan import join_parts, prove, redo
-from haulage.ops.together import TOGETHER, is_linked, led, with_identity
+from haulage.ops.rows import is_linked
+from haulage.ops.together import TOGETHER, led, with_identity
 from haulage.policy import Verify
 from haulage.shardfile import read_outcomes
 from haulage.stages.crew import Crew
@@ -23,10 +24,10 @@ from haulage.stages.links import gathered
 from haulage.stages.sealing import seal
 from haulage.stages.site import Site
 from haulage.stages.wave import Wave, run_wave
-from haulage.storage.disksort import DiskSort
+from haulage.storage.disksort import ENTRY_ROWS, DiskSort
 
-_MAKES = (Pass.COPY, Pass.PUBLISH, Pass.VERIFY)
-_SORTED_ROWS = 50_000  # in memory at once
+MAKES = (Pass.COPY, Pass.PUBLISH)
+MAKES_AND_PROVES = (*MAKES, Pass.VERIFY)
 _TRY_AGAIN = (Status.UNSTABLE, Status.MISMATCH)
 
 
@@ -50,34 +51,34 @@ def prove_manifest(site: Site, crew: Crew) -> None:
 def _known(site: Site) -> Iterator[pa.Table]:
     """Yield the manifest's entries; a file's second name has its first as `target`."""
     manifest = Manifest(site.catalog, site.run.base_manifest_id)
-    has_bucket = site.pair.source.is_bucket or site.pair.target.is_bucket
+    has_bucket = site.pair.has_bucket
     if has_bucket or Preserve.LINKS not in site.policy.preserve:
         yield from manifest.tables()
         return
     spool = site.workspace / "links" / "known"
-    groups = DiskSort(spool / "groups", TOGETHER, "key", run_rows=_SORTED_ROWS)
+    groups = DiskSort(spool / "groups", TOGETHER, "key", run_rows=ENTRY_ROWS)
     for page in manifest.tables():
         linked = is_linked(page)
         groups.add(with_identity(page.filter(pa.array(linked))))
         yield page.filter(pa.array(~linked))
-    by_path = DiskSort(spool / "paths", MANIFEST, "path", run_rows=_SORTED_ROWS)
+    by_path = DiskSort(spool / "paths", MANIFEST, "path", run_rows=ENTRY_ROWS)
     for entries in led(groups.tables()):
         by_path.add(entries)
-    yield from gathered(by_path.tables(), _SORTED_ROWS)
+    yield from gathered(by_path.tables())
 
 
 def settle_blocked(site: Site, crew: Crew) -> None:
     """Copy what a directory blocked that the delete pass may have removed."""
     last = site.policy.attempts
     blocked = [Status.BLOCKED]
-    rows = _distinct(rows_with(site, (Pass.COPY, Pass.PUBLISH), range(last), blocked))
+    rows = _distinct(rows_with(site, MAKES, range(last), blocked))
     _copy_round(site, crew, last, rows)
     _prove_round(site, crew, last)
 
 
 def _copy_again(site: Site, crew: Crew, round_: int) -> bool:
     """Copy what the round before left unstable, mismatched or failed for a while."""
-    rows = _distinct(worth_another_try(site, _MAKES, round_ - 1))
+    rows = _distinct(worth_another_try(site, MAKES_AND_PROVES, round_ - 1))
     if rows.num_rows and not is_sealed(site, Pass.COPY, round_):
         site.pause(round_)
     return _copy_round(site, crew, round_, rows)
@@ -190,7 +191,7 @@ def _publishable(site: Site, round_: int) -> pa.Table:
 
 def _provable(site: Site, round_: int) -> Iterator[pa.Table]:
     """Yield, shard by shard, the actions that verify what this round made."""
-    for pass_ in (Pass.COPY, Pass.PUBLISH):
+    for pass_ in MAKES:
         for shard in done(site, pass_, round_):
             if shard.tally.get("copied") or shard.tally.get("made"):
                 yield prove(to_prove(site, outcomes_of(site, shard)))

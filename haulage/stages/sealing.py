@@ -208,7 +208,7 @@ class Sealer:
         shards: list[NewShard] = []
         counts = self._site.meter.counts
         known = self.links.elect()
-        for leaders in gathered(self.links.leaders(), _SEAL_AFTER_HELD):
+        for leaders in gathered(self.links.leaders()):
             counts["planned_bytes"] += int(leaders["length"].to_numpy().sum())
             shards += self._packed(leaders)
         counts["planned"] += known.leaders + known.members

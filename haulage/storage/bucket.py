@@ -165,7 +165,7 @@ class Bucket(Lists, Protocol):
         ...
 
     def tags(self, key: str) -> tuple[tuple[str, str], ...]:
-        """Return an object's tags."""
+        """Return an object's tags; none where the server has no such thing."""
         ...
 
     def close(self) -> None:

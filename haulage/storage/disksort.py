@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-RUN_ROWS = 200_000  # sorted in memory at once, by default
+RUN_ROWS = 200_000  # sorted in memory at once, by default,
+ENTRY_ROWS = 50_000  # or where a row has all that is known of an entry
 _BATCH_ROWS = 2048  # of each run that is merged
 _MOST_RUNS = 32  # merged at once
 
@@ -47,12 +48,7 @@ class DiskSort:
     def _store(self, tables: Iterable[pa.Table]) -> None:
         file = self._spool / f"sorted-{self._made}.arrow"
         self._made += 1
-        with (
-            pa.OSFile(str(file), "wb") as sink,
-            pa.ipc.new_file(sink, self._schema) as out,
-        ):
-            for table in tables:
-                out.write_table(table, max_chunksize=_BATCH_ROWS)
+        write_batches(file, self._schema, tables)
         self._files.append(file)
 
     def tables(self) -> Iterator[pa.Table]:
@@ -101,6 +97,13 @@ class DiskSort:
         again[0] = keys[0].as_py() == last
         again[1:] = pc.equal(keys[1:], keys[:-1]).to_numpy(zero_copy_only=False)
         return table.filter(pa.array(~again)) if again.any() else table
+
+
+def write_batches(file: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
+    """Write an Arrow file that is read a batch at a time."""
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, schema) as out:
+        for table in tables:
+            out.write_table(table, max_chunksize=_BATCH_ROWS)
 
 
 def batches_of(file: Path) -> Iterator[pa.Table]:

@@ -12,8 +12,7 @@ from urllib.parse import urlencode
 
 from haulage.place import Place
 from haulage.storage.base import Carried
-from haulage.storage.bucket import Bucket, Found, PutBy
-from haulage.storage.faults import UnsupportedError
+from haulage.storage.bucket import Found, PutBy
 
 if TYPE_CHECKING:
     from obstore import GetResult
@@ -103,14 +102,6 @@ def kept_parameters(headers: Mapping[str, str]) -> dict[str, str]:
 def tags_of(place: Place, by: PutBy) -> dict[str, str]:
     """Return the object's own tags and the place's, which win."""
     return dict((*by.carried.tags, *place.tags))
-
-
-def tags_if_any(bucket: Bucket, key: str) -> tuple[tuple[str, str], ...]:
-    """Return an object's tags; none where the server has no such thing."""
-    try:
-        return bucket.tags(key)
-    except UnsupportedError:
-        return ()
 
 
 def plain(value: str) -> str:

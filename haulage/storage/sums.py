@@ -210,6 +210,18 @@ class WholeSums(RangeSums):
         return self._sum.digest() if self._at == self.size else None
 
 
+def sums_of_ranges(
+    sums: Sums, size: int, read: Callable[[Extent], memoryview]
+) -> dict[int, bytes]:
+    """Return the sum of each range, by its offset; all are read in their order."""
+    known = {}
+    for extent in ranges_of(size):
+        content = read(extent)
+        sums.follow(extent, content)
+        known[extent.offset] = sums.of(extent, content)
+    return known
+
+
 def range_sums(
     wanted: Checksum, size: int, step: int, excuse: Excuse | None
 ) -> RangeSums | None:

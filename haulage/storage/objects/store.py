@@ -22,7 +22,6 @@ from haulage.storage.base import (
     is_implied,
 )
 from haulage.storage.bucket import Answer, AsStream, Bucket, ByParts, Found, PutBy
-from haulage.storage.headers import tags_if_any
 from haulage.storage.keys.paths import key_of, why_no_key
 from haulage.storage.objects.opened import ObjectReading, UploadWriting
 from haulage.storage.objects.stamp import read_stamp, stamp_of
@@ -113,7 +112,7 @@ class Objects(Store):
         by = None
         if self._place.tags:
             now = source.present(found.key)
-            tags = tags_if_any(source.bucket, found.key)
+            tags = source.bucket.tags(found.key)
             by = PutBy(now.metadata, replace(now.carried, tags=tags))
         return self.bucket.copy_from(source.bucket, found, self._key(path), by)
 

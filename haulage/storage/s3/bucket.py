@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from haulage.errors import TransientError
 from haulage.place import Place
 from haulage.storage.base import Sums
 from haulage.storage.bucket import Answer, Bucket, Found, Keys, PutBy, Upload
 from haulage.storage.faults import UnsupportedError, WordlessError
-from haulage.storage.headers import parameters_of, tags_if_any
+from haulage.storage.headers import parameters_of
 from haulage.storage.pace import Pace
 from haulage.storage.proof import Proof
 from haulage.storage.s3.check import make_sure
@@ -49,6 +50,7 @@ class S3Bucket:
         self._reader = Reader(reach, self.proof)
         self._writer = Writer(reach, self.proof, self._reader)
         self._uploads = Uploads(reach, self.proof, self._reader)
+        self._has_tags: bool | None = None  # not known yet
         self._copies = Copies(reach, self._reader, self._uploads, copied_at_once)
 
     def __repr__(self) -> str:
@@ -103,7 +105,7 @@ class S3Bucket:
         self._writer.erase(key)
 
     def restamp(self, key: str, by: PutBy, *, etag: bytes) -> Answer:
-        return self._copies.restamp(key, by, etag, lambda: tags_if_any(self, key))
+        return self._copies.restamp(key, by, etag, lambda: self.tags(key))
 
     def can_copy_from(self, other: Bucket) -> bool:
         if not isinstance(other, S3Bucket):
@@ -119,17 +121,29 @@ class S3Bucket:
     ) -> Answer:
         assert isinstance(other, S3Bucket)
         source = From(other.reach.site.bucket, found)
-        return self._copies.copy(source, lambda: tags_if_any(other, found.key), key, by)
+        return self._copies.copy(source, lambda: other.tags(found.key), key, by)
 
     def tags(self, key: str) -> tuple[tuple[str, str], ...]:
+        if self._has_tags is False:
+            return ()
+        try:
+            told = self._tagging(key)
+        except UnsupportedError:
+            self._has_tags = False
+            return ()
+        self._has_tags = True
+        return tuple((each["Key"], each["Value"]) for each in told["TagSet"])
+
+    def _tagging(self, key: str) -> Any:  # noqa: ANN401 - botocore has no types
         call = partial(call_client, self.reach, "get_object_tagging", key)
         try:
-            told = call(tries=_WORDLESS_TRIES)
+            return call(tries=_WORDLESS_TRIES)
         except WordlessError as err:
-            raise UnsupportedError(str(err)) from None
+            if self._has_tags is None:  # it has never answered one
+                raise UnsupportedError(str(err)) from None
         except TransientError:
-            told = call()
-        return tuple((each["Key"], each["Value"]) for each in told["TagSet"])
+            pass
+        return call()
 
     def begin_upload(self, key: str, by: PutBy) -> str:
         return self._uploads.begin(key, parameters_of(self.reach.place, by))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from haulage.errors import TransientError, UnstableError
 from haulage.storage.bucket import Answer, Found, PutBy
 from haulage.storage.headers import (
+    etag_in,
     found_in_headers,
     kept_parameters,
     parameters_of,
@@ -100,7 +101,7 @@ class Copies:
     def _etag_of(self, result: dict[str, Any] | None, key: str) -> bytes:
         """Return the etag of a copy; some servers do not answer it."""
         if result and result.get("ETag"):
-            return _etag(result)
+            return etag_in(result)
         found = self._reader.head(key)
         if found is None:
             raise TransientError(f"{self._reach.named('the copy', key)} is gone")
@@ -126,7 +127,7 @@ class Copies:
                 CopySourceRange=part[1],
                 **source.parameters,
             )
-            return _etag(told["CopyPartResult"])
+            return etag_in(told["CopyPartResult"])
 
         length = min(_PART_BYTES, self._at_once_bytes)
         parts = enumerate(_ranges(source.found.size, length), 1)
@@ -137,7 +138,3 @@ class Copies:
 def _ranges(size: int, length: int) -> Iterator[str]:
     for start in range(0, size, length):
         yield f"bytes={start}-{min(start + length, size) - 1}"
-
-
-def _etag(result: dict[str, Any]) -> bytes:
-    return str(result["ETag"]).strip('"').encode()

@@ -6,6 +6,7 @@ uneven, or where the server gives the same content a second time.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from haulage.errors import PermanentError
@@ -21,7 +22,7 @@ from haulage.storage.sums import (
     checksum_in,
     checksum_of_etag,
     range_sums,
-    ranges_of,
+    sums_of_ranges,
 )
 
 ASKING = {"x-amz-checksum-mode": "ENABLED"}
@@ -95,12 +96,8 @@ class LargeSums:
         """Read it once more: what goes wrong on the way does not do so twice."""
         sums = self._made(sum_, again=True)
         assert sums is not None
-        known = {}
-        for extent in ranges_of(sum_.found.size):
-            content = self._read(sum_.found, extent)
-            sums.follow(extent, content)
-            known[extent.offset] = sums.of(extent, content)
-        return sums.result(known) == value
+        read = partial(self._read, sum_.found)
+        return sums.result(sums_of_ranges(sums, sum_.found.size, read)) == value
 
     # ------------------------------------------------------------------ parts
 

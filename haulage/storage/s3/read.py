@@ -25,7 +25,7 @@ from haulage.storage.headers import (
 from haulage.storage.proof import Etags, Proof, md5_of
 from haulage.storage.s3.large import ASKING, LargeSums
 from haulage.storage.s3.reach import Reach
-from haulage.storage.sums import Checksum, checksum_in, checksum_of_etag, ranges_of
+from haulage.storage.sums import Checksum, checksum_in, checksum_of_etag, sums_of_ranges
 
 if TYPE_CHECKING:
     from obstore import GetOptions
@@ -217,13 +217,13 @@ class Reader:
         wanted = checksum_of_etag(found.etag)
         if wanted is not None and wanted.fits_in_parts(content):
             return True
-        sums, known = self._large.of(found), {}
-        for extent in ranges_of(found.size):
-            piece = content[extent.offset : extent.offset + extent.length]
-            sums.follow(extent, piece)
-            known[extent.offset] = sums.of(extent, piece)
+
+        def piece(extent: Extent) -> memoryview:
+            return content[extent.offset : extent.offset + extent.length]
+
+        sums = self._large.of(found)
         try:
-            sums.check(known)
+            sums.check(sums_of_ranges(sums, found.size, piece))
         except MismatchError:
             return False
         return True

@@ -119,7 +119,7 @@ class Uploads:
             UploadId=upload_id,
             MultipartUpload={"Parts": parts},
         )
-        return str(answer.get("ETag", "")).strip('"').encode()
+        return etag_in(answer)
 
     def _made(self, key: str) -> _Made | None:
         """Look at what was made; of encrypted objects only HEAD tells the checksum."""

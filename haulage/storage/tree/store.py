@@ -43,7 +43,7 @@ from haulage.storage.tree.posix import (
 from haulage.storage.tree.removal import gone_already, remove_ours
 from haulage.storage.tree.trash import is_trash
 from haulage.storage.tree.xattrs import joined, unkept
-from haulage.striping import Layout, Rules
+from haulage.striping import NO_RULES, Layout, Rules
 
 
 class Files(Store):
@@ -63,7 +63,7 @@ class Files(Store):
         ranges: Path,
         check: Callable[[], None],
         trash: bytes | None = None,
-        rules: Rules | None = None,
+        rules: Rules = NO_RULES,
     ) -> None:
         self._descent = descent
         self._temp = temp
@@ -139,7 +139,7 @@ class Files(Store):
 
     def _layout(self, size: int) -> Layout | None:
         """Return the layout that a file of this size is given on a Lustre."""
-        rule = self._rules.of_file(size) if self._rules else None
+        rule = self._rules.of_file(size)
         return rule and rule.layout
 
     def _fill(self, fd: int, content: bytes | memoryview, entry: Entry) -> Lost | None:
