@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from haulage.cli.arguments import add_policy
 from haulage.errors import CancelledError, HaulageError
+from haulage.launch import forks
 from haulage.launch.base import STOP
 
 DONE, NOTHING_DONE = 0, 2
@@ -29,6 +30,7 @@ class _Command:
     function: str
     text: str
     adders: tuple[Callable[[argparse.ArgumentParser], None], ...]
+    moves: bool = False  # by movers or listers of this machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _stop)
     module, _, function = args.command.partition(":")
+    if args.moves:
+        forks.prepare()  # while this process has imports of its own to do
     try:
         code: int = getattr(importlib.import_module(module), function)(args)
     except BrokenPipeError:  # the reader of a list had enough
@@ -88,7 +92,7 @@ def _add_commands(parser: argparse.ArgumentParser, commands: _Commands) -> None:
         if isinstance(command, _Group):
             _add_commands(sub, command.commands)
             continue
-        sub.set_defaults(command=command.function)
+        sub.set_defaults(command=command.function, moves=command.moves)
         for add in command.adders:
             add(sub)
 
@@ -200,6 +204,7 @@ _DELETES: _Commands = {
         "haulage.cli.deleting:apply_plan",
         "Delete what a plan lists, after checking every path again.",
         (_plan, _confirmed, _catalog),
+        moves=True,
     ),
     "decline": _Command(
         "haulage.cli.deleting:decline_plan",
@@ -213,27 +218,32 @@ _COMMANDS: _Commands = {
         "haulage.cli.moving:sync",
         "Make TARGET equal to SOURCE.",
         (_ends, _dry, _catalog, add_policy),
+        moves=True,
     ),
     "plan": _Command(
         "haulage.cli.moving:plan",
         "List what a sync would do.",
         (_ends, _catalog, add_policy),
+        moves=True,
     ),
     "resume": _Command(
         "haulage.cli.moving:resume",
         "Go on with a run that stopped.",
         (_run, _catalog),
+        moves=True,
     ),
     "verify": _Command(
         "haulage.cli.moving:verify",
         "Read a whole target again and hold it against its manifest.",
         (_name, _catalog),
+        moves=True,
     ),
     "deletes": _Group("Look at deletes that wait, and decide on them.", _DELETES),
     "undo": _Command(
         "haulage.cli.deleting:undo",
         "Bring back what a run moved into the trash.",
         (_run, _catalog),
+        moves=True,
     ),
     "sweep": _Command(
         "haulage.cli.sweeping:sweep",

@@ -4,15 +4,15 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
+from haulage.launch import forks
 from haulage.launch.base import STOP, Answer
+from haulage.launch.forks import Fork
 from haulage.shardfile import Order
 
 _STOP_WAIT_S = 5.0
@@ -119,7 +119,7 @@ class _Feeder:
         self._environ = environ
         self._take = take
         self._answer = answer
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Fork | None = None
         self._job: str | None = None
         self._thread: threading.Thread | None = None
 
@@ -134,16 +134,9 @@ class _Feeder:
             self._thread = feed
             feed.start()
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> Fork:
         with self._log.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "haulage.mover"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=self._environ,
-                process_group=0,  # a Ctrl-C is for the driver, which then tells us
-            )
+            return forks.start("mover", self._environ, log.fileno())
 
     def _feed(self, *, warm: bool) -> None:
         if warm:
@@ -165,13 +158,11 @@ class _Feeder:
         if process is None or process.poll() is not None:
             self._drop()
             process = self._process = self._start()
-        sent, got = _pipes(process)
         try:
-            sent.write(order.to_line())
-            sent.flush()
+            process.stdin.write(order.to_line())
         except BrokenPipeError:
             return self._lost(process, order)
-        line = got.readline()
+        line = process.stdout.readline()
         return _parse(order, line) if line else self._lost(process, order)
 
     def _drop(self) -> None:
@@ -185,7 +176,7 @@ class _Feeder:
         if self._job == job and self._process:
             self._process.terminate()
 
-    def _lost(self, process: subprocess.Popen[bytes], order: Order) -> Answer:
+    def _lost(self, process: Fork, order: Order) -> Answer:
         code = process.wait()
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         with self._log.open("rb") as log:
@@ -204,7 +195,7 @@ class _Feeder:
             thread.join()
 
 
-def _see_off(process: subprocess.Popen[bytes]) -> None:
+def _see_off(process: Fork) -> None:
     """Wait a little for a mover that was told to stop, end it, and clear up."""
     process.terminate()
     try:
@@ -212,15 +203,8 @@ def _see_off(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    for pipe in _pipes(process):
-        with suppress(BrokenPipeError):
-            pipe.close()
-
-
-def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
-    assert process.stdin
-    assert process.stdout
-    return process.stdin, process.stdout
+    process.stdin.close()
+    process.stdout.close()
 
 
 def _parse(order: Order, line: bytes) -> Answer:

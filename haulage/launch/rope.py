@@ -4,8 +4,6 @@ import heapq
 import json
 import mmap
 import os
-import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -14,6 +12,8 @@ from typing import cast
 import pyarrow as pa
 
 from haulage.errors import FatalError
+from haulage.launch import forks
+from haulage.launch.forks import Fork
 from haulage.spool import (
     HUNGER_BYTES,
     HUNGER_FILE,
@@ -38,7 +38,7 @@ class Rope:
     def __init__(self, setup: Setup, count: int, environ: Mapping[str, str]) -> None:
         """Start the listers; `environ` is added to what they inherit."""
         self._setup = setup
-        self._environ = os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environ)
+        self._environ = os.environ | dict(environ)
         self._changed = threading.Condition()
         self._events: dict[int, deque[dict[str, object]]] = {}
         self._span_at: dict[bytes | None, int] = {}
@@ -65,18 +65,12 @@ class Rope:
             reader.join()
         for process in self.processes:
             process.wait()
-            for pipe in (process.stdin, process.stdout):
-                assert pipe
-                pipe.close()
+            process.stdin.close()
+            process.stdout.close()
         self._hunger.close()
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "haulage.lister"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=self._environ,
-        )
+    def _start(self) -> Fork:
+        process = forks.start("lister", self._environ)
         _send(process, self._setup.as_fields())
         return process
 
@@ -124,9 +118,8 @@ class Rope:
             _send(self._idle.popleft(), {"span": number, **span_to_fields(span)})
         self._hunger[0] = 1 if self._idle else 0
 
-    def _read(self, process: subprocess.Popen[bytes]) -> None:
+    def _read(self, process: Fork) -> None:
         """Take up one lister's lines until it ends."""
-        assert process.stdout
         for line in process.stdout:
             with self._changed:
                 self._take(process, json.loads(line))
@@ -145,7 +138,7 @@ class Rope:
         """Remember the first reason why this listing can not be whole."""
         self._lost = self._lost or error
 
-    def _take(self, process: subprocess.Popen[bytes], event: dict[str, object]) -> None:
+    def _take(self, process: Fork, event: dict[str, object]) -> None:
         if "offer" in event:
             self._add(span_from_fields(cast("dict[str, object]", event["offer"])))
         elif "fatal" in event:
@@ -169,9 +162,8 @@ def _unreadable(event: dict[str, object]) -> Unreadable:
     )
 
 
-def _send(process: subprocess.Popen[bytes], order: dict[str, object]) -> None:
-    assert process.stdin
+def _send(process: Fork, order: dict[str, object]) -> None:
     try:
-        os.write(process.stdin.fileno(), json.dumps(order).encode() + b"\n")
+        process.stdin.write(json.dumps(order).encode() + b"\n")
     except BrokenPipeError:
         return  # its reader tells how it ended

@@ -1,0 +1,173 @@
+"""Starts movers and listers on this machine, and sees how they end."""
+
+import atexit
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import IO, Any
+
+_UNKNOWN = 255  # the exit code of whoever ended after the one that saw to it
+
+
+class Fork:
+    """A mover or lister that was started; what is here means what Popen means by it.
+
+    Signals go through a descriptor of the process, so that no other is ever meant.
+    """
+
+    def __init__(
+        self, server: "_Server", pid: int, stdin: IO[bytes], stdout: IO[bytes]
+    ) -> None:
+        self.pid = pid
+        self.stdin = stdin
+        self.stdout = stdout
+        self.returncode: int | None = None
+        self._server = server
+        self._handle = os.pidfd_open(pid)
+        self._lock = threading.Lock()
+
+    def __del__(self) -> None:
+        os.close(self._handle)
+
+    def poll(self) -> int | None:
+        """Return its exit code, or None while it is alive."""
+        return self._code(0)
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        """Return its exit code; subprocess.TimeoutExpired if it does not end."""
+        code = self._code(None if timeout_s is None else int(timeout_s * 1000))
+        if code is None:
+            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout_s or 0)
+        return code
+
+    def _code(self, timeout_ms: int | None) -> int | None:
+        waiting = select.poll()
+        waiting.register(self._handle, select.POLLIN)
+        is_over = bool(waiting.poll(timeout_ms))
+        with self._lock:
+            if is_over and self.returncode is None:
+                self.returncode = self._server.reap(self.pid)
+        return self.returncode
+
+    def terminate(self) -> None:
+        """Tell it to stop, if it is still alive."""
+        self._send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once, if it is still alive."""
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._handle, number)
+
+
+class _Server:
+    """The process that others are forked from, see haulage.forkserver."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._channel, its = socket.socketpair()
+        with its:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "haulage.forkserver", str(its.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[its.fileno()],
+                process_group=0,  # a Ctrl-C is for the driver, which then tells us
+            )
+        self._answers = self._channel.makefile("rb")
+        self.driver = os.getpid()
+
+    @property
+    def is_usable(self) -> bool:
+        """Tell whether it lives, and is this process's own."""
+        is_whole = not self._answers.closed and self._process.poll() is None
+        return is_whole and self.driver == os.getpid()
+
+    def start(self, kind: str, environ: Mapping[str, str], stderr: int) -> Fork:
+        """Start a mover or a lister; OSError if that fails."""
+        its_in, our_out = os.pipe()
+        our_in, its_out = os.pipe()
+        stdin, stdout = os.fdopen(our_out, "wb", 0), os.fdopen(our_in, "rb")
+        try:
+            request = {"start": kind, "environ": dict(environ)}
+            pid = self._ask(request, its_in, its_out, stderr)["pid"]
+            return Fork(self, pid, stdin, stdout)
+        except BaseException:
+            stdin.close()  # if it has been forked it ends by that
+            stdout.close()
+            raise
+        finally:
+            os.close(its_in)
+            os.close(its_out)
+
+    def reap(self, pid: int) -> int:
+        """Return the exit code of a process that is over."""
+        try:
+            return self._ask({"reap": pid})["code"]
+        except OSError:
+            return _UNKNOWN
+
+    def _ask(self, request: dict[str, Any], *given: int) -> dict[str, int]:
+        """Return the answer; broken off, this leaves nothing that can be used."""
+        line = json.dumps(request).encode() + b"\n"
+        with self._lock:
+            try:
+                sent = socket.send_fds(self._channel, [line], given)
+                self._channel.sendall(line[sent:])
+                answer = self._answers.readline()
+            except BaseException:
+                self.end()
+                raise
+        if not answer:
+            raise BrokenPipeError("what starts movers and listers was ended")
+        found: dict[str, int] = json.loads(answer)
+        if code := found.get("errno"):
+            raise OSError(code, os.strerror(code))
+        return found
+
+    def end(self) -> None:
+        """End it; what it forked goes on."""
+        self._answers.close()
+        self._channel.close()
+        if self.driver == os.getpid():
+            self._process.kill()
+            self._process.wait()
+
+
+_servers: list[_Server] = []
+_starting = threading.Lock()
+
+
+def prepare() -> None:
+    """Begin with the imports, if that was not done, so that later starts are quick."""
+    _server()
+
+
+def start(kind: str, environ: Mapping[str, str], stderr: int = 2) -> Fork:
+    """Start `mover` or `lister` with this environment; OSError if that fails."""
+    try:
+        return _server().start(kind, environ, stderr)
+    except ConnectionError:  # it was killed since
+        return _server().start(kind, environ, stderr)
+
+
+def _server() -> _Server:
+    with _starting:
+        if not _servers or not _servers[-1].is_usable:
+            _servers[:] = [_Server()]
+        return _servers[-1]
+
+
+@atexit.register
+def _end() -> None:
+    for server in _servers:
+        server.end()
