@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 
 from sqlalchemy import delete, insert, select
 
@@ -27,18 +26,22 @@ class Failure:
 
 
 @patient
-def replace(catalog: Catalog, run: Run, failures: Sequence[Failure]) -> int:
-    """Make `failures` the failures of the run, and return how many there are."""
-    stored = 0
-    rest = iter(failures)
+def forget(catalog: Catalog, run: Run) -> None:
+    """Drop the failures that an earlier try to commit the run has recorded."""
     with catalog.begin() as connection:
         hold(connection, run)
         connection.execute(delete(FailureTable).where(FailureTable.run_id == run.id))
-        while batch := list(islice(rest, _BATCH_ROWS)):
+
+
+@patient
+def add(catalog: Catalog, run: Run, failures: Sequence[Failure]) -> None:
+    """Add to the failures of the run."""
+    with catalog.begin() as connection:
+        hold(connection, run)
+        for start in range(0, len(failures), _BATCH_ROWS):
+            batch = failures[start : start + _BATCH_ROWS]
             rows = [{"run_id": run.id, **asdict(failure)} for failure in batch]
             connection.execute(insert(FailureTable), rows)
-            stored += len(rows)
-    return stored
 
 
 def of_run(catalog: Catalog, run_id: str, limit: int | None = None) -> list[Failure]:

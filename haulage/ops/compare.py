@@ -13,6 +13,8 @@ from haulage.model import DEVICES, ENTRY, MANIFEST, SELECTED, Kind
 from haulage.ops.rows import is_file, is_linked
 from haulage.storage.tree.walk import Unreadable
 
+_WINDOW_ROWS = 100_000  # of what is known, beside one page of the listing
+
 
 class Aspect(IntFlag):
     """In what a listed entry differs from the known one."""
@@ -90,31 +92,52 @@ class _Known:
     """The known entries, taken up in windows that end with a given path."""
 
     def __init__(self, tables: Iterable[pa.Table]) -> None:
-        self._tables = iter(tables)
-        self._head = MANIFEST.empty_table()
+        self._tables = (table for table in tables if table.num_rows)
+        self._head = next(self._tables, None)
 
-    def take_until(self, last: bytes) -> pa.Table:
-        """Return the entries up to and with `last`."""
-        taken = []
+    def beside(self, page: pa.Table) -> Iterator[tuple[pa.Table, pa.Table, bytes]]:
+        """Yield a page in parts, with the entries up to the end of each, and that end.
+
+        Where very many entries are gone, they are more than a page.
+        """
+        last = page["path"][-1].as_py()
         while True:
-            paths = self._head["path"]
-            if self._head.num_rows and paths[-1].as_py() > last:
-                cut = bisect_right(paths, last, key=lambda path: path.as_py())
-                taken.append(self._head.slice(0, cut))
+            window, upto = self._take_until(last)
+            if upto == last:
+                yield page, window, last
+                return
+            cut = _rows_up_to(page, upto)
+            yield page.slice(0, cut), window, upto
+            page = page.slice(cut)
+
+    def _take_until(self, last: bytes) -> tuple[pa.Table, bytes]:
+        """Return entries up to and with `last`, or enough of them, and their end."""
+        taken, rows = [MANIFEST.empty_table()], 0
+        while self._head is not None:
+            if rows >= _WINDOW_ROWS:
+                last = taken[-1]["path"][-1].as_py()
+                break
+            cut = _rows_up_to(self._head, last)
+            taken.append(self._head.slice(0, cut))
+            if cut < self._head.num_rows:
                 self._head = self._head.slice(cut)
                 break
-            taken.append(self._head)
-            head = next(self._tables, None)
-            if head is None:
-                self._head = MANIFEST.empty_table()
-                break
-            self._head = head
-        return pa.concat_tables(taken).combine_chunks()
+            rows += cut
+            self._head = next(self._tables, None)
+        return pa.concat_tables(taken).combine_chunks(), last
 
     def rest(self) -> Iterator[pa.Table]:
-        """Yield what was not taken."""
-        yield self._head
+        """Yield what was not taken, in one table at least."""
+        yield MANIFEST.empty_table() if self._head is None else self._head
         yield from self._tables
+
+
+def _rows_up_to(table: pa.Table, last: bytes) -> int:
+    paths = table["path"]
+    rows = len(paths)
+    if paths[-1].as_py() > last:
+        rows = bisect_right(paths, last, key=lambda path: path.as_py())
+    return rows
 
 
 def compare(
@@ -128,8 +151,8 @@ def compare(
         if isinstance(piece, Unreadable):
             lost.add(piece)
         elif piece.num_rows:
-            last = piece["path"][-1].as_py()
-            yield _page(piece, known.take_until(last), against, lost, last)
+            for part, window, last in known.beside(piece):
+                yield _page(part, window, against, lost, last)
     for window in known.rest():
         last = window["path"][-1].as_py() if window.num_rows else last
         yield _page(ENTRY.empty_table(), window, against, lost, last)

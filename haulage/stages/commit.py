@@ -31,16 +31,14 @@ _FAILED = (Status.FAILED, Status.UNSTABLE, Status.MISMATCH, Status.BLOCKED)
 
 @dataclass(slots=True)
 class Ledger:
-    """What the outcomes add up to, path by path."""
+    """What the outcomes add up to, path by path.
+
+    `failed` is how many entries are not in the target as they should be.
+    """
 
     approved_by: str
-    failures: list[Failure] = field(default_factory=list)
+    failed: int = 0
     losses: list[Failure] = field(default_factory=list)
-
-    @property
-    def failed(self) -> int:
-        """Return how many entries are not in the target as they should be."""
-        return sum(failure.status != "kept" for failure in self.failures)
 
 
 def commit(site: Site) -> Ledger:
@@ -48,27 +46,41 @@ def commit(site: Site) -> Ledger:
     is_local = not site.pair.target.is_bucket
     if is_local and site.policy.fsync is Fsync.RUN and site.meter.counts["planned"]:
         sync_file_system(site.pair.target.url)
-    seen = Ledger(_approval(site), [*_unreadable(site), *_lost_shards(site)])
+    seen = Ledger(_approval(site))
+    failures.forget(site.catalog, site.run)
+    _record(site, seen, [*_unreadable(site), *_lost_shards(site)])
     writer = ManifestWriter(site.catalog, site.run)
     for stretch in stretches(site):
         if isinstance(stretch, PageRef):
             writer.keep(stretch)
             continue
         writer.add(stretch.merged.entries)
-        _account(site, seen, stretch.merged)
-        _note_losses(seen, stretch.overlays)
-    failures.replace(site.catalog, site.run, [*seen.failures, *seen.losses])
+        failed = _failures_in(stretch.merged)
+        _record(site, seen, failed)
+        _bury(site, seen, stretch.merged)
+        _note_losses(seen, stretch.overlays, {failure.path for failure in failed})
+    failures.add(site.catalog, site.run, seen.losses)
     writer.commit()
     prune(site.catalog, site.row.id)
     return seen
 
 
-def _account(site: Site, seen: Ledger, merged: Merged) -> None:
-    """Record what failed in a stretch, and what was deleted."""
+def _record(site: Site, seen: Ledger, failed: list[Failure]) -> None:
+    if failed:
+        failures.add(site.catalog, site.run, failed)
+        seen.failed += sum(failure.status != "kept" for failure in failed)
+
+
+def _failures_in(merged: Merged) -> list[Failure]:
     outcomes = merged.last_outcomes
     wanted = pa.array([*_FAILED, Status.KEPT], pa.uint8())
-    for row in outcomes.filter(pc.is_in(outcomes["status"], wanted)).to_pylist():
-        seen.failures.append(_failure(row))
+    rows = outcomes.filter(pc.is_in(outcomes["status"], wanted)).to_pylist()
+    return [_failure(row) for row in rows]
+
+
+def _bury(site: Site, seen: Ledger, merged: Merged) -> None:
+    """Record what was deleted in a stretch."""
+    outcomes = merged.last_outcomes
     gone = outcomes.filter(pc.equal(outcomes["status"], Status.DELETED))
     stones = [
         Tombstone(row["path"], row["kind"], row["size"])
@@ -84,9 +96,8 @@ def _approval(site: Site) -> str:
     return f"{plan.decided_by}: plan {plan.id}" if plan else "policy: delete guarded"
 
 
-def _note_losses(seen: Ledger, overlays: list[pa.Table]) -> None:
-    """Record what was made, but not exactly; a verification says nothing of that."""
-    failed = {failure.path for failure in seen.failures}
+def _note_losses(seen: Ledger, overlays: list[pa.Table], failed: set[bytes]) -> None:
+    """Note what was made, but not exactly; a verification says nothing of that."""
     found: dict[bytes, Failure] = {}
     for outcomes in overlays:
         held = pc.is_in(outcomes["status"], pa.array(HOLDS, pa.uint8()))

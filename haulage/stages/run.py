@@ -10,13 +10,14 @@ from haulage.catalog.engine import open_catalog
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.runs import RunState
 from haulage.policy import Dataset, Delete, Verify
-from haulage.stages import passes
+from haulage.stages import deleting
 from haulage.stages.approval import Approval, approved_plan
 from haulage.stages.beginning import RESUMABLE, begin, to_resume
 from haulage.stages.commit import commit
 from haulage.stages.crew import Crew, Summary
 from haulage.stages.discover import Ends, discover
 from haulage.stages.driving import Standing, driven
+from haulage.stages.finishing import finish_dirs
 from haulage.stages.layouts import prepare_target
 from haulage.stages.linking import settle_blocked_links, settle_links
 from haulage.stages.preflight import check_ends, check_target
@@ -126,9 +127,9 @@ def apply_deletes(
         run = begin(standing, _DELETES, flow_run_id, resume)
         with driven(standing, run, crew) as site:
             delete_plans.approve(catalog, run, plan, approval.who)
-            passes.delete_approved(site, crew, plan)
+            deleting.delete_approved(site, crew, plan)
             sweep(site)
-            passes.finish_dirs(site, crew)
+            finish_dirs(site, crew)
             return _finish(site, crew)
 
 
@@ -156,7 +157,7 @@ def undo(
             bring_back(site, crew, trash)
             base = Manifest(catalog, run.base_manifest_id)
             if is_source_recognised(Ends(site.pair, run.policy, base, 0.0)):
-                passes.finish_dirs(site, crew)
+                finish_dirs(site, crew)
             return _finish(site, crew)
 
 
@@ -171,12 +172,12 @@ def _carry_out(site: Site, crew: Crew) -> Summary:
         wave.result()
     settle(site, crew)
     settle_links(site, crew)
-    passes.delete(site, crew)
+    deleting.delete(site, crew)
     settle_blocked(site, crew)
     settle_blocked_links(site, crew)
     sweep(site)
     empty_expired(site)
-    passes.finish_dirs(site, crew)
+    finish_dirs(site, crew)
     return _finish(site, crew)
 
 

@@ -16,7 +16,7 @@ from haulage.ops.progress import Progress
 from haulage.shardfile import Order, write_shard
 from haulage.stages.commit import commit
 from haulage.stages.crew import Threads
-from haulage.stages.passes import finish_dirs
+from haulage.stages.finishing import finish_dirs
 from haulage.stages.report import summary_of
 from haulage.stages.rounds import done, outcomes_of
 from haulage.stages.sealing import is_part

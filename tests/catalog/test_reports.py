@@ -17,9 +17,11 @@ def _failure(path: bytes) -> Failure:
 
 
 def test_failures_replace_those_of_the_try_before(catalog: Catalog, run: Run) -> None:
-    assert failures.replace(catalog, run, [_failure(b"old")]) == 1
-    many = (_failure(NASTY + b"%d" % number) for number in range(2500))
-    assert failures.replace(catalog, run, list(many)) == 2500
+    failures.add(catalog, run, [_failure(b"old")])
+    failures.forget(catalog, run)
+    many = [_failure(NASTY + b"%d" % number) for number in range(2500)]
+    failures.add(catalog, run, many[:1200])
+    failures.add(catalog, run, many[1200:])
     found = failures.of_run(catalog, run.id)
     assert [one.path for one in found] == [NASTY + b"%d" % n for n in range(2500)]
     assert (found[0].errno, found[0].reason) == (13, r"no \x00 \udcff entry")
@@ -36,10 +38,12 @@ def test_a_deletion_counts_once_a_run(catalog: Catalog, run: Run) -> None:
 def test_a_stale_driver_reports_nothing(catalog: Catalog, run: Run) -> None:
     runs.take_over(catalog, run)
     with pytest.raises(LostRunError):
-        failures.replace(catalog, run, [_failure(b"a")])
+        failures.add(catalog, run, [_failure(b"a")])
     with pytest.raises(LostRunError):
         tombstones.add(catalog, run, "ann", [Tombstone(b"a", 1, 1)])
     assert failures.of_run(catalog, run.id) == []
+    with pytest.raises(LostRunError):
+        failures.forget(catalog, run)
     assert tombstones.of_run(catalog, run.id) == []
 
 

@@ -214,8 +214,9 @@ def is_changed(now, was) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(100))
-def test_pages_of_any_alignment_tell_what_a_dictionary_tells(seed):
+def test_pages_of_any_alignment_tell_what_a_dictionary_tells(seed, monkeypatch):
     rng = random.Random(seed)
+    monkeypatch.setattr("haulage.ops.compare._WINDOW_ROWS", rng.choice([1, 3, 100]))
     now, pieces = random_tables(rng, ENTRY)
     was, known = random_tables(rng, MANIFEST)
     pages = list(compare(pieces, against(*known)))
@@ -243,6 +244,18 @@ def test_the_last_path_of_each_page_never_goes_back():
     known = [recorded(entry(b"b")), recorded(entry(b"e")), recorded(entry(b"f"))]
     lasts = [page.last for page in compare(pieces, against(*known))]
     assert lasts == sorted(lasts)
+
+
+def test_however_many_are_gone_they_are_told_some_at_a_time(monkeypatch):
+    monkeypatch.setattr("haulage.ops.compare._WINDOW_ROWS", 20)
+    names = [b"%03d" % number for number in range(100)]
+    known = [recorded(*map(entry, names[at : at + 10])) for at in range(0, 100, 10)]
+    pieces = [listed(entry(b"000"), entry(b"050"), entry(b"099"))]
+    pages = list(compare(pieces, against(*known)))
+    assert [page.gone.num_rows for page in pages] == [19, 20, 19, 20, 19, 0]
+    assert [page.listed for page in pages] == [1, 0, 1, 0, 1, 0]
+    lasts = [b"019", b"039", b"059", b"079", b"099", b"099"]
+    assert [page.last for page in pages] == lasts
 
 
 def test_the_last_path_is_kept_when_nothing_is_known_behind_it():
