@@ -41,7 +41,7 @@ class Verb(IntEnum):
     DELETE = 9  # remove what the manifest says that we made
     DIR = 10  # final attributes of a directory
     SWEEP = 11  # remove the temporary of a split file that was never published
-    HARD = 12  # make a hard link to another entry of the target, named by `target`
+    HARD = 12  # make a hard link to another entry of the target, its `leader`
     RESTORE = 13  # bring back what DELETE moved aside
     NODE = 14  # make or replace a FIFO, a socket or a device
 
@@ -160,6 +160,7 @@ MANIFEST = pa.schema([*ENTRY, *_PROOF])
 # `offset` and `length` bound a part. `shared` says how many of the target's names for
 # this file are to stay together: one with more names is never changed in place. With
 # more than are `leaving` beside (gone at the source), it is not even left as it is.
+# `leader` is the path of another name of the same file, which has or gets its content.
 ACTION = pa.schema(
     [
         pa.field("verb", pa.uint8(), nullable=False),
@@ -170,6 +171,7 @@ ACTION = pa.schema(
         pa.field("length", pa.int64(), nullable=False),
         pa.field("shared", pa.uint32(), nullable=False),
         pa.field("leaving", pa.uint32(), nullable=False),
+        pa.field("leader", pa.binary()),
     ]
 )
 
@@ -220,6 +222,7 @@ class Action(NamedTuple):
     length: int
     shared: int = 1
     leaving: int = ANY_NAMES
+    leader: bytes | None = None
 
     @property
     def entry(self) -> Entry:

@@ -17,7 +17,7 @@ from haulage.model import ACTION, ENTRY, OUTCOME, PRESERVED, Loss, Outcome
 from haulage.place import Place
 
 _KEY = b"haulage"
-_FORMAT = 3
+_FORMAT = 4
 _ENDS = ("source", "target")
 TURNS = "mdt-turns"
 PROGRESS = struct.Struct("<QQ")  # of a progress file: entries done, bytes moved

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from haulage.model import DEVICES, ENTRY, MANIFEST, SELECTED, Kind
-from haulage.ops.rows import is_file, is_linked
+from haulage.ops.rows import is_dir, is_file, is_linked
 from haulage.storage.tree.walk import Unreadable
 
 _WINDOW_ROWS = 100_000  # of what is known, beside one page of the listing
@@ -36,7 +36,7 @@ class Aspect(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """Files of one page with more names than one, listed or known; changed or not.
+    """Entries of one page with more names than one, listed or known; changed or not.
 
     Row i of `was` belongs to row i of `known` and to `aspects[i]`.
     """
@@ -190,7 +190,7 @@ def _page(
     linked = None
     if against.links:
         apart = is_new & is_linked(listed)
-        kin = is_known & (is_linked(now) | is_linked(was) & is_file(now))
+        kin = is_known & (is_linked(now) | is_linked(was) & ~is_dir(now))
         linked = Linked(
             new=listed.filter(pa.array(apart)),
             known=now.filter(pa.array(kin)),

@@ -36,8 +36,7 @@ LINKS = pa.schema([*ACTION, *_OF_GROUP])
 GROUPED = pa.schema([pa.field("key", pa.binary(), nullable=False), *LINKS])
 NO_LINKS = LINKS.empty_table()
 
-# A member's `target` is its leader's path; it `awaits` what becomes of a leader that
-# has an action of its own.
+# A member `awaits` what becomes of a leader that has an action of its own.
 MEMBER = pa.schema([*ACTION, pa.field("awaits", pa.bool_(), nullable=False)])
 _PROOF = ("checksum", "verified", "racy", "made")
 _KEY = struct.Struct(">QQB")
@@ -180,7 +179,7 @@ def _elected(table: pa.Table, found: _Found) -> Elected:
     members = with_columns(
         members,
         verb=pa.array(np.full(rows, Verb.HARD, np.uint8)),
-        target=led_by["path"],
+        leader=led_by["path"],
         length=pa.array(np.zeros(rows, np.int64)),
         **{name: led_by[name] for name in _PROOF},
     )

@@ -1,28 +1,47 @@
-"""Gives a file of the target another name, as it has one at the source."""
+"""Gives an entry of the target another name, as it has one at the source."""
 
 import os
+from collections.abc import Callable
 
 from haulage.errors import BlockedError, UnstableError, VanishedError
-from haulage.model import Action, Loss, Lost, Outcome, Status, Verified, shown
+from haulage.model import (
+    DEVICES,
+    SPECIALS,
+    Action,
+    Kind,
+    Loss,
+    Lost,
+    Outcome,
+    Status,
+    Verified,
+    shown,
+)
 from haulage.ops.carrier import Carrier
-from haulage.ops.transfer import copy
+from haulage.ops.node import node
+from haulage.ops.transfer import copy, link
 from haulage.ops.work import Work
 from haulage.storage.tree.linking import NO_LINK, is_same, leader_of, link_to
 from haulage.storage.tree.posix import stat_in
 from haulage.storage.tree.xattrs import joined
 
+_ALONE: dict[int, Callable[[Work, Action, int], Outcome]] = {
+    Kind.FILE: copy,
+    Kind.SYMLINK: link,
+    **dict.fromkeys((*SPECIALS, *DEVICES), node),
+}
+
 
 def hard(work: Work, action: Action, row: int) -> Outcome:
-    """Make an entry a hard link to its leader, the action's target.
+    """Make an entry a hard link to its leader.
 
-    Where the file system has no more links it becomes a file of its own.
+    Where the file system has no more links it becomes an entry of its own.
     """
-    if action.target is None:
+    if action.leader is None:
         raise BlockedError(
             f"another name of inode {action.ino} of device {action.dev} at the source "
             f"could not be made, and this one would be a link to it"
         )
-    _check_source(work, action, action.target)
+    _check_source(work, action, action.leader)
     leader = leader_of(action)
     temp = work.temp_prefix + b"%d" % row
     try:
@@ -50,7 +69,7 @@ def _linked(action: Action, status: Status, lost: Lost | None = None) -> Outcome
         action.checksum,
         Verified(action.verified),
         action.racy,
-        entry=action.entry._replace(target=None),
+        entry=action.entry,
         lost=lost,
         made=action.made,
     )
@@ -58,15 +77,15 @@ def _linked(action: Action, status: Status, lost: Lost | None = None) -> Outcome
 
 def _copied(work: Work, action: Action, row: int, err: OSError) -> Outcome:
     """Copy what can not be a link, and tell that it is none."""
-    outcome = copy(work, action, row)
+    outcome = _ALONE[action.kind](work, action, row)
     entry = outcome.entry or action.entry
     lost = joined(_lost(action, os.strerror(err.errno or 0)), outcome.lost)
-    alone = entry._replace(target=None, nlink=1)  # so that no proof holds it to others
+    alone = entry._replace(nlink=1)  # so that no proof holds it to others
     return outcome._replace(entry=alone, lost=lost)
 
 
 def _lost(action: Action, why: str) -> Lost:
-    words = f"hard link to {shown(action.target or b'')} not kept: {why}"
+    words = f"hard link to {shown(action.leader or b'')} not kept: {why}"
     return Lost(Loss.LINK, words)
 
 

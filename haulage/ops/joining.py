@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from haulage.model import ACTION, ENTRY, MANIFEST, Status
+from haulage.model import ACTION, MANIFEST, Status
 from haulage.ops.groups import MEMBER
 from haulage.ops.merge import HOLDS
 from haulage.ops.rows import filled, is_linked
@@ -20,7 +20,7 @@ JOINED = pa.schema(
     ]
 )
 _ORDER = struct.Struct(">I")
-_OF_LEADER = [name for name in MANIFEST.names if name not in ("path", "target")]
+_OF_LEADER = [name for name in MANIFEST.names if name != "path"]
 
 
 def as_outcomes(outcomes: pa.Table, order: int) -> pa.Table:
@@ -37,7 +37,7 @@ def as_outcomes(outcomes: pa.Table, order: int) -> pa.Table:
 
 def as_members(members: pa.Table) -> pa.Table:
     """Return members, to be sorted behind the outcomes of their leaders."""
-    names = (members[name].to_pylist() for name in ("target", "path"))
+    names = (members[name].to_pylist() for name in ("leader", "path"))
     keys = [b"%b\0\1%b" % each for each in zip(*names, strict=True)]
     none = pa.array(np.zeros(members.num_rows, np.uint8))
     return _joined(keys, none, members)
@@ -53,7 +53,7 @@ def joined(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """Yield the members as actions, with the entry and the proof of their leaders.
 
     `tables` are JOINED and sorted by key. A member whose leader was not made has no
-    `target` any more.
+    `leader` any more.
     """
     leader = JOINED.empty_table()
     for table in tables:
@@ -72,14 +72,14 @@ def _informed(table: pa.Table, rows: np.ndarray, led_by: np.ndarray) -> pa.Table
     members = table.take(pa.array(rows))
     found = table.take(pa.array(np.maximum(led_by, 0)))
     awaits = members["awaits"].to_numpy()
-    is_leader = pc.equal(found["path"], members["target"])
+    is_leader = pc.equal(found["path"], members["leader"])
     was_made = (led_by >= 0) & is_leader.to_numpy()
     was_made &= np.isin(found["status"].to_numpy(), HOLDS)
     takes, lacks = pa.array(awaits & was_made), pa.array(awaits & ~was_made)
     columns = {
         name: pc.if_else(takes, found[name], members[name]) for name in _OF_LEADER
     }
-    none = pa.scalar(None, ENTRY.field("target").type)
-    columns["target"] = pc.if_else(lacks, none, members["target"])
+    none = pa.scalar(None, ACTION.field("leader").type)
+    columns["leader"] = pc.if_else(lacks, none, members["leader"])
     arrays = [columns.get(name, members[name]) for name in ACTION.names]
     return pa.table(arrays, schema=ACTION)

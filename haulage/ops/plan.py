@@ -61,6 +61,9 @@ def plan(difference: Difference, intent: Intent) -> Plan:
     actions = _wanted(every.filter(pa.array(is_moved)))
     skipped = every.num_rows - int(is_moved.sum())
     linked = difference.linked
+    if linked:
+        linked, left_out = _of_kinds(linked, intent.kinds)
+        skipped += left_out
     apart = linked.new.num_rows + linked.known.num_rows if linked else 0
     return Plan(
         last=difference.last,
@@ -71,6 +74,19 @@ def plan(difference: Difference, intent: Intent) -> Plan:
         deletes=remove(difference.gone),
         links=_links(difference, linked, intent) if linked else NO_LINKS,
     )
+
+
+def _of_kinds(linked: Linked, kinds: tuple[Kind, ...]) -> tuple[Linked, int]:
+    """Leave out what is not made; tell for how much of that there is anything to do."""
+    new, known = (np.isin(_kinds(rows), kinds) for rows in (linked.new, linked.known))
+    wanted = replace(
+        linked,
+        new=linked.new.filter(pa.array(new)),
+        known=linked.known.filter(pa.array(known)),
+        was=linked.was.filter(pa.array(known)),
+        aspects=linked.aspects[known],
+    )
+    return wanted, int((~new).sum() + (linked.aspects[~known] != 0).sum())
 
 
 def _new_and_known(difference: Difference, intent: Intent) -> list[pa.Table]:
@@ -103,7 +119,7 @@ def _links(difference: Difference, linked: Linked, intent: Intent) -> pa.Table:
     new, known = _new_and_known(alone, intent)
     verbs = known["verb"].to_numpy()
     rank = np.where(verbs == 0, Rank.UNCHANGED, Rank.CHANGED)
-    rank[_kinds(linked.was) != Kind.FILE] = Rank.NEW
+    rank[_kinds(linked.was) != _kinds(linked.known)] = Rank.NEW
     gone = linked.gone
     found = [
         with_rank(new, np.full(new.num_rows, Rank.NEW)),
@@ -149,6 +165,7 @@ def _changed_verbs(difference: Difference, intent: Intent) -> np.ndarray:
         default=0,
     )
     verbs = np.where(kind == Kind.FILE, file_verb, _NEW_VERB[kind])
+    verbs[aspects == 0] = 0
     return verbs.astype(np.uint8)
 
 
@@ -193,6 +210,7 @@ def _actions(
             *(pa.array(verbs), *entries.columns, was_s, was_ns, nothing, length),
             pa.array(np.ones(rows, np.uint32)),
             pa.array(np.full(rows, ANY_NAMES, np.uint32)),
+            pa.nulls(rows, pa.binary()),
         ],
         schema=ACTION,
     )
@@ -217,10 +235,16 @@ def redo(outcomes: pa.Table) -> pa.Table:
     return _actions(entries, verbs).sort_by("path")
 
 
-def prove(outcomes: pa.Table) -> pa.Table:
-    """Return the actions that verify what `outcomes` say was made."""
-    verbs = np.full(outcomes.num_rows, Verb.VERIFY, np.uint8)
-    return _actions(outcomes.select(MANIFEST.names), verbs)
+def prove(entries: pa.Table) -> pa.Table:
+    """Return the actions that verify outcomes, or entries of a manifest.
+
+    These may have a `leader`, of which they are to be other names.
+    """
+    verbs = np.full(entries.num_rows, Verb.VERIFY, np.uint8)
+    actions = _actions(entries.select(MANIFEST.names), verbs)
+    if "leader" not in entries.schema.names:
+        return actions
+    return with_columns(actions, leader=entries["leader"])
 
 
 def join_parts(outcomes: pa.Table) -> pa.Table:

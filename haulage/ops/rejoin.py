@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from haulage.model import ACTION, MANIFEST, Verb
-from haulage.ops.rows import filled, is_linked
+from haulage.ops.rows import filled, is_file, is_linked
 
 KIN = pa.schema([pa.field("key", pa.binary(), nullable=False), *MANIFEST])
 _ALIKE = ("checksum", "size", "mtime_s", "mtime_ns", "mode", "uid", "gid")
@@ -26,7 +26,7 @@ def as_kin(entries: pa.Table) -> pa.Table:
     Of names that are alike those come first that earlier runs have brought together.
     """
     entries = entries.select(MANIFEST.names)
-    kin = entries.filter(pa.array(is_linked(entries)))
+    kin = entries.filter(pa.array(is_linked(entries) & is_file(entries)))
     names = ("dev", "ino", *_ALIKE)
     alike = zip(*(kin[name].to_pylist() for name in names), strict=True)
     rows = zip(alike, kin["racy"].to_pylist(), kin["path"].to_pylist(), strict=True)
@@ -73,7 +73,7 @@ def _links(members: pa.Table, leaders: pa.Table) -> pa.Table:
     rows = members.num_rows
     given = {
         "verb": pa.array(np.full(rows, Verb.HARD, np.uint8)),
-        "target": leaders["path"],
+        "leader": leaders["path"],
         "verified": pc.min_element_wise(members["verified"], leaders["verified"]),
         "racy": pa.array(np.zeros(rows, np.bool_)),
     }

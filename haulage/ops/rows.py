@@ -16,9 +16,15 @@ def is_file(table: pa.Table) -> np.ndarray:
 
 
 def is_linked(table: pa.Table) -> np.ndarray:
-    """Tell which rows are files with more names than one."""
-    linked: np.ndarray = is_file(table) & (table["nlink"].to_numpy() > 1)
+    """Tell which rows have more names than one, which a directory never has."""
+    linked: np.ndarray = ~is_dir(table) & (table["nlink"].to_numpy() > 1)
     return linked
+
+
+def is_dir(table: pa.Table) -> np.ndarray:
+    """Tell which rows are directories."""
+    found: np.ndarray = table["kind"].to_numpy() == Kind.DIR
+    return found
 
 
 def among(table: pa.Table, paths: Collection[bytes] | None) -> pa.Table:

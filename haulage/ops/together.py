@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 
 from haulage.model import MANIFEST
-from haulage.ops.rows import with_columns
 
+LED = pa.schema([*MANIFEST, pa.field("leader", pa.binary())])
 TOGETHER = pa.schema([pa.field("key", pa.binary(), nullable=False), *MANIFEST])
 # Names that went apart since (one failed, one stayed when it was gone at the source)
 # may have the same inode in the manifest still, but not the same change time.
@@ -23,17 +23,17 @@ def with_identity(entries: pa.Table) -> pa.Table:
 
 
 def led(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Yield manifest entries whose `target` is the first name of the same file.
+    """Yield manifest entries whose `leader` is the first name of the same file.
 
     The first name itself has none. `tables` are TOGETHER and sorted by key.
     """
     identity, leader = b"", b""
     for table in tables:
-        targets: list[bytes | None] = []
+        leaders: list[bytes | None] = []
         keys, paths = table["key"].to_pylist(), table["path"].to_pylist()
         for key, path in zip(keys, paths, strict=True):
             if key[: _KEY.size] != identity:
                 identity, leader = key[: _KEY.size], path
-            targets.append(None if path == leader else leader)
-        entries = table.select(MANIFEST.names)
-        yield with_columns(entries, target=pa.array(targets, pa.binary()))
+            leaders.append(None if path == leader else leader)
+        columns = table.select(MANIFEST.names).columns
+        yield pa.table([*columns, pa.array(leaders, pa.binary())], schema=LED)

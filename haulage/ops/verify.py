@@ -23,12 +23,11 @@ from haulage.storage.tree.posix import (
 def verify(work: Work, action: Action, row: int) -> Outcome:
     """Prove one entry of the target; MismatchError says what is different.
 
-    A file with a `target` is one of several names of that one.
+    What has a `leader` is to be another name of it.
     """
-    if action.kind == Kind.FILE and action.target is not None:
-        _prove_same(work, action, action.target)
-        alone = action._replace(target=None)
-        return verify(work, alone, row)._replace(entry=alone.entry)
+    if action.leader is not None:
+        _prove_same(work, action, action.leader)
+        return verify(work, action._replace(leader=None), row)
     if action.kind != Kind.FILE or not work.verifies_content:
         _prove_attributes(work, action)
         proof = max(Verified.METADATA, Verified(action.verified))

@@ -12,11 +12,11 @@ from haulage.catalog import shards as ledger
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.shards import Shard, ShardState
 from haulage.errors import TRANSIENT_ERRNOS
-from haulage.model import ACTION, MANIFEST, Kind, Pass, Preserve, Status, Verified
+from haulage.model import ACTION, Kind, Pass, Preserve, Status, Verified
 from haulage.ops.pack import pack
 from haulage.ops.plan import join_parts, prove, redo
 from haulage.ops.rows import is_linked
-from haulage.ops.together import TOGETHER, led, with_identity
+from haulage.ops.together import LED, TOGETHER, led, with_identity
 from haulage.policy import Verify
 from haulage.shardfile import read_outcomes
 from haulage.stages.crew import Crew
@@ -49,7 +49,7 @@ def prove_manifest(site: Site, crew: Crew) -> None:
 
 
 def _known(site: Site) -> Iterator[pa.Table]:
-    """Yield the manifest's entries; a file's second name has its first as `target`."""
+    """Yield the manifest's entries; a second name has the first as `leader`."""
     manifest = Manifest(site.catalog, site.run.base_manifest_id)
     has_bucket = site.pair.has_bucket
     if has_bucket or Preserve.LINKS not in site.policy.preserve:
@@ -61,7 +61,7 @@ def _known(site: Site) -> Iterator[pa.Table]:
         linked = is_linked(page)
         groups.add(with_identity(page.filter(pa.array(linked))))
         yield page.filter(pa.array(~linked))
-    by_path = DiskSort(spool / "paths", MANIFEST, "path", run_rows=ENTRY_ROWS)
+    by_path = DiskSort(spool / "paths", LED, "path", run_rows=ENTRY_ROWS)
     for entries in led(groups.tables()):
         by_path.add(entries)
     yield from gathered(by_path.tables())

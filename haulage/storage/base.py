@@ -227,7 +227,7 @@ class Store(Protocol):
         ...
 
     def join(self, action: Action, row: int) -> Made:
-        """Make what was copied by itself the same file as `action.target`.
+        """Make what was copied by itself the same file as `action.leader`.
 
         UnstableError if that is not what was made; OSError where no link can be.
         """

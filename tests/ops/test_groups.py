@@ -56,7 +56,7 @@ def elected(tmp_path, rows, batch=1000):
             leaders[one["path"]] = (one["verb"], one["shared"], one["leaving"])
         for one in found.members.to_pylist():
             assert one["verb"] == Verb.HARD
-            members[one["path"]] = one["target"]
+            members[one["path"]] = one["leader"]
     return leaders, members
 
 
@@ -114,7 +114,7 @@ def test_the_size_of_the_tables_does_not_matter(tmp_path):
 
 def members_of(leader, *paths, awaits=True):
     rows = [
-        row(path, 0, verb=Verb.HARD, target=leader, awaits=awaits) for path in paths
+        row(path, 0, verb=Verb.HARD, leader=leader, awaits=awaits) for path in paths
     ]
     return pa.Table.from_pylist(
         [{name: row[name] for name in MEMBER.names} for row in rows], schema=MEMBER
@@ -156,10 +156,10 @@ def test_members_get_the_entry_and_the_proof_of_what_became_of_their_leader(tmp_
     found = brought_together(tmp_path, members, copied, proven)
     assert set(found) == {b"m", b"n", b"x"}
     for path in (b"m", b"n"):
-        assert found[path]["target"] == b"a"
+        assert found[path]["leader"] == b"a"
         assert (found[path]["size"], found[path]["checksum"]) == (77, other)
         assert found[path]["verified"] == Verified.CHECKSUM
-    assert (found[b"x"]["target"], found[b"x"]["checksum"]) == (b"b", SUM)
+    assert (found[b"x"]["leader"], found[b"x"]["checksum"]) == (b"b", SUM)
 
 
 @pytest.mark.parametrize(
@@ -171,4 +171,4 @@ def test_members_of_a_leader_that_was_not_made_have_none(tmp_path, last):
         outcomes.append(outcomes_of(tmp_path, (b"a", Outcome(Status.COPIED, SUM))))
         outcomes.append(outcomes_of(tmp_path, (b"a", Outcome(last, reason="no"))))
     found = brought_together(tmp_path, [members_of(b"a", b"m")], *outcomes)
-    assert found[b"m"]["target"] is None
+    assert found[b"m"]["leader"] is None

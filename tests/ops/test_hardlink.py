@@ -27,7 +27,7 @@ def pair(ends):
 
 
 def member_of(ends, **fields):
-    known = {"target": b"lead/er", "checksum": checksum_of(CONTENT), "verified": 2}
+    known = {"leader": b"lead/er", "checksum": checksum_of(CONTENT), "verified": 2}
     return action_on(ends.source, b"d/member", Verb.HARD, **(known | fields))
 
 
@@ -86,7 +86,7 @@ def test_a_directory_with_content_at_its_name_blocks_it(pair):
 
 
 def test_without_a_leader_it_is_blocked_and_names_the_inode(pair):
-    action = member_of(pair, target=None)
+    action = member_of(pair, leader=None)
     with pytest.raises(BlockedError, match=f"inode {action.ino} of device"):
         hard(pair.work, action, 0)
     assert not os.path.lexists(pair.target / "d" / "member")

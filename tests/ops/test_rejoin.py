@@ -37,7 +37,7 @@ def links(tmp_path, *rows, batch=1000):
 
 
 def led(tmp_path, *rows, batch=1000):
-    return {row["path"]: row["target"] for row in links(tmp_path, *rows, batch=batch)}
+    return {row["path"]: row["leader"] for row in links(tmp_path, *rows, batch=batch)}
 
 
 def test_names_of_one_inode_follow_the_first_which_leads_itself(tmp_path):
@@ -119,8 +119,9 @@ def target(tmp_path):
 def member(**fields) -> Action:
     seconds, nanoseconds = divmod(OLD_NS, 1_000_000_000)
     times = {"mtime_s": seconds, "mtime_ns": nanoseconds, "size": len(CONTENT)}
-    listed = entry(b"d/member", target=b"lead/er", nlink=2, **times)
-    return action_of(listed, **{"checksum": ONE, "verified": 2, **fields})
+    listed = entry(b"d/member", nlink=2, **times)
+    known = {"leader": b"lead/er", "checksum": ONE, "verified": 2}
+    return action_of(listed, **{**known, **fields})
 
 
 def test_a_name_becomes_its_leader_and_doing_it_again_changes_nothing(target):

@@ -72,7 +72,7 @@ def nodes(roots: Roots) -> list[Action]:
 def hard_links(roots: Roots) -> list[Action]:
     names = (b"hard-1", b"hard-2")
     return [
-        action_on(roots.source, name, Verb.HARD, target=b"leader") for name in names
+        action_on(roots.source, name, Verb.HARD, leader=b"leader") for name in names
     ]
 
 

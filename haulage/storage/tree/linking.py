@@ -1,15 +1,20 @@
-"""Gives a file of a tree another name, which is a hard link or nothing."""
+"""Gives an entry of a tree another name, which is a hard link or nothing."""
 
 import errno
 import os
-import stat
 from collections.abc import Callable
 from typing import NamedTuple
 
 from haulage.errors import UnstableError
-from haulage.model import Action, parent_of, shown
+from haulage.model import Action, Kind, parent_of, shown
 from haulage.storage.tree.descent import Descent
-from haulage.storage.tree.posix import reach, remove_if_there, rename_over, stat_in
+from haulage.storage.tree.posix import (
+    kind_of,
+    reach,
+    remove_if_there,
+    rename_over,
+    stat_in,
+)
 
 # What a file system says that has no more links here.
 NO_LINK = frozenset({errno.EMLINK, errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP})
@@ -19,15 +24,16 @@ class Leader(NamedTuple):
     """The name that others are linked to, and what was made there."""
 
     path: bytes
+    kind: int
     size: int
     mtime_ns: int
 
 
 def leader_of(action: Action) -> Leader:
     """Return the leader that the action of a link names, as it was made."""
-    assert action.target is not None
+    assert action.leader is not None
     mtime_ns = action.mtime_at_target_ns(action.mtime_since_epoch_ns)
-    return Leader(action.target, action.size, mtime_ns)
+    return Leader(action.leader, action.kind, action.size, mtime_ns)
 
 
 def link_to(
@@ -64,14 +70,19 @@ def link_to(
 def _made_at(descent: Descent, leader: Leader) -> os.stat_result:
     """Return what stands at the leader's name, if that is what was made."""
     found = stat_in(descent, leader.path)
-    made = (leader.size, leader.mtime_ns)
-    is_file = found is not None and stat.S_ISREG(found.st_mode)
-    if found is None or not is_file or (found.st_size, found.st_mtime_ns) != made:
+    if found is None or not _is(found, leader):
         raise UnstableError(
             f"the target's {shown(leader.path)}, which it would be a link to, is not "
             f"what was made"
         )
     return found
+
+
+def _is(found: os.stat_result, leader: Leader) -> bool:
+    if leader.kind == Kind.FILE and found.st_size != leader.size:
+        return False
+    has = (kind_of(found.st_mode), found.st_mtime_ns)
+    return has == (leader.kind, leader.mtime_ns)
 
 
 def is_same(one: os.stat_result | None, other: os.stat_result) -> bool:
