@@ -241,9 +241,15 @@ class Action(NamedTuple):
 
     def mtime_at_target_ns(self, otherwise_ns: int) -> int:
         """Return the mtime that the target's entry has, where it is its own."""
-        if self.made is None or not self.made.startswith(_MTIME):
+        if self.made is None or self.etag_at_target is not None:
             return otherwise_ns
         return int(self.made[len(_MTIME) :])
+
+    @property
+    def etag_at_target(self) -> bytes | None:
+        """Return the version of the target's object, where it is one."""
+        is_mark = self.made is not None and self.made.startswith(_MTIME)
+        return None if is_mark else self.made
 
 
 _MTIME = b"mtime "

@@ -4,9 +4,10 @@ import os
 
 from haulage.errors import VanishedError
 from haulage.model import Action, Outcome, Status, Verified
-from haulage.ops.dressing import dress, mark_of, wanted_of
+from haulage.ops.dressing import dress, wanted_of
 from haulage.ops.extras import for_old
 from haulage.ops.work import Work
+from haulage.storage.tree.attributes import mark_of
 from haulage.storage.tree.posix import entry_of
 
 
@@ -26,6 +27,6 @@ def finish_dir(work: Work, action: Action, _row: int) -> Outcome:
         Status.UPDATED,
         verified=Verified.METADATA,
         lost=lost,
-        made=mark_of(work, target, lost) if work.kept.times else None,
+        made=mark_of(target, lost, work.kept) if work.kept.times else None,
         entry=entry_of(action.path, found),
     )

@@ -3,7 +3,7 @@
 import os
 from typing import NamedTuple
 
-from haulage.model import Loss, Lost, mtime_mark
+from haulage.model import Lost
 from haulage.ops.work import Work
 from haulage.storage.tree.attributes import (
     Attributes,
@@ -43,15 +43,3 @@ def dress(work: Work, handle: Handle, wanted: Wanted, extras: Extras) -> Lost | 
         attributes = as_kept(attributes, there, work.kept)
     lost = set_attributes(handle, attributes, extras, work.kept)
     return joined(lost, wanted.lost)
-
-
-def mark_of(
-    work: Work, handle: Handle, lost: Lost | None, *, follow: bool = True
-) -> bytes | None:
-    """Return how a later run knows that an entry of the target is the one we made.
-
-    That is the source's mtime, unless the target's is another.
-    """
-    if work.kept.times and not (lost and Loss.TIME in lost.kinds):
-        return None
-    return mtime_mark(os.stat(handle, follow_symlinks=follow).st_mtime_ns)

@@ -6,9 +6,10 @@ import stat
 
 from haulage.errors import PermanentError, UnstableError, VanishedError
 from haulage.model import Action, Kind, Outcome, Status, parent_of
-from haulage.ops.dressing import Wanted, dress, mark_of, wanted_of
+from haulage.ops.dressing import Wanted, dress, wanted_of
 from haulage.ops.extras import for_new
 from haulage.ops.work import Work, is_as_listed
+from haulage.storage.tree.attributes import mark_of
 from haulage.storage.tree.posix import (
     entry_of,
     kind_of,
@@ -89,6 +90,6 @@ def _dressed(
     try:
         handle = b"/proc/self/fd/%d" % fd
         lost = dress(work, handle, wanted, extras)
-        return Outcome(Status.MADE, lost=lost, made=mark_of(work, handle, lost))
+        return Outcome(Status.MADE, lost=lost, made=mark_of(handle, lost, work.kept))
     finally:
         os.close(fd)

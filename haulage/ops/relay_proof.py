@@ -79,12 +79,15 @@ def _hold_against(action: Action, seen: Seen | None) -> None:
     if seen.entry.etag is None or action.etag is None:  # no copy of object to object
         names += ["kind", "target"]
         names += [] if is_implied(action.entry) else ["mtime_s", "mtime_ns"]
+        mtime_ns = action.mtime_at_target_ns(action.mtime_since_epoch_ns)
+        mtime_s, below_s = divmod(mtime_ns, 1_000_000_000)
+        action = action._replace(mtime_s=mtime_s, mtime_ns=below_s)
     wrong = [
         f"{name} is {getattr(seen.entry, name)!r}, not {getattr(action, name)!r}"
         for name in names
         if getattr(seen.entry, name) != getattr(action, name)
     ]
-    if action.made is not None and seen.entry.etag != action.made:
+    if action.etag_at_target not in (None, seen.entry.etag):
         wrong.append("it is another version than the one that was made")
     if wrong:
         raise MismatchError("; ".join(wrong))

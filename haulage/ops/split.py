@@ -10,10 +10,11 @@ import xxhash
 from haulage.errors import MismatchError, UnstableError
 from haulage.model import Action, Outcome, Status, Verified, parent_of
 from haulage.ops.content import copy_part, feed, forget_cached
-from haulage.ops.dressing import Wanted, dress, mark_of, wanted_of
+from haulage.ops.dressing import Wanted, dress, wanted_of
 from haulage.ops.extras import for_old
 from haulage.ops.laying import begin_shared, lost_by_parts
 from haulage.ops.work import Work, is_as_listed, is_racy
+from haulage.storage.tree.attributes import mark_of
 from haulage.storage.tree.posix import (
     entry_of,
     open_source,
@@ -113,7 +114,7 @@ def _complete(work: Work, dir_fd: int, name: bytes, parts: Sequence[Action]) -> 
         extras = for_old(work, wanted.xattrs, target, os.fstat(target))
         lost = dress(work, target, wanted, extras)
         lost = joined(lost, lost_by_parts(work, whole, dir_fd, name))
-        made = mark_of(work, target, lost)
+        made = mark_of(target, lost, work.kept)
         if work.fsync:
             os.fsync(target)
     finally:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from haulage.errors import UnstableError, VanishedError
 from haulage.model import Action, Lost, Outcome, Status, Verified, parent_of
 from haulage.ops.content import copy_content, digest_of, is_same_data
-from haulage.ops.dressing import Wanted, dress, mark_of, wanted_of
+from haulage.ops.dressing import Wanted, dress, wanted_of
 from haulage.ops.extras import for_link, for_new, for_old
 from haulage.ops.laying import begin
 from haulage.ops.work import Work, is_as_listed, is_racy
@@ -16,6 +16,7 @@ from haulage.storage.tree.attributes import (
     Attributes,
     as_kept,
     attributes_of,
+    mark_of,
     name_of,
     set_link_attributes,
 )
@@ -81,7 +82,7 @@ def _fill(work: Work, action: Action, ends: _Ends) -> Outcome:
         if moved != before.st_size or not stood_still(before, os.fstat(source)):
             raise UnstableError("changed while it was copied")
         lost = dress(work, target, wanted, extras)
-        made = mark_of(work, target, lost)
+        made = mark_of(target, lost, work.kept)
         if work.fsync:
             os.fsync(target)
     finally:
@@ -195,12 +196,12 @@ def _set_on_target(work: Work, action: Action, wanted: Wanted) -> Outcome | None
         has = attributes_of(found)
         wants = as_kept(wanted.attributes, has, work.kept)
         if extras.are_there and has._replace(atime_ns=wants.atime_ns) == wants:
-            return Outcome(Status.UNCHANGED, made=mark_of(work, handle, None))
+            return Outcome(Status.UNCHANGED, made=mark_of(handle, None, work.kept))
         if found.st_nlink > action.shared:
             return None
         work.check_cancelled()
         lost = dress(work, handle, wanted, extras)
-        return Outcome(Status.UPDATED, lost=lost, made=mark_of(work, handle, lost))
+        return Outcome(Status.UPDATED, lost=lost, made=mark_of(handle, lost, work.kept))
     finally:
         os.close(pinned)
 
@@ -226,7 +227,7 @@ def link(work: Work, action: Action, row: int) -> Outcome:
     try:
         wanted, extras = _listed_attributes(action), for_link(work, action)
         lost = set_link_attributes(dir_fd, temp, wanted, extras, work.kept)
-        made = mark_of(work, name_of(dir_fd, temp), lost, follow=False)
+        made = mark_of(name_of(dir_fd, temp), lost, work.kept, follow=False)
         work.check_cancelled()
         rename_over(dir_fd, temp, action.path[len(above) :])
     except BaseException:

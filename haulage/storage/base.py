@@ -37,8 +37,9 @@ class Seen(NamedTuple):
 class Made(NamedTuple):
     """What became of an entry that was made.
 
-    `etag` is the target's own, where it has one; `lost` says what the store could
-    not keep; `proven` tells that what arrived is what was sent.
+    `etag` is the target's own, where it has one; of a file that could not have its
+    source's time it is a `mtime_mark`. `lost` says what the store could not keep;
+    `proven` tells that what arrived is what was sent.
     """
 
     etag: bytes | None = None

@@ -8,7 +8,7 @@ import os
 import stat
 from typing import NamedTuple
 
-from haulage.model import Entry, Loss, Lost
+from haulage.model import Entry, Loss, Lost, mtime_mark
 from haulage.storage.tree.kept import KEEP_ALL, Kept
 from haulage.storage.tree.xattrs import (
     NO_EXTRAS,
@@ -77,6 +77,22 @@ def set_attributes(
         os.utime(handle, ns=(wanted.atime_ns, wanted.mtime_ns))
         lost = joined(lost, _lost_time(os.stat(handle), wanted))
     return lost
+
+
+def mark_of(
+    handle: int | bytes,
+    lost: Lost | None,
+    kept: Kept = KEEP_ALL,
+    *,
+    follow: bool = True,
+) -> bytes | None:
+    """Return how a later run knows that an entry is the one that was made here.
+
+    None: by the source's mtime, because it has that.
+    """
+    if kept.times and not (lost and Loss.TIME in lost.kinds):
+        return None
+    return mtime_mark(os.stat(handle, follow_symlinks=follow).st_mtime_ns)
 
 
 def _lost_time(found: os.stat_result, wanted: Attributes) -> Lost | None:

@@ -12,7 +12,7 @@ from haulage.errors import MismatchError, UnstableError
 from haulage.place import part_bytes
 from haulage.storage.base import Extent, Made, Reading, Seen, Writing
 from haulage.storage.ranges import Done, Ranges
-from haulage.storage.tree.attributes import attributes_in, set_attributes
+from haulage.storage.tree.attributes import attributes_in, mark_of, set_attributes
 from haulage.storage.tree.kept import Kept
 from haulage.storage.tree.laid import create_laid, create_shared, missing, open_laid
 from haulage.storage.tree.posix import (
@@ -137,6 +137,7 @@ class FileWriting(Writing):
             checksum = self._prove(seen.entry.size) if prove else None
             os.ftruncate(self._fd, seen.entry.size)
             lost = set_attributes(self._fd, attributes_in(seen.entry))
+            mark = mark_of(self._fd, lost)
             if self._layout:
                 unlaid = missing(self._dir_fd, self._temp, self._layout)
                 lost = joined(lost, unlaid)
@@ -150,7 +151,7 @@ class FileWriting(Writing):
             self.abandon()
             raise
         self.leave()
-        return Made(lost=lost, proven=prove, checksum=checksum)
+        return Made(mark, lost, prove, checksum=checksum)
 
     def _check_complete(self, size: int) -> None:
         if self._ranges:

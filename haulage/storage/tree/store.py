@@ -20,6 +20,7 @@ from haulage.storage.ranges import Ranges, begun, drop
 from haulage.storage.tree.attributes import (
     attributes_in,
     attributes_of,
+    mark_of,
     name_of,
     set_attributes,
     set_link_attributes,
@@ -123,13 +124,13 @@ class Files(Store):
         with self._above(path, temp) as (dir_fd, name):
             try:
                 fd, unlaid = self._create(dir_fd, temp, len(content))
-                lost = self._fill(fd, content, seen.entry)
+                mark, lost = self._fill(fd, content, seen.entry)
                 self._check()
                 rename_over(dir_fd, temp, name)
             except BaseException:
                 remove_if_there(dir_fd, temp)
                 raise
-        return Made(lost=joined(lost, unlaid))
+        return Made(mark, joined(lost, unlaid))
 
     def _create(self, dir_fd: int, temp: bytes, size: int) -> tuple[int, Lost | None]:
         layout = self._layout(size)
@@ -142,18 +143,21 @@ class Files(Store):
         rule = self._rules.of_file(size)
         return rule and rule.layout
 
-    def _fill(self, fd: int, content: bytes | memoryview, entry: Entry) -> Lost | None:
+    def _fill(
+        self, fd: int, content: bytes | memoryview, entry: Entry
+    ) -> tuple[bytes | None, Lost | None]:
         """Give a temporary its content and attributes, and close it."""
         try:
             view = memoryview(content)
             while view:
                 view = view[os.write(fd, view) :]
             lost = set_attributes(fd, attributes_in(entry))
+            mark = mark_of(fd, lost)
             if self._fsync:
                 os.fsync(fd)
         finally:
             os.close(fd)
-        return lost
+        return mark, lost
 
     @contextmanager
     def _above(self, path: bytes, temp: bytes) -> Iterator[tuple[int, bytes]]:
@@ -203,12 +207,13 @@ class Files(Store):
             os.symlink(entry.target, temp, dir_fd=dir_fd)
             try:
                 lost = set_link_attributes(dir_fd, temp, attributes_in(entry))
+                mark = mark_of(name_of(dir_fd, temp), lost, follow=False)
                 self._check()
                 rename_over(dir_fd, temp, name)
             except BaseException:
                 remove_if_there(dir_fd, temp)
                 raise
-        return Made(lost=lost)
+        return Made(mark, lost)
 
     @property
     def has_directories(self) -> bool:
@@ -227,7 +232,8 @@ class Files(Store):
         with self._lock:
             fd = self._descent.open(path)
             if not is_implied(seen.entry):
-                return Made(lost=set_attributes(fd, attributes_in(seen.entry)))
+                lost = set_attributes(fd, attributes_in(seen.entry))
+                return Made(mark_of(fd, lost), lost)
             os.fchmod(fd, seen.entry.mode)
         return Made()
 
@@ -243,13 +249,9 @@ class Files(Store):
         try:
             found = os.fstat(handle)
             was_ns = action.was_mtime_s * 1_000_000_000 + action.was_mtime_ns
-            if not stat.S_ISREG(found.st_mode) or (
-                found.st_size,
-                found.st_mtime_ns,
-            ) != (
-                seen.entry.size,
-                was_ns,
-            ):
+            made = (seen.entry.size, action.mtime_at_target_ns(was_ns))
+            is_file = stat.S_ISREG(found.st_mode)
+            if not is_file or (found.st_size, found.st_mtime_ns) != made:
                 return None
             wanted = attributes_in(seen.entry)
             has = attributes_of(found)
@@ -258,7 +260,9 @@ class Files(Store):
                 return Made(changed=False)
             if found.st_nlink > 1:
                 return None
-            return Made(lost=set_attributes(b"/proc/self/fd/%d" % handle, wanted))
+            itself = b"/proc/self/fd/%d" % handle
+            lost = set_attributes(itself, wanted)
+            return Made(mark_of(itself, lost), lost)
         finally:
             os.close(handle)
 

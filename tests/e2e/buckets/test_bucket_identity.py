@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.buckets.shelf import Route, Shelf
+from tests.e2e.buckets.shelf import GUARDED, Route, Shelf
 from tests.e2e.place import Place, grow_old, stats_in, write
+from tests.mounts import FileSystem, mounted
 from tests.trees.build import plant
 from tests.trees.compare import Aspect, assert_same, differences, leftovers, shown
 
@@ -127,3 +128,30 @@ def test_attributes_that_no_object_can_hold_are_told_by_entry(
         b"attributed": "attribute 'user.a' not kept: objects have no room for it",
         b"dir/": "attribute 'user.b' not kept: objects have no room for it",
     }
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_what_has_a_time_that_the_target_can_not_hold_is_known_all_the_same(
+    place: Place, strict_shelf: Shelf
+) -> None:
+    far = {"mtime": "32503680000.5", "haulage": "1"}  # the year 3000
+    strict_shelf.put("file", Metadata={**far, "mode": "100644"})
+    strict_shelf.put("gone", Metadata={**far, "mode": "100644"})
+    strict_shelf.put("dir/", b"", Metadata={**far, "mode": "40755"})
+    strict_shelf.put("link", b"file", Metadata={**far, "mode": "120777"})
+    with mounted(FileSystem.EXT4, place.root) as mount:
+        route = Route(place, strict_shelf, mount)
+        summary = route.synced()
+        assert (summary["copied"], summary["failed"]) == (2, 0)
+        lost = {path: told.reason for path, told in place.failures().items()}
+        assert lost.keys() == {b"file", b"gone", b"dir/", b"link"}
+        assert "mtime 32503680000.500000000 not kept" in lost[b"file"]
+        assert place.haulage("verify", place.name).code == 0, place.failures()
+        before = (mount / "file").stat()
+        strict_shelf.put("file", Metadata={**far, "mode": "100600"})
+        strict_shelf.remove("gone")
+        summary = route.synced(*GUARDED)
+        assert (summary["copied"], summary["deleted"], summary["kept"]) == (0, 1, 0)
+        after = (mount / "file").stat()
+        assert (after.st_mode & 0o777, after.st_ino) == (0o600, before.st_ino)
+        assert route.synced(*GUARDED)["unchanged"] >= 3
