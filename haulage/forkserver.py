@@ -66,6 +66,7 @@ def _answer(
         return {"errno": err.errno or 0}
     if pid == 0:
         channel.close()
+        os.umask(request["umask"])
         _become(request["start"], request["environ"], given)
     for fd in given:
         os.close(fd)

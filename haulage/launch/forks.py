@@ -98,7 +98,7 @@ class _Server:
         our_in, its_out = os.pipe()
         stdin, stdout = os.fdopen(our_out, "wb", 0), os.fdopen(our_in, "rb")
         try:
-            request = {"start": kind, "environ": dict(environ)}
+            request = {"start": kind, "environ": dict(environ), "umask": _umask()}
             pid = self._ask(request, its_in, its_out, stderr)["pid"]
             return Fork(self, pid, stdin, stdout)
         except BaseException:
@@ -141,6 +141,13 @@ class _Server:
         if self.driver == os.getpid():
             self._process.kill()
             self._process.wait()
+
+
+def _umask() -> int:
+    """Return this process's umask, which os.umask would change for all threads."""
+    with open("/proc/self/status", "rb") as status:
+        line = next(line for line in status if line.startswith(b"Umask:"))
+    return int(line.split()[1], 8)
 
 
 _servers: list[_Server] = []
