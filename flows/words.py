@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 
 from haulage.catalog.delete_plans import DeletePlan
 from haulage.catalog.failures import Failure
-from haulage.model import shown, shown_bytes
+from haulage.paths import shown
 from haulage.policy import Dataset
+from haulage.spelling import shown_bytes
 from haulage.stages.crew import Progress, Summary, WaveProgress
 
 _TICKS = re.compile(r"`+")

@@ -301,38 +301,3 @@ class Outcome(NamedTuple):
     entry: Entry | None = None
     made: bytes | None = None
     lost: Lost | None = None
-
-
-def parent_of(path: bytes) -> bytes:
-    """Return the directory of `path`: `b"a/b/"` for `b"a/b/c"` and `b"a/b/c/"`."""
-    return path[: path.rfind(b"/", 0, len(path) - 1) + 1]
-
-
-def shown(path: bytes) -> str:
-    r"""Return `path` as printable text that names it exactly.
-
-    What is not printable or not UTF-8 appears as `\xNN`, the backslash itself as `\\`.
-    """
-    text = path.decode("utf-8", "surrogateescape")
-    return "".join(map(_shown_char, text)) or "."
-
-
-def _shown_char(char: str) -> str:
-    if char == "\\":
-        return "\\\\"
-    if char.isprintable():
-        return char
-    raw = char.encode("utf-8", "surrogateescape")
-    return "".join(f"\\x{byte:02x}" for byte in raw)
-
-
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-
-
-def shown_bytes(count: float) -> str:
-    """Return a count of bytes with the unit that leaves it readable."""
-    for unit in _UNITS[:-1]:
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} {_UNITS[-1]}"

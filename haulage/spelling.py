@@ -1,10 +1,11 @@
-"""Reads values as people write them: sizes, ages, and lists of names."""
+"""Reads values as people write them, and writes them so: sizes, ages, names."""
 
 import re
 from decimal import Decimal
 
 from haulage.model import PRESERVED, Preserve
 
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtpe]?)(i?)b?", re.IGNORECASE)
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w|y)?", re.IGNORECASE)
 _AGE_SECONDS = {
@@ -74,3 +75,12 @@ def _preserve_named(word: str) -> Preserve:
             f"{word!r} is nothing that can be preserved; choose from {valid}, or all"
         )
     return Preserve(word)
+
+
+def shown_bytes(count: float) -> str:
+    """Return a count of bytes with the unit that leaves it readable."""
+    for unit in _UNITS[:-1]:
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} {_UNITS[-1]}"

@@ -14,9 +14,8 @@ from haulage.model import (
     Status,
     Verb,
     Verified,
-    parent_of,
-    shown,
 )
+from haulage.paths import parent_of, shown
 from tests.trees.names import GROUPS
 
 

@@ -19,7 +19,8 @@ from haulage.catalog.tables import (
     PageTable,
 )
 from haulage.errors import FatalError
-from haulage.model import MANIFEST, Kind, shown
+from haulage.model import MANIFEST, Kind
+from haulage.paths import shown
 
 PAGE_ENTRIES = 50_000
 _SMALL_PAGE = PAGE_ENTRIES // 4

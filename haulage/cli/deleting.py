@@ -13,7 +13,9 @@ from haulage.catalog.delete_plans import DeletePlan, PlanState
 from haulage.catalog.engine import Catalog, open_catalog
 from haulage.cli.moving import tell
 from haulage.cli.progress import crew_with_progress
-from haulage.model import Kind, shown, shown_bytes
+from haulage.model import Kind
+from haulage.paths import shown
+from haulage.spelling import shown_bytes
 from haulage.stages import approval, run
 from haulage.stages.approval import Approval
 

@@ -18,7 +18,9 @@ from haulage.catalog import datasets, events, failures, runs, shards, tombstones
 from haulage.catalog.engine import Catalog, open_catalog
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.runs import Run, RunState
-from haulage.model import MANIFEST, Kind, Verified, shown, shown_bytes
+from haulage.model import MANIFEST, Kind, Verified
+from haulage.paths import shown
+from haulage.spelling import shown_bytes
 
 _WATCH_S = 1.0
 

@@ -14,11 +14,13 @@ from haulage.catalog.engine import open_catalog
 from haulage.cli.arguments import changed_by, dataset_of
 from haulage.cli.progress import crew_with_progress
 from haulage.errors import RefusedError
-from haulage.model import Verb, shown, shown_bytes
+from haulage.model import Verb
 from haulage.ops.plan import Plan
 from haulage.ops.progress import Progress
+from haulage.paths import shown
 from haulage.policy import Dataset, Delete
 from haulage.shardfile import Order
+from haulage.spelling import shown_bytes
 from haulage.stages import run
 from haulage.stages.crew import Summary
 from haulage.stages.preflight import check_ends, root_of

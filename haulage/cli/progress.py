@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from haulage.model import shown_bytes
+from haulage.spelling import shown_bytes
 from haulage.stages.crew import Progress, Threads
 
 _PLAIN_EVERY_S = 10.0

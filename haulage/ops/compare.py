@@ -1,37 +1,19 @@
 """Merges a listing with what is known of the target; both are in canonical order."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import IntFlag
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from haulage.model import DEVICES, ENTRY, MANIFEST, SELECTED, Kind
-from haulage.ops.rows import is_dir, is_file, is_linked
+from haulage.model import ENTRY, MANIFEST, SELECTED
+from haulage.ops.aspects import Against, aspects_of
+from haulage.ops.rows import is_dir, is_linked
 from haulage.storage.tree.walk import Unreadable
 
 _WINDOW_ROWS = 100_000  # of what is known, beside one page of the listing
-
-
-class Aspect(IntFlag):
-    """In what a listed entry differs from the known one."""
-
-    NOTHING = 0
-    KIND = 1
-    SIZE = 2
-    TIME = 4
-    INODE = 8
-    CTIME = 16
-    ACCESS = 32  # mode, owner, group
-    TARGET = 64  # of a symbolic link; the number of a device
-    RACY = 128  # was too young when it was recorded, or is not joined with its group
-    UNPROVEN = 256  # is verified less than the policy wants
-    ADOPTED = 512  # was found in the target, not recorded by a run
-    ASKED = 1024  # the policy wants each of its kind looked at
-    ETAG = 2048  # of an object: another version
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,27 +47,6 @@ class Difference:
     gone: pa.Table  # MANIFEST
     unreadable: tuple[Unreadable, ...]
     linked: Linked | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Against:
-    """What a listing is compared with.
-
-    `adopted` tells that `known` is a listing of the target, whose ctime and inode say
-    nothing of the source. `versioned` tells that the source's entries are objects: only
-    their etags, sizes and times of change are listed. `covers` tells of gone rows
-    whether the filters still show them. With `links`, files with more names than one
-    are told apart; with `joins`, objects that stand for one file are brought together.
-    """
-
-    known: Iterable[pa.Table]
-    covers: Callable[[pa.Table], np.ndarray]
-    proof: int = 0
-    adopted: bool = False
-    versioned: bool = False
-    asked: tuple[Kind, ...] = ()
-    links: bool = False
-    joins: bool = False
 
 
 class _Known:
@@ -184,7 +145,7 @@ def _page(
     was = window
     if len(known) != window.num_rows or (was_row[known] != np.arange(len(known))).any():
         was = window.take(was_row[known])
-    aspects = _aspects(now, was, against)
+    aspects = aspects_of(now, was, against)
     is_new, is_known = (was_row < 0) & selected, selected[known]
     missing = _really_gone(window.take(gone), against, lost.all)
     linked = None
@@ -233,83 +194,6 @@ def _match(
     missed = np.ones(len(window), np.bool_)
     missed[rows[rows >= 0]] = False
     return rows, np.flatnonzero(missed)
-
-
-def _aspects(now: pa.Table, was: pa.Table, against: Against) -> np.ndarray:
-    """Return, row by row, in what `now` differs from `was`."""
-
-    def differ(*names: str) -> np.ndarray:
-        unequal: np.ndarray = np.logical_or.reduce(
-            [now[name].to_numpy() != was[name].to_numpy() for name in names]
-        )
-        return unequal
-
-    kind = now["kind"].to_numpy()
-    found = [
-        (Aspect.SIZE, differ("size") & is_file(now)),
-        (Aspect.UNPROVEN, _is_unproven(was, against.proof) & is_file(now)),
-    ]
-    if against.versioned:
-        found += _of_objects(now, was, against, differ)
-    else:
-        found += _of_files(now, was, against, differ)
-    if against.asked:
-        found.append((Aspect.ASKED, np.isin(kind, against.asked)))
-    if against.adopted:
-        found.append((Aspect.ADOPTED, np.ones(len(kind), np.bool_)))
-    aspects = np.zeros(len(kind), np.uint16)
-    for aspect, mask in found:
-        aspects[mask] |= np.uint16(aspect)
-    return aspects
-
-
-def _is_unproven(was: pa.Table, proof: int) -> np.ndarray:
-    """Tell of which files it holds; what was listed as one may be a link's object."""
-    unproven: np.ndarray = (was["verified"].to_numpy() < proof) & is_file(was)
-    return unproven
-
-
-_Found = list[tuple[Aspect, np.ndarray]]
-_Differ = Callable[..., np.ndarray]
-
-
-def _of_files(
-    now: pa.Table, was: pa.Table, against: Against, differ: _Differ
-) -> _Found:
-    kind = now["kind"].to_numpy()
-    is_link = kind == Kind.SYMLINK
-    has_target = np.isin(kind, (Kind.SYMLINK, *DEVICES))
-    found = [
-        (Aspect.KIND, differ("kind")),
-        (Aspect.TIME, differ("mtime_s", "mtime_ns")),
-        (Aspect.ACCESS, (differ("mode") & ~is_link) | differ("uid", "gid")),
-        (Aspect.RACY, was["racy"].to_numpy() & is_file(now)),
-    ]
-    if has_target.any():
-        found.append((Aspect.TARGET, _unequal(now["target"], was["target"])))
-    if not against.adopted:
-        found.append((Aspect.INODE, differ("ino") & is_file(now)))
-        found.append((Aspect.CTIME, differ("ctime_s", "ctime_ns")))
-    return found
-
-
-def _of_objects(
-    now: pa.Table, was: pa.Table, against: Against, differ: _Differ
-) -> _Found:
-    """Compare versions; what was found in a directory has none, so all may differ."""
-    other = _unequal(now["etag"], was["etag"])
-    if not against.adopted:
-        apart = was["racy"].to_numpy() & against.joins
-        changed = differ("ctime_s", "ctime_ns")
-        return [(Aspect.ETAG, other), (Aspect.CTIME, changed), (Aspect.RACY, apart)]
-    versioned = was["etag"].is_valid().to_numpy()
-    return [(Aspect.ETAG, other & versioned), (Aspect.TIME, ~versioned)]
-
-
-def _unequal(now: pa.ChunkedArray, was: pa.ChunkedArray) -> np.ndarray:
-    unequal = pc.not_equal(pc.fill_null(now, b""), pc.fill_null(was, b""))
-    differ: np.ndarray = unequal.to_numpy().astype(np.bool_)
-    return differ
 
 
 def _really_gone(

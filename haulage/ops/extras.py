@@ -2,8 +2,9 @@
 
 import os
 
-from haulage.model import Action, parent_of
+from haulage.model import Action
 from haulage.ops.work import Work
+from haulage.paths import parent_of
 from haulage.storage.tree.attributes import name_of
 from haulage.storage.tree.xattrs import (
     ACCESS_ACL,

@@ -14,12 +14,12 @@ from haulage.model import (
     Outcome,
     Status,
     Verified,
-    shown,
 )
 from haulage.ops.carrier import Carrier
 from haulage.ops.node import node
 from haulage.ops.transfer import copy, link
 from haulage.ops.work import Work
+from haulage.paths import shown
 from haulage.storage.tree.linking import NO_LINK, is_same, leader_of, link_to
 from haulage.storage.tree.posix import stat_in
 from haulage.storage.tree.xattrs import joined

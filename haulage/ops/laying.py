@@ -1,8 +1,9 @@
 """Begins a file on a Lustre with the layout that its size asks for."""
 
 from haulage.errors import VanishedError
-from haulage.model import Action, Lost, parent_of
+from haulage.model import Action, Lost
 from haulage.ops.work import Work
+from haulage.paths import parent_of
 from haulage.storage.tree.laid import (
     create_laid,
     create_shared,

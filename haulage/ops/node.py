@@ -5,10 +5,11 @@ import os
 import stat
 
 from haulage.errors import PermanentError, UnstableError, VanishedError
-from haulage.model import Action, Kind, Outcome, Status, parent_of
+from haulage.model import Action, Kind, Outcome, Status
 from haulage.ops.dressing import Wanted, dress, wanted_of
 from haulage.ops.extras import for_new
 from haulage.ops.work import Work, is_as_listed
+from haulage.paths import parent_of
 from haulage.storage.tree.attributes import mark_of
 from haulage.storage.tree.posix import (
     entry_of,

@@ -22,7 +22,7 @@ from haulage.errors import (
     VanishedError,
     sort_os_error,
 )
-from haulage.model import Action, Kind, Outcome, Status, Verb, shown
+from haulage.model import Action, Kind, Outcome, Status, Verb
 from haulage.ops import relay, relay_parts, relay_proof
 from haulage.ops.carrier import Carrier
 from haulage.ops.delete import delete, restore
@@ -33,6 +33,7 @@ from haulage.ops.split import discard, part, publish
 from haulage.ops.transfer import check, copy, link, meta, mkdir
 from haulage.ops.verify import verify
 from haulage.ops.work import Work
+from haulage.paths import shown
 from haulage.storage.tree.flags import why_forbidden
 
 _STATUS_OF = (

@@ -16,7 +16,8 @@ from haulage.model import (
     Verb,
     Verified,
 )
-from haulage.ops.compare import Aspect, Difference, Linked
+from haulage.ops.aspects import Aspect
+from haulage.ops.compare import Difference, Linked
 from haulage.ops.groups import NO_LINKS, Rank, with_rank
 from haulage.ops.rows import filled, with_columns
 

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import xxhash
 
 from haulage.errors import MismatchError, UnstableError
-from haulage.model import Action, Outcome, Status, Verified, parent_of
+from haulage.model import Action, Outcome, Status, Verified
 from haulage.ops.content import copy_part, feed, forget_cached
 from haulage.ops.dressing import Wanted, dress, wanted_of
 from haulage.ops.extras import for_old
 from haulage.ops.laying import begin_shared, lost_by_parts
 from haulage.ops.work import Work, is_as_listed, is_racy
+from haulage.paths import parent_of
 from haulage.storage.tree.attributes import mark_of
 from haulage.storage.tree.posix import (
     entry_of,

@@ -3,7 +3,8 @@
 import os
 from collections.abc import Sequence
 
-from haulage.model import Action, parent_of
+from haulage.model import Action
+from haulage.paths import parent_of
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.posix import remove_if_there, temp_dir_name, temp_name
 

@@ -6,12 +6,13 @@ import time
 from typing import NamedTuple
 
 from haulage.errors import UnstableError, VanishedError
-from haulage.model import Action, Lost, Outcome, Status, Verified, parent_of
+from haulage.model import Action, Lost, Outcome, Status, Verified
 from haulage.ops.content import copy_content, digest_of, is_same_data
 from haulage.ops.dressing import Wanted, dress, wanted_of
 from haulage.ops.extras import for_link, for_new, for_old
 from haulage.ops.laying import begin
 from haulage.ops.work import Work, is_as_listed, is_racy
+from haulage.paths import parent_of
 from haulage.storage.tree.attributes import (
     Attributes,
     as_kept,

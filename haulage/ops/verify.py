@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from haulage.errors import MismatchError
-from haulage.model import Action, Kind, Outcome, Status, Verified, parent_of, shown
+from haulage.model import Action, Kind, Outcome, Status, Verified
 from haulage.ops.content import digest_of, forget_cached, is_same_data
 from haulage.ops.work import Work
+from haulage.paths import parent_of, shown
 from haulage.storage.tree.attributes import Attributes, as_kept, attributes_of
 from haulage.storage.tree.holes import is_hashed
 from haulage.storage.tree.posix import (

@@ -27,7 +27,8 @@ from haulage.model import (
     Preserve,
     Verified,
 )
-from haulage.ops.compare import Against, Difference, compare
+from haulage.ops.aspects import Against
+from haulage.ops.compare import Difference, compare
 from haulage.ops.listing import Selection
 from haulage.ops.plan import Intent, plan
 from haulage.place import Place

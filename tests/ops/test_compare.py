@@ -7,7 +7,8 @@ import pyarrow.compute as pc
 import pytest
 
 from haulage.model import ENTRY, MANIFEST, SELECTED, Kind
-from haulage.ops.compare import Against, Aspect, compare
+from haulage.ops.aspects import Against, Aspect
+from haulage.ops.compare import compare
 from haulage.ops.listing import Selection
 from haulage.storage.tree.walk import Unreadable
 from tests.engine_builders import entry, listed, paths_of, recorded

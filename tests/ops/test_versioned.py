@@ -5,7 +5,8 @@ import pyarrow as pa
 import pytest
 
 from haulage.model import Action, Kind, Verb
-from haulage.ops.compare import Against, Aspect, compare
+from haulage.ops.aspects import Against, Aspect
+from haulage.ops.compare import compare
 from haulage.ops.plan import Intent, plan
 from haulage.ops.versions import as_recorded, is_as_listed, is_racy_entry, is_version
 from tests.engine_builders import entry, listed, recorded

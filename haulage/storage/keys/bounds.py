@@ -4,7 +4,7 @@ from bisect import bisect_left
 from dataclasses import replace
 from operator import lt
 
-from haulage.model import shown
+from haulage.paths import shown
 from haulage.storage.bucket import Keys
 from haulage.storage.keys.pages import DisorderError, key_before
 from haulage.storage.keys.paths import Rows, key_of

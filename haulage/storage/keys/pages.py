@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from haulage.errors import FatalError, HaulageError
-from haulage.model import shown
+from haulage.paths import shown
 from haulage.storage.bucket import Keys, Lists
 from haulage.storage.keys.paths import FIRST_PRIVATE, LAST_CHAR, is_plain
 

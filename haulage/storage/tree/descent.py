@@ -4,7 +4,8 @@ import os
 from collections import OrderedDict
 from typing import Protocol
 
-from haulage.model import Lost, parent_of
+from haulage.model import Lost
+from haulage.paths import parent_of
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _KEPT = 64  # descriptors a process keeps for the directories that it used last

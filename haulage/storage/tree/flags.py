@@ -3,7 +3,8 @@
 import errno
 import os
 
-from haulage.model import Loss, Lost, parent_of, shown
+from haulage.model import Loss, Lost
+from haulage.paths import parent_of, shown
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.kept import Kept
 from haulage.storage.tree.posix import pin

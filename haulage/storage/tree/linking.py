@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from haulage.errors import UnstableError
-from haulage.model import Action, Kind, parent_of, shown
+from haulage.model import Action, Kind
+from haulage.paths import parent_of, shown
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.posix import (
     kind_of,

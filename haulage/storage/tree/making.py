@@ -6,7 +6,8 @@ from pathlib import Path
 
 import xxhash
 
-from haulage.model import Loss, Lost, parent_of
+from haulage.model import Loss, Lost
+from haulage.paths import parent_of
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.lfs import (
     LfsError,

@@ -7,7 +7,8 @@ import stat
 import xxhash
 
 from haulage.errors import BlockedError, TransientError, UnstableError, VanishedError
-from haulage.model import DEVICES, Entry, Kind, parent_of
+from haulage.model import DEVICES, Entry, Kind
+from haulage.paths import parent_of
 from haulage.storage.tree.descent import Descent
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY

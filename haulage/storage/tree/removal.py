@@ -4,7 +4,8 @@ import errno
 import os
 import stat
 
-from haulage.model import Action, Kind, Outcome, Status, parent_of
+from haulage.model import Action, Kind, Outcome, Status
+from haulage.paths import parent_of
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.posix import kind_of, open_to_write
 from haulage.storage.tree.trash import is_aside, move_aside, note_dir

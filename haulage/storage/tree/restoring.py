@@ -10,7 +10,8 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from haulage.model import Action, Kind, Outcome, Status, parent_of
+from haulage.model import Action, Kind, Outcome, Status
+from haulage.paths import parent_of
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.posix import open_to_write, stat_in
 from haulage.storage.tree.trash import TRASH, is_aside, reach, trash_of

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from haulage.errors import PermanentError, VanishedError
-from haulage.model import Action, Entry, Lost, Outcome, parent_of
+from haulage.model import Action, Entry, Lost, Outcome
+from haulage.paths import parent_of
 from haulage.storage.base import Chunks, Made, Reading, Seen, Store, Writing, is_implied
 from haulage.storage.ranges import Ranges, begun, drop
 from haulage.storage.tree.attributes import (

@@ -10,7 +10,8 @@ import stat
 from contextlib import suppress
 
 from haulage.errors import PermanentError
-from haulage.model import Action, Outcome, Status, parent_of
+from haulage.model import Action, Outcome, Status
+from haulage.paths import parent_of
 from haulage.storage.tree.attributes import (
     Attributes,
     attributes_of,

@@ -10,7 +10,8 @@ from itertools import islice
 import numpy as np
 import pyarrow as pa
 
-from haulage.model import DEVICES, Kind, parent_of
+from haulage.model import DEVICES, Kind
+from haulage.paths import parent_of
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.statx import StatBuffer, entry_table, kinds_of
 from haulage.storage.tree.trash import is_trash

@@ -1,0 +1,24 @@
+"""What a path says by itself: where it is, and how it is shown to a person."""
+
+
+def parent_of(path: bytes) -> bytes:
+    """Return the directory of `path`: `b"a/b/"` for `b"a/b/c"` and `b"a/b/c/"`."""
+    return path[: path.rfind(b"/", 0, len(path) - 1) + 1]
+
+
+def shown(path: bytes) -> str:
+    r"""Return `path` as printable text that names it exactly.
+
+    What is not printable or not UTF-8 appears as `\xNN`, the backslash itself as `\\`.
+    """
+    text = path.decode("utf-8", "surrogateescape")
+    return "".join(map(_shown_char, text)) or "."
+
+
+def _shown_char(char: str) -> str:
+    if char == "\\":
+        return "\\\\"
+    if char.isprintable():
+        return char
+    raw = char.encode("utf-8", "surrogateescape")
+    return "".join(f"\\x{byte:02x}" for byte in raw)
