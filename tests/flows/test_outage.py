@@ -104,12 +104,21 @@ def test_a_server_that_is_away_for_a_while_is_not_missed(
 def test_a_server_that_stays_away_costs_no_work(
     installation: Installation, under_way: tuple[UUID, Path]
 ) -> None:
-    _, root = under_way
+    run_id, root = under_way
     with Server(installation).away():
         until_over(installation, root.name)
         assert last_run(installation, root.name).state is RunState.DONE
         assert_same(root / "source", root / "target")
         assert leftovers(root / "target") == []
+    with installation.client() as client:
+        shown = client.read_flow_run(run_id).state
+    assert shown
+    assert shown.is_running() or shown.is_crashed(), shown
+    asked = parameters(root.name, root / "source", root / "target")
+    again = installation.finished(installation.start("python-library", asked))
+    assert again.state
+    assert again.state.is_completed(), again.state
+    assert last_run(installation, root.name).counts["planned"] == 0
 
 
 def until_over(installation: Installation, dataset: str) -> None:
