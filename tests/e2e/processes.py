@@ -15,11 +15,14 @@ _PATIENCE_S = 120.0
 
 def of_place(place: Place, module: str = "") -> list[int]:
     """Return the ids of Haulage's processes whose $HAULAGE_HOME is the place's, and in
-    whose command line `module` occurs."""
+    whose command line `module` occurs.
+
+    What this process keeps for its own next run is not among them.
+    """
     mark = b"HAULAGE_HOME=" + os.fsencode(place.home) + b"\0"
     found = []
     for name in os.listdir("/proc"):
-        if not name.isdigit() or int(name) == os.getpid():
+        if not name.isdigit() or int(name) == os.getpid() or _is_kept_here(name):
             continue
         try:
             environment = Path(f"/proc/{name}/environ").read_bytes()
@@ -30,6 +33,15 @@ def of_place(place: Place, module: str = "") -> list[int]:
         if ours and mark in environment + b"\0" and module.encode() in command:
             found.append(int(name))
     return sorted(found)
+
+
+def _is_kept_here(name: str) -> bool:
+    try:
+        command = Path(f"/proc/{name}/cmdline").read_bytes().strip(b"\0")
+        parent = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1]
+    except OSError:  # it has ended
+        return True
+    return command == b"haulage.forkserver" and int(parent) == os.getpid()
 
 
 def start(place: Place, *words: str | Path) -> subprocess.Popen[bytes]:
