@@ -8,7 +8,9 @@ import asyncio
 import sys
 import time
 from datetime import timedelta
+from pathlib import Path
 
+import yaml
 from prefect.cli import app
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -30,6 +32,8 @@ from deployments import lint
 READY_TIMEOUT_S = 120.0
 # Fewer than three would crash healthy runs whose heartbeats are late.
 MISSED_HEARTBEATS = 3
+OUR_FLOWS = "flows/"
+TELL = "haulage: "  # begins a line that is for who called `haulage up`
 ENDS = ("Completed", "Failed", "Cancelled", "Crashed")
 
 
@@ -95,6 +99,19 @@ async def ensure_watch() -> None:
         await client.create_automation(watch)
 
 
+async def strays(text: str) -> list[str]:
+    """Return the deployments of our flows that are not in the text of prefect.yaml."""
+    listed = yaml.safe_load(text)["deployments"]
+    wanted = {(each["entrypoint"], each["name"]) for each in listed}
+    async with get_client() as client:
+        return [
+            f"{(await client.read_flow(found.flow_id)).name}/{found.name}"
+            for found in await client.read_deployments()
+            if (found.entrypoint or "").startswith(OUR_FLOWS)
+            and (found.entrypoint, found.name) not in wanted
+        ]
+
+
 async def prepare() -> None:
     """Do all that has to be there before deployments can be made."""
     await wait_until_ready()
@@ -108,6 +125,11 @@ def main() -> int:
     if lint.main():
         return 2
     asyncio.run(prepare())
+    for name in asyncio.run(strays(Path("prefect.yaml").read_text())):
+        print(
+            f"{TELL}{name} is not in prefect.yaml any more, but its schedules go on; "
+            f"'prefect deployment delete {name}' ends that"
+        )
     # The command itself, without a second start of Prefect that takes seconds.
     sys.argv[1:] = ["--no-prompt", "deploy", "--all"]
     app()

@@ -146,6 +146,9 @@ def _register(site: Site, project: Path, env: Mapping[str, str]) -> None:
         process.wait()
     if process.returncode:
         raise FatalError(_told("register", site, "deployments could not be made"))
+    for line in site.log("register").read_text().splitlines():
+        if line.startswith("haulage: "):
+            print(line)
 
 
 def _must_live(site: Site, name: str, deadline: float) -> None:

@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.states import Cancelling
 
+from haulage.cli.detached import Site
 from tests.flows.up import Installation
 from tests.trees.build import plant
 from tests.trees.compare import assert_same
@@ -195,6 +196,26 @@ def test_a_second_up_changes_nothing_and_says_so(installation: Installation) -> 
     before = [record.read_bytes() for record in records]
     assert f"already runs at {installation.url()}" in installation.haulage("up")
     assert [record.read_bytes() for record in records] == before
+
+
+def test_a_deployment_that_was_dropped_is_told_by_the_next_up(
+    installation: Installation,
+) -> None:
+    with installation.client() as client:
+        known = client.read_deployment_by_name("sync/python-library")
+        dropped = client.create_deployment(
+            known.flow_id, "dropped", entrypoint=known.entrypoint
+        )
+        foreign = client.create_deployment(
+            known.flow_id, "foreign", entrypoint="elsewhere.py:flow"
+        )
+        assert Site(installation.home / "prefect").stop("worker")
+        told = installation.haulage("up")
+        for each in (dropped, foreign):
+            client.delete_deployment(each)
+    assert "'prefect deployment delete sync/dropped'" in told
+    assert "foreign" not in told
+    assert told.count("prefect deployment delete") == 1
 
 
 def test_nothing_listens_but_on_loopback(installation: Installation) -> None:
