@@ -3,6 +3,7 @@ import os
 import pytest
 
 pytest_plugins = ["tests.servers.fixtures"]
+pytest.register_assert_rewrite("tests.e2e.exact", "tests.e2e.linked")
 
 SLOW_SERVERS = {"localstack", "prefect_server", "az", "installation"}
 OF_A_MODULE = {"installation"}

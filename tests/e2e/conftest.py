@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.catalogs import catalog_url
-from tests.e2e.place import AS_NOBODY, NOBODY, Place, close_catalogs, grow_old
+from tests.e2e.linked import link, night
+from tests.e2e.place import AS_NOBODY, NOBODY, Place, close_catalogs, grow_old, write
 from tests.postgres import postgres
 from tests.trees.build import plant
 
@@ -69,6 +70,20 @@ def give_to_nobody(root: Path) -> None:
     for directory, dirs, files in os.walk(root):
         for name in [*dirs, *files]:
             os.lchown(os.path.join(directory, name), NOBODY, NOBODY)
+
+
+@pytest.fixture
+def linked(place: Place) -> Place:
+    """Give two groups that lie across directories, and are synced."""
+    write(place.source / "a" / "one", b"first")
+    link(place, "a/one", "a/two", "b/c/three", "z")
+    write(place.source / "b" / "other", b"second")
+    link(place, "b/other", "a/other")
+    for number in range(9):
+        write(place.source / "b" / f"single-{number}", b"%d" % number)
+    summary = night(place)
+    assert (summary.copied, summary.made) == (11, 4 + 4)  # with directories
+    return place
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,125 @@
+"""Pages that are out of order, or make no sense, lose no key unnoticed."""
+
+import random
+import time
+
+import pytest
+
+from haulage.errors import FatalError
+from haulage.storage.bucket import Keys
+from haulage.storage.keys.pages import DisorderError, KeyRoot, server_pages
+from haulage.storage.keys.paths import key_of
+from haulage.storage.keys.walk import KeyWalk, sorted_pieces
+from haulage.storage.tree.walk import Span
+from tests.engine_builders import paths_of
+from tests.storage.key_bucket import KeyBucket
+from tests.storage.key_listing import random_keys, tables, walked, whole
+
+
+def test_a_page_of_the_listing_is_asked_for_while_the_one_before_is_taken_up():
+    bucket = KeyBucket([f"p/{number:04}" for number in range(10)], most=5)
+    pages = server_pages(KeyRoot(bucket, "p/", for_files=True), None, never)
+    assert next(pages).keys[0] == "p/0000"
+    deadline = time.monotonic() + 20
+    while bucket.requests < 2 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert bucket.requests == 2
+    pages.close()
+
+
+def never(_key: str) -> bool:
+    return False
+
+
+STRAYS = ["p/é", "p/" + key_of(b"\x80", ""), "p/a"]
+
+
+def test_names_that_are_no_utf8_and_sort_otherwise_are_a_disorder():
+    with pytest.raises(DisorderError):
+        walked(KeyBucket(STRAYS))
+    with pytest.raises(DisorderError):
+        walked(KeyBucket(["p/\U0001f600", "p/" + key_of(b"\xff", "")]))
+
+
+def test_names_that_are_no_utf8_are_listed_where_they_sort_alike():
+    paths = [b"caf\xe9", b"caf\xe9/x", b"\xff"]
+    keys = [key_of(path, "p/") for path in paths]
+    assert whole(KeyBucket(["p/a", *keys]))[0] == [b"", b"a", b"caf\xe9/", *paths[1:]]
+
+
+def test_a_listing_does_not_go_on_where_a_path_could_be_lost():
+    stray = "p/" + key_of(b"\xff", "")
+    after = Span(after="\U0001f600".encode())
+    with pytest.raises(DisorderError):
+        walked(KeyBucket([stray, "p/\U0001f600", "p/\U0001f601"]), after)
+    with pytest.raises(DisorderError):
+        walked(KeyBucket([stray]), Span(after=b"\xfe"))
+    rest = walked(KeyBucket(["p/a", "p/\U0001f600", "p/\U0001f601"]), after)
+    assert paths_of(tables(rest)) == ["\U0001f601".encode()]
+
+
+@pytest.mark.parametrize("most", [2, 1000])
+def test_a_server_that_lists_out_of_order_tells_nothing_before_it_is_found(most):
+    keys = ["p/c", "p/a", "p/b", "p/d"]
+    bucket = KeyBucket(keys, order=keys, most=most)
+    pieces = KeyWalk(KeyRoot(bucket, "p/", for_files=True), Span()).pieces()
+    with pytest.raises(DisorderError):
+        next(pieces)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("for_files", [True, False])
+def test_a_listing_out_of_order_is_the_same_when_it_is_sorted(
+    tmp_path, seed, for_files
+):
+    rng = random.Random(seed)
+    keys = random_keys(rng, 100)
+    shuffled = rng.sample(keys, len(keys))
+    bucket = KeyBucket(keys, order=shuffled + shuffled[:30], most=7)
+    root = KeyRoot(bucket, "p/", for_files=for_files)
+    right = KeyBucket(keys)
+    for after in (None, b"", b"a/b", b"b"):
+        pieces = list(sorted_pieces(root, tmp_path, after=after))
+        alike = walked(right, Span(after=after), for_files=for_files)
+        assert tables(pieces).equals(tables(alike))
+        assert not list(tmp_path.iterdir())
+
+
+class Broken(KeyBucket):
+    """Answers with the pages it is given, whatever is asked."""
+
+    def __init__(self, pages):
+        super().__init__([])
+        self.pages = pages
+
+    def page(self, prefix, **options):
+        self.requests += 1
+        keys, is_last, token = self.pages[min(self.requests, len(self.pages)) - 1]
+        whole = KeyBucket(list(keys)).page("")
+        return Keys(
+            list(keys), whole.sizes, whole.etags, whole.modified_ns, [], is_last, token
+        )
+
+
+def test_an_empty_page_with_a_token_is_gone_on_behind():
+    bucket = Broken([((), False, "1"), (("p/a",), False, "2"), ((), True, None)])
+    assert whole(bucket)[0] == [b"", b"a"]
+
+
+def test_an_empty_page_that_does_not_tell_how_to_go_on_is_fatal():
+    with pytest.raises(FatalError, match="empty page"):
+        walked(Broken([((), False, None)]))
+
+
+def test_a_token_that_comes_again_is_fatal():
+    with pytest.raises(FatalError, match="token twice"):
+        walked(Broken([((), False, "1")]))
+
+
+def test_a_key_that_comes_twice_is_a_disorder_and_sorted_to_one(tmp_path):
+    pages = [(("p/a", "p/b"), False, "1"), (("p/b", "p/c"), True, None)]
+    with pytest.raises(DisorderError, match="twice"):
+        walked(Broken(pages))
+    root = KeyRoot(Broken(pages), "p/", for_files=True)
+    found = list(sorted_pieces(root, tmp_path))
+    assert paths_of(tables(found)) == [b"", b"a", b"b", b"c"]
