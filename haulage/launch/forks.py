@@ -2,24 +2,28 @@
 
 import atexit
 import json
+import math
 import os
-import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import IO, Any
 
+_POLL_S = 0.002
+_START_FIELD = 18  # of /proc/PID/stat behind the state
 _UNKNOWN = 255  # the exit code of whoever ended after the one that saw to it
 
 
 class Fork:
     """A mover or lister that was started; what is here means what Popen means by it.
 
-    Signals go through a descriptor of the process, so that no other is ever meant.
+    Its number is its own until its exit code was asked for, which happens here alone.
+    Should the process that it was forked from be gone, its start time tells it apart.
     """
 
     def __init__(
@@ -30,31 +34,27 @@ class Fork:
         self.stdout = stdout
         self.returncode: int | None = None
         self._server = server
-        self._handle = os.pidfd_open(pid)
+        self._started = _start_of(pid)
         self._lock = threading.Lock()
-
-    def __del__(self) -> None:
-        os.close(self._handle)
 
     def poll(self) -> int | None:
         """Return its exit code, or None while it is alive."""
-        return self._code(0)
-
-    def wait(self, timeout_s: float | None = None) -> int:
-        """Return its exit code; subprocess.TimeoutExpired if it does not end."""
-        code = self._code(None if timeout_s is None else int(timeout_s * 1000))
-        if code is None:
-            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout_s or 0)
-        return code
-
-    def _code(self, timeout_ms: int | None) -> int | None:
-        waiting = select.poll()
-        waiting.register(self._handle, select.POLLIN)
-        is_over = bool(waiting.poll(timeout_ms))
         with self._lock:
-            if is_over and self.returncode is None:
+            if self.returncode is None and not self._is_alive():
                 self.returncode = self._server.reap(self.pid)
-        return self.returncode
+            return self.returncode
+
+    def _is_alive(self) -> bool:
+        return self._started is not None and _start_of(self.pid) == self._started
+
+    def wait(self, timeout_s: float = math.inf) -> int:
+        """Return its exit code; subprocess.TimeoutExpired if it does not end."""
+        deadline = time.monotonic() + timeout_s
+        while (code := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout_s)
+            time.sleep(_POLL_S)
+        return code
 
     def terminate(self) -> None:
         """Tell it to stop, if it is still alive."""
@@ -65,8 +65,19 @@ class Fork:
         self._send(signal.SIGKILL)
 
     def _send(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._handle, number)
+        with self._lock, suppress(ProcessLookupError):
+            if self.returncode is None and self._is_alive():
+                os.kill(self.pid, number)
+
+
+def _start_of(pid: int) -> bytes | None:
+    """Return when a process was started, in ticks; None if it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            state, *fields = stat.read().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if state in b"ZX" else fields[_START_FIELD]
 
 
 class _Server:
