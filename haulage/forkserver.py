@@ -58,8 +58,7 @@ def _answer(
     channel: socket.socket, request: dict[str, Any], given: list[int]
 ) -> dict[str, int]:
     if "reap" in request:
-        _, status = os.waitpid(request["reap"], 0)
-        return {"code": os.waitstatus_to_exitcode(status)}
+        return _reaped(request["reap"])
     try:
         pid = os.fork()
     except OSError as err:
@@ -71,6 +70,15 @@ def _answer(
     for fd in given:
         os.close(fd)
     return {"pid": pid}
+
+
+def _reaped(pid: int) -> dict[str, int]:
+    """Return how a process ended; whoever asks twice is told so as an error."""
+    try:
+        _, status = os.waitpid(pid, 0)
+    except ChildProcessError as err:
+        return {"errno": err.errno or 0}
+    return {"code": os.waitstatus_to_exitcode(status)}
 
 
 def _become(kind: str, environ: Mapping[str, str], given: Sequence[int]) -> NoReturn:

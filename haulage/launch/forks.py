@@ -11,9 +11,11 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import IO, Any
 
+_ENDED = "the process that movers and listers are forked off was ended"
 _POLL_S = 0.002
 _START_FIELD = 18  # of /proc/PID/stat behind the state
 _UNKNOWN = 255  # the exit code of whoever ended after the one that saw to it
@@ -40,11 +42,12 @@ class Fork:
     def poll(self) -> int | None:
         """Return its exit code, or None while it is alive."""
         with self._lock:
-            if self.returncode is None and not self._is_alive():
+            if self.returncode is None and not self.is_alive():
                 self.returncode = self._server.reap(self.pid)
             return self.returncode
 
-    def _is_alive(self) -> bool:
+    def is_alive(self) -> bool:
+        """Tell whether it has not ended; its exit code may not be asked for yet."""
         return self._started is not None and _start_of(self.pid) == self._started
 
     def wait(self, timeout_s: float = math.inf) -> int:
@@ -66,7 +69,7 @@ class Fork:
 
     def _send(self, number: signal.Signals) -> None:
         with self._lock, suppress(ProcessLookupError):
-            if self.returncode is None and self._is_alive():
+            if self.returncode is None and self.is_alive():
                 os.kill(self.pid, number)
 
 
@@ -81,10 +84,13 @@ def _start_of(pid: int) -> bytes | None:
 
 
 class _Server:
-    """The process that others are forked from, see haulage.forkserver."""
+    """The process that others are forked from, see haulage.forkserver.
+
+    One thread asks it, which no signal breaks off between a question and its answer.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, "forks")
         self._channel, its = socket.socketpair()
         with its:
             self._process = subprocess.Popen(
@@ -100,46 +106,54 @@ class _Server:
     @property
     def is_usable(self) -> bool:
         """Tell whether it lives, and is this process's own."""
-        is_whole = not self._answers.closed and self._process.poll() is None
-        return is_whole and self.driver == os.getpid()
+        return self.driver == os.getpid() and self._process.poll() is None
 
     def start(self, kind: str, environ: Mapping[str, str], stderr: int) -> Fork:
-        """Start a mover or a lister; OSError if that fails."""
+        """Start a mover or a lister; OSError if that fails.
+
+        A signal may break this off anywhere, as long as the main thread waits here.
+        """
+        given = os.dup(stderr)
+        starting = self._thread.submit(self._start, kind, dict(environ), given)
+        try:
+            return starting.result()
+        except BaseException:
+            starting.add_done_callback(_discard)
+            raise
+
+    def _start(self, kind: str, environ: dict[str, str], stderr: int) -> Fork:
         its_in, our_out = os.pipe()
         our_in, its_out = os.pipe()
         stdin, stdout = os.fdopen(our_out, "wb", 0), os.fdopen(our_in, "rb")
         try:
-            request = {"start": kind, "environ": dict(environ), "umask": _umask()}
-            pid = self._ask(request, its_in, its_out, stderr)["pid"]
-            return Fork(self, pid, stdin, stdout)
+            request = {"start": kind, "environ": environ, "umask": _umask()}
+            answer = self._ask(request, its_in, its_out, stderr)
+            return Fork(self, answer["pid"], stdin, stdout)
         except BaseException:
-            stdin.close()  # if it has been forked it ends by that
+            stdin.close()
             stdout.close()
             raise
         finally:
-            os.close(its_in)
-            os.close(its_out)
+            for fd in (its_in, its_out, stderr):
+                os.close(fd)
 
     def reap(self, pid: int) -> int:
         """Return the exit code of a process that is over."""
         try:
-            return self._ask({"reap": pid})["code"]
+            return self._thread.submit(self._ask, {"reap": pid}).result()["code"]
         except OSError:
             return _UNKNOWN
 
     def _ask(self, request: dict[str, Any], *given: int) -> dict[str, int]:
-        """Return the answer; broken off, this leaves nothing that can be used."""
         line = json.dumps(request).encode() + b"\n"
-        with self._lock:
-            try:
-                sent = socket.send_fds(self._channel, [line], given)
-                self._channel.sendall(line[sent:])
-                answer = self._answers.readline()
-            except BaseException:
-                self.end()
-                raise
+        try:
+            sent = socket.send_fds(self._channel, [line], given)
+            self._channel.sendall(line[sent:])
+            answer = self._answers.readline()
+        except (OSError, ValueError) as err:  # reset, or closed by another thread
+            raise BrokenPipeError(_ENDED) from err
         if not answer:
-            raise BrokenPipeError("what starts movers and listers was ended")
+            raise BrokenPipeError(_ENDED)
         found: dict[str, int] = json.loads(answer)
         if code := found.get("errno"):
             raise OSError(code, os.strerror(code))
@@ -152,6 +166,17 @@ class _Server:
         if self.driver == os.getpid():
             self._process.kill()
             self._process.wait()
+
+
+def _discard(starting: "Future[Fork]") -> None:
+    """End what was started for nobody, and see it gone."""
+    if starting.exception() is None:
+        fork = starting.result()
+        fork.kill()
+        fork.stdin.close()
+        fork.stdout.close()
+        while fork.is_alive():
+            time.sleep(_POLL_S)
 
 
 def _umask() -> int:
@@ -172,9 +197,11 @@ def prepare() -> None:
 
 def start(kind: str, environ: Mapping[str, str], stderr: int = 2) -> Fork:
     """Start `mover` or `lister` with this environment; OSError if that fails."""
+    server = _server()
     try:
-        return _server().start(kind, environ, stderr)
-    except ConnectionError:  # it was killed since
+        return server.start(kind, environ, stderr)
+    except BrokenPipeError:
+        server.end()
         return _server().start(kind, environ, stderr)
 
 

@@ -32,10 +32,8 @@ _LEFT_ALONE = (Status.UPDATED, Status.VERIFIED, Status.KEPT)
 
 def finish_dirs(site: Site, crew: Crew) -> None:
     """Give each directory that the run touched its final attributes, the root last."""
-    if Step.DIRS not in site.policy.steps or site.pair.target.is_bucket:
-        return
     if not ledger.listed(site.catalog, site.run.id, pass_=Pass.DIRS):
-        seal(site, Pass.DIRS, 0, _dir_shards(site))
+        seal(site, Pass.DIRS, 0, to_finish(site))
     ready = ledger.listed(
         site.catalog, site.run.id, pass_=Pass.DIRS, states=[ShardState.READY]
     )
@@ -52,7 +50,10 @@ def _finish_dirs(site: Site, ready: list[Shard]) -> None:
         run_wave(site, Wave(f"directories {shard.seq}", (shard,)))
 
 
-def _dir_shards(site: Site) -> Iterator[pa.Table]:
+def to_finish(site: Site) -> Iterator[pa.Table]:
+    """Yield the actions for all directories touched so far, the deepest first."""
+    if Step.DIRS not in site.policy.steps or site.pair.target.is_bucket:
+        return
     spool = site.workspace / "touched"
     words = DiskSort(spool, TOUCHED, "key")
     for table in _said(site):

@@ -15,8 +15,7 @@ from haulage.ops.plan import on_paths
 from haulage.ops.progress import Progress
 from haulage.shardfile import Order, write_shard
 from haulage.stages.commit import commit
-from haulage.stages.crew import Threads
-from haulage.stages.finishing import finish_dirs
+from haulage.stages.finishing import to_finish
 from haulage.stages.report import summary_of
 from haulage.stages.rounds import done, outcomes_of
 from haulage.stages.sealing import is_part
@@ -24,20 +23,29 @@ from haulage.stages.site import Site
 from haulage.storage.ranges import begun
 
 _POLL_S = 0.5
+_JOB = "salvage"
 
 
 def supersede(site: Site) -> None:
-    """End an interrupted run: sweep behind it and commit the outcomes that it has.
-
-    Directories that it changed get their times now: no later run would look at them.
-    """
+    """End an interrupted run: sweep behind it and commit the outcomes that it has."""
     sweep(site)
-    finish_dirs(site, Threads())
+    _give_times_back(site)
     summary = summary_of(site, commit(site))
     ledger.drop_unfinished(site.catalog, site.run)
     events.note(site.catalog, site.run.id, "superseded", {"copied": summary.copied})
     runs.end(site.catalog, site.run, RunState.SUPERSEDED, summary.as_dict())
     shutil.rmtree(site.workspace, ignore_errors=True)
+
+
+def _give_times_back(site: Site) -> None:
+    """Finish directories that the run changed: no later run may look at them.
+
+    That is no pass of the run, which may be resumed after all, and change more of them.
+    """
+    for seq, actions in enumerate(to_finish(site)):
+        name = f"shards/salvage-{seq:06}.parquet"
+        write_shard(site.workspace / name, actions, site.job)
+        _carry_out(site, [_order(site, name, f"salvage-{seq}")])
 
 
 def sweep(site: Site) -> None:
@@ -94,13 +102,13 @@ def _carry_out(site: Site, orders: Sequence[Order]) -> None:
         return
     for order in orders:
         Progress.begin(order.progress)
-    site.launcher.start_or_attach("sweep", orders)
+    site.launcher.start_or_attach(_JOB, orders)
     open_tokens = {order.token for order in orders}
     while open_tokens:
         site.check()
-        for answer in site.launcher.poll("sweep", _POLL_S):
+        for answer in site.launcher.poll(_JOB, _POLL_S):
             open_tokens.discard(answer.token)
             if answer.tally is None:
                 raise FatalError(
-                    f"temporaries could not be swept: {answer.fatal or answer.lost}"
+                    f"the run before could not be ended: {answer.fatal or answer.lost}"
                 )

@@ -14,6 +14,7 @@ import pytest
 from haulage.catalog import runs
 from haulage.catalog.runs import RunState
 from haulage.catalog.shards import ShardState
+from haulage.errors import CancelledError
 from tests.e2e.place import Place, grow_old, stats_in, write
 from tests.e2e.processes import (
     kill,
@@ -260,4 +261,28 @@ def test_an_early_stop_leaves_nothing_behind(
     assert place.haulage("status", "--json").lines()[0]["state"] == "cancelled"
     ended = place.haulage(*sync_words(place))
     assert ended.code == 0, ended.text
+    assert_settled(place)
+
+
+def test_a_run_that_was_nearly_superseded_can_be_resumed(
+    place: Place, large_tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = place.with_source(large_tree)
+    process = start(place, *sync_words(place))
+    wait_until(lambda: outcomes_in(place) >= SHARDS // 3, process)
+    kill(process.pid)
+    process.communicate()
+    wait_until(lambda: not of_place(place))
+    interrupted = place.last_run()
+
+    def stop(_site: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("haulage.stages.salvage.commit", stop)
+        with pytest.raises(CancelledError):
+            place.sync()
+    assert place.last_run().id == interrupted.id
+    resumed = place.haulage("resume", interrupted.id, "--json")
+    assert resumed.code == 0, resumed.text
     assert_settled(place)

@@ -101,22 +101,33 @@ def test_what_is_forked_outlives_the_parent_and_the_next_has_a_new_one(
     assert first.wait(60) == 255  # whoever could tell is gone
 
 
-def test_a_start_that_is_broken_off_spoils_no_later_one(start: Start) -> None:
+def test_a_start_that_is_broken_off_leaves_nobody_and_spoils_no_later_one(
+    start: Start,
+) -> None:
     parent = parent_of(start().pid)
+    before = set(children_of(parent))
 
     def interrupt(*_signal: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGALRM, interrupt)
+    handler = signal.signal(signal.SIGALRM, interrupt)
     os.kill(parent, signal.SIGSTOP)
     signal.setitimer(signal.ITIMER_REAL, 0.2)
     try:
         with pytest.raises(KeyboardInterrupt):
             start()
     finally:
-        signal.signal(signal.SIGALRM, before)
-    assert not is_alive(parent)
-    until(lambda: command_of(start("lister").pid) == b"haulage.lister")
+        signal.signal(signal.SIGALRM, handler)
+        os.kill(parent, signal.SIGCONT)
+    later = start("lister")
+    until(lambda: command_of(later.pid) == b"haulage.lister")
+    left = set(children_of(parent)) - before - {later.pid}
+    assert not any(map(is_alive, left))
+
+
+def children_of(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
 
 
 def test_a_fork_of_the_driver_has_a_parent_of_its_own(start: Start) -> None:
