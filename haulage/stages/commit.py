@@ -26,6 +26,8 @@ from haulage.storage.tree.sync import sync_file_system
 
 _LOST = "lost"  # made, but without something that its source has
 _MOST_LOST = 10_000  # listed of a run; the summary counts all
+# What was a directory when its parent was listed is a file or a link by now.
+_UNLISTED = {errno.ENOTDIR: "unstable", errno.ELOOP: "unstable"}
 _FAILED = (Status.FAILED, Status.UNSTABLE, Status.MISMATCH, Status.BLOCKED)
 
 
@@ -135,8 +137,9 @@ def _unreadable(site: Site) -> Iterator[Failure]:
         if number == errno.ENOENT:  # removed since its parent was listed
             continue
         reason = refused or f"could not be listed: {os.strerror(number)}"
-        status = "refused" if refused else "unreadable"
-        yield Failure(bytes.fromhex(path), "list", status, "permanent", number, reason)
+        status = "refused" if refused else _UNLISTED.get(number, "unreadable")
+        may_pass = "transient" if status == "unstable" else "permanent"
+        yield Failure(bytes.fromhex(path), "list", status, may_pass, number, reason)
 
 
 def _lost_shards(site: Site) -> Iterator[Failure]:

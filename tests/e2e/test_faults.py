@@ -78,16 +78,23 @@ def test_a_file_that_can_not_be_read_is_listed_and_its_old_version_kept(
     assert_mended(synced)
 
 
-def test_of_a_directory_that_can_not_be_listed_nothing_is_lost(synced: Place) -> None:
+@pytest.mark.parametrize(
+    ("error", "status"), [("EIO", "unreadable"), ("ENOTDIR", "unstable")]
+)
+def test_of_a_directory_that_can_not_be_listed_nothing_is_lost(
+    synced: Place, error: str, status: str
+) -> None:
     os.unlink(synced.source / "d1" / "f1")
     ended = with_fault(
         synced,
-        "getdents64:error=EIO",
+        f"getdents64:error={error}",
         *("--delete", "guarded"),
         only=synced.source / "d1",
     )
     assert ended.code == 1, ended.text
-    assert set(synced.failures()) == {b"d1/"}
+    assert {path: told.status for path, told in synced.failures().items()} == {
+        b"d1/": status
+    }
     assert (synced.target / "d1" / "f1").read_bytes() == KEPT
     assert ended.summary()["deleted"] == 0
     assert_mended(synced)

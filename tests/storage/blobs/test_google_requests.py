@@ -3,6 +3,7 @@
 import os
 from hashlib import md5
 from itertools import count
+from urllib.parse import unquote
 
 import pytest
 
@@ -64,12 +65,9 @@ def test_one_object_is_one_request(asked):
     bucket.get("a")
     bucket.head("a")
     bucket.remove("a")
-    assert [line.split()[0] for line in server.asked] == [
-        "PUT",
-        "GET",
-        "HEAD",
-        "DELETE",
-    ]
+    name = bucket.site.place.bucket  # others may have something under way still
+    mine = [line.split()[0] for line in server.asked if f"/{name}/" in unquote(line)]
+    assert mine == ["PUT", "GET", "HEAD", "DELETE"]
 
 
 def test_content_that_does_not_fit_its_md5_is_not_taken(asked):
