@@ -241,11 +241,16 @@ def main() -> int:
     """Serve orders until standard input ends or a signal says stop."""
     orders: SimpleQueue[bytes] = SimpleQueue()
 
-    def end(*_signal: object) -> None:
+    def end() -> None:
         STOP.set()
         orders.put(b"")
 
-    signal.signal(signal.SIGTERM, end)
+    def stop(*_signal: object) -> None:
+        # A second signal would find the lock of STOP taken, by this very thread.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        end()
+
+    signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher decides, then tells us
     threading.Thread(target=_receive, args=(orders, end), daemon=True).start()
     while (line := orders.get()) and not STOP.is_set():

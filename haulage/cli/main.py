@@ -70,6 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _stop(*_signal: object) -> None:
     """Stop as Ctrl-C does."""
+    # A second signal would find the lock of STOP taken, by this very thread.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     STOP.set()
     raise KeyboardInterrupt
 

@@ -189,6 +189,17 @@ def test_a_signal_in_the_middle_of_a_large_file_leaves_no_temporary(
     assert read(ends.target, b"huge") == b"old"
 
 
+def test_a_mover_that_is_told_to_stop_many_times_ends_as_if_told_once(
+    ends, mover, orders
+):
+    put(ends.source, b"a", b"a")
+    mover.order(orders([action_on(ends.source, b"a")]))
+    assert "tally" in mover.answer()
+    for _ in range(500):
+        mover.process.send_signal(signal.SIGTERM)
+    assert mover.process.wait(20) == 0
+
+
 def test_an_interrupt_is_left_to_who_ordered(ends, mover, orders):
     put(ends.source, b"a", b"a")
     mover.order(orders([action_on(ends.source, b"a")]))
