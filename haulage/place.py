@@ -35,7 +35,7 @@ class Place:
     tags: tuple[tuple[str, str], ...] = ()
     markers: bool = True  # whether objects stand for directories
     in_flight: int = 64
-    memory_bytes: int = 64 * _MIB
+    memory_bytes: int = 48 * _MIB
 
     @classmethod
     def from_fields(cls, values: dict[str, Any]) -> Self:

@@ -91,7 +91,7 @@ class StoreOptions(Form):
         64, ge=1, le=512, title="Requests at once", description="Of each mover."
     )
     memory: StoreMemory = Field(
-        64 << 20,
+        48 << 20,
         title="Memory for content",
         description="Bytes of objects that a mover holds at once.",
     )

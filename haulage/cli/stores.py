@@ -14,7 +14,7 @@ _OF_BOTH = (
     ("region", "NAME", "of the bucket"),
     ("profile", "NAME", "of the shared AWS configuration"),
     ("in_flight", "N", "requests at once of each mover (default 64)"),
-    ("memory", "SIZE", "of content that a mover holds at once (default 64M)"),
+    ("memory", "SIZE", "of content that a mover holds at once (default 48M)"),
 )
 _OF_TARGET = (
     ("storage_class", "NAME", "of new objects, such as STANDARD_IA"),

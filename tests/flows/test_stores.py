@@ -209,7 +209,7 @@ def test_a_store_stands_for_its_bucket_and_all_that_is_said_of_it(
         endpoint=ENDPOINT,
         credentials=type(kind()).load(credentials.partition("/")[2]),
         checksum=Checksum.SHA256,
-        memory=64 << 20,
+        memory=48 << 20,
         tags={"team": "lab"},
     )
     resolved = resolve(to_bucket(saved(store)))
@@ -218,7 +218,7 @@ def test_a_store_stands_for_its_bucket_and_all_that_is_said_of_it(
         endpoint=ENDPOINT,
         credentials=credentials,
         checksum=Checksum.SHA256,
-        memory=64 << 20,
+        memory=48 << 20,
         tags={"team": "lab"},
     )
     assert resolved.environ["HAULAGE_TARGET_SECRET_ACCESS_KEY"] == SECRET
