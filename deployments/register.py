@@ -28,12 +28,12 @@ from prefect.settings import get_current_settings
 from blocks.results import SAVED_AS, CatalogResults
 from blocks.stores import HaulageStore
 from deployments import lint
+from haulage.cli.server import TELL
 
 READY_TIMEOUT_S = 120.0
 # Fewer than three would crash healthy runs whose heartbeats are late.
 MISSED_HEARTBEATS = 3
 OUR_FLOWS = "flows/"
-TELL = "haulage: "  # begins a line that is for who called `haulage up`
 ENDS = ("Completed", "Failed", "Cancelled", "Crashed")
 
 

@@ -245,6 +245,12 @@ class Action(NamedTuple):
             return otherwise_ns
         return int(self.made[len(_MTIME) :])
 
+    def with_mtime_at_target(self) -> "Action":
+        """Return the action with the mtime that the target's entry is to have."""
+        whole_ns = self.mtime_at_target_ns(self.mtime_since_epoch_ns)
+        mtime_s, mtime_ns = divmod(whole_ns, 1_000_000_000)
+        return self._replace(mtime_s=mtime_s, mtime_ns=mtime_ns)
+
     @property
     def etag_at_target(self) -> bytes | None:
         """Return the version of the target's object, where it is one."""

@@ -13,20 +13,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from haulage.process import Process, find
+
 STOP_TIMEOUT_S = 45.0
-
-
-@dataclass(frozen=True)
-class Child:
-    """A process, told apart from later ones with its id."""
-
-    pid: int
-    started: int  # clock ticks since boot
-
-    def alive(self) -> bool:
-        """Tell whether this very process is there, not just waiting to be reaped."""
-        found = _stat(self.pid)
-        return found is not None and found[1] == self.started and found[0] != "Z"
 
 
 @dataclass(frozen=True)
@@ -39,17 +28,17 @@ class Site:
         """Return the file that has the output of the child `name`."""
         return self.root / f"{name}.log"
 
-    def find(self, name: str) -> Child | None:
+    def find(self, name: str) -> Process | None:
         """Return the recorded child if it still lives."""
         try:
-            child = Child(**json.loads(self._record(name).read_bytes()))
+            child = Process(**json.loads(self._record(name).read_bytes()))
         except FileNotFoundError:
             return None
-        return child if child.alive() else None
+        return child if child.is_alive() else None
 
     def start(
         self, name: str, command: list[str], cwd: Path, env: Mapping[str, str]
-    ) -> Child:
+    ) -> Process:
         """Start `command` detached from this terminal, and record it."""
         with self.log(name).open("ab") as log:
             process = subprocess.Popen(
@@ -61,8 +50,7 @@ class Site:
                 stderr=log,
                 start_new_session=True,
             )
-        found = _stat(process.pid)
-        child = Child(process.pid, found[1] if found else 0)
+        child = find(process.pid) or Process(process.pid, started=0)
         self._record(name).write_text(json.dumps(asdict(child)))
         return child
 
@@ -84,47 +72,36 @@ class Site:
         return self.root / f"{name}.json"
 
 
-def _end_groups(children: list[Child]) -> None:
+def _end_groups(children: list[Process]) -> None:
     """End process groups first, while their parent can still report how they end.
 
     A flow run leads one; if nobody tells the server of its end, it holds its slot.
     """
     leaders = [
-        one for one in children if one.alive() and os.getpgid(one.pid) == one.pid
+        one for one in children if one.is_alive() and os.getpgid(one.pid) == one.pid
     ]
     for leader in leaders:
         os.killpg(leader.pid, signal.SIGTERM)
     _wait(leaders)
 
 
-def _wait(family: list[Child]) -> None:
+def _wait(family: list[Process]) -> None:
     deadline = time.monotonic() + STOP_TIMEOUT_S
-    while any(child.alive() for child in family) and time.monotonic() < deadline:
+    while any(child.is_alive() for child in family) and time.monotonic() < deadline:
         time.sleep(0.1)
 
 
-def _signal(child: Child, number: signal.Signals) -> None:
-    if child.alive():
+def _signal(child: Process, number: signal.Signals) -> None:
+    if child.is_alive():
         os.kill(child.pid, number)
 
 
-def _descendants(child: Child) -> list[Child]:
-    below: dict[int, list[Child]] = {}
+def _descendants(child: Process) -> list[Process]:
+    below: dict[int, list[Process]] = {}
     for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
-        found = _stat(pid)
-        if found:
-            below.setdefault(found[2], []).append(Child(pid, found[1]))
+        if found := find(pid):
+            below.setdefault(found.parent, []).append(found)
     family = [child]
     for member in family:
         family += below.get(member.pid, [])
     return family[1:]
-
-
-def _stat(pid: int) -> tuple[str, int, int] | None:
-    """Return state, start time in clock ticks and parent of a living process."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_bytes().decode("utf-8", "replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    fields = text.rpartition(")")[2].split()
-    return fields[0], int(fields[19]), int(fields[1])

@@ -29,6 +29,7 @@ PORT = 4200
 POOL = "haulage"
 PREFECT = (sys.executable, "-m", "prefect")
 DATABASE_VARIABLE = "HAULAGE_PREFECT_DATABASE"
+TELL = "haulage: "  # begins a line that register says to who called `haulage up`
 READY_TIMEOUT_S = 120.0
 
 # Task states travel through a bounded queue in the server: recorded one at a time,
@@ -147,7 +148,7 @@ def _register(site: Site, project: Path, env: Mapping[str, str]) -> None:
     if process.returncode:
         raise FatalError(_told("register", site, "deployments could not be made"))
     for line in site.log("register").read_text().splitlines():
-        if line.startswith("haulage: "):
+        if line.startswith(TELL):
             print(line)
 
 

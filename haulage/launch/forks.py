@@ -15,9 +15,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import IO, Any
 
+from haulage.process import find
+
 _ENDED = "the process that movers and listers are forked off was ended"
 _POLL_S = 0.002
-_START_FIELD = 18  # of /proc/PID/stat behind the state
 _UNKNOWN = 255  # the exit code of whoever ended after the one that saw to it
 
 
@@ -36,7 +37,7 @@ class Fork:
         self.stdout = stdout
         self.returncode: int | None = None
         self._server = server
-        self._started = _start_of(pid)
+        self._process = find(pid)
         self._lock = threading.Lock()
 
     def poll(self) -> int | None:
@@ -48,7 +49,7 @@ class Fork:
 
     def is_alive(self) -> bool:
         """Tell whether it has not ended; its exit code may not be asked for yet."""
-        return self._started is not None and _start_of(self.pid) == self._started
+        return self._process is not None and self._process.is_alive()
 
     def wait(self, timeout_s: float = math.inf) -> int:
         """Return its exit code; subprocess.TimeoutExpired if it does not end."""
@@ -67,20 +68,15 @@ class Fork:
         """End it at once, if it is still alive."""
         self._send(signal.SIGKILL)
 
+    def close(self) -> None:
+        """Close our ends of its pipes."""
+        self.stdin.close()
+        self.stdout.close()
+
     def _send(self, number: signal.Signals) -> None:
         with self._lock, suppress(ProcessLookupError):
             if self.returncode is None and self.is_alive():
                 os.kill(self.pid, number)
-
-
-def _start_of(pid: int) -> bytes | None:
-    """Return when a process was started, in ticks; None if it has ended."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:
-            state, *fields = stat.read().rpartition(b")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if state in b"ZX" else fields[_START_FIELD]
 
 
 class _Server:
@@ -173,8 +169,7 @@ def _discard(starting: "Future[Fork]") -> None:
     if starting.exception() is None:
         fork = starting.result()
         fork.kill()
-        fork.stdin.close()
-        fork.stdout.close()
+        fork.close()
         while fork.is_alive():
             time.sleep(_POLL_S)
 

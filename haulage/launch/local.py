@@ -203,8 +203,7 @@ def _see_off(process: Fork) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    process.stdin.close()
-    process.stdout.close()
+    process.close()
 
 
 def _parse(order: Order, line: bytes) -> Answer:

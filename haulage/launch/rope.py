@@ -65,8 +65,7 @@ class Rope:
             reader.join()
         for process in self.processes:
             process.wait()
-            process.stdin.close()
-            process.stdout.close()
+            process.close()
         self._hunger.close()
 
     def _start(self) -> Fork:

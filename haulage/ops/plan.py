@@ -19,7 +19,7 @@ from haulage.model import (
 from haulage.ops.aspects import Aspect
 from haulage.ops.compare import Difference, Linked
 from haulage.ops.groups import NO_LINKS, Rank, with_rank
-from haulage.ops.rows import filled, with_columns
+from haulage.ops.rows import filled, is_dir, is_file, with_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def _new_and_known(difference: Difference, intent: Intent) -> list[pa.Table]:
 def _new_verbs(new: pa.Table, intent: Intent) -> np.ndarray:
     verbs: np.ndarray = _NEW_VERB[_kinds(new)]
     if intent.keyed:
-        is_implied = new["etag"].is_null().to_numpy() & (_kinds(new) == Kind.DIR)
+        is_implied = new["etag"].is_null().to_numpy() & is_dir(new)
         verbs[is_implied] = 0  # nothing would stand for it
     return verbs
 
@@ -204,8 +204,7 @@ def _actions(
     nothing = pa.array(np.zeros(rows, np.int64))
     was_s = nothing if was is None else was["mtime_s"]
     was_ns = pa.array(np.zeros(rows, np.uint32)) if was is None else was["mtime_ns"]
-    is_file = _kinds(entries) == Kind.FILE
-    length = pa.array(np.where(is_file, entries["size"].to_numpy(), 0))
+    length = pa.array(np.where(is_file(entries), entries["size"].to_numpy(), 0))
     return pa.table(
         [
             *(pa.array(verbs), *entries.columns, was_s, was_ns, nothing, length),

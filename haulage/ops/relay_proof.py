@@ -79,9 +79,7 @@ def _hold_against(action: Action, seen: Seen | None) -> None:
     if seen.entry.etag is None or action.etag is None:  # no copy of object to object
         names += ["kind", "target"]
         names += [] if is_implied(action.entry) else ["mtime_s", "mtime_ns"]
-        mtime_ns = action.mtime_at_target_ns(action.mtime_since_epoch_ns)
-        mtime_s, below_s = divmod(mtime_ns, 1_000_000_000)
-        action = action._replace(mtime_s=mtime_s, mtime_ns=below_s)
+        action = action.with_mtime_at_target()
     wrong = [
         f"{name} is {getattr(seen.entry, name)!r}, not {getattr(action, name)!r}"
         for name in names

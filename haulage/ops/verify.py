@@ -141,10 +141,8 @@ def _hold_against(
 
 def _as_made(work: Work, action: Action, found: os.stat_result) -> Action:
     """Return the action with what the target's entry should have instead."""
-    mtime_ns = action.mtime_at_target_ns(action.mtime_since_epoch_ns)
-    mtime_s, below_s = divmod(mtime_ns, 1_000_000_000)
+    action = action.with_mtime_at_target()
+    mtime_ns = action.mtime_since_epoch_ns
     source = Attributes(action.mode, action.uid, action.gid, mtime_ns, mtime_ns)
     kept = as_kept(source, attributes_of(found), work.kept)
-    return action._replace(
-        mode=kept.mode, uid=kept.uid, gid=kept.gid, mtime_s=mtime_s, mtime_ns=below_s
-    )
+    return action._replace(mode=kept.mode, uid=kept.uid, gid=kept.gid)

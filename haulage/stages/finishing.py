@@ -13,6 +13,7 @@ from haulage.catalog.manifests import Manifest
 from haulage.catalog.shards import Shard, ShardState
 from haulage.model import Kind, Pass, Status, Verb
 from haulage.ops.plan import on_paths
+from haulage.ops.rows import is_dir
 from haulage.ops.touched import TOUCHED, Word, finishable, said
 from haulage.policy import Step
 from haulage.stages.crew import Crew
@@ -23,7 +24,7 @@ from haulage.stages.site import Site
 from haulage.stages.wave import Wave, run_wave
 from haulage.storage.disksort import DiskSort
 
-_LOOKED_AT = ("verb", "status", "path")
+_LOOKED_AT = ("verb", "status", "path", "etag")
 _LAST_NAME = "[^/]*/?$"  # without it, a path is that of the directory it is in
 # What needed no change may have been changed by an attempt that was lost before it said
 # so, in this run or in one before: UNCHANGED and ABSENT are not among these.
@@ -75,17 +76,17 @@ def _said(site: Site) -> Iterator[pa.Table]:
     is_any = False
     for pass_ in (*MAKES, Pass.LINKS, Pass.DELETE):
         for shard in done(site, pass_):
-            moved = _moved(outcomes_of(site, shard, _LOOKED_AT))
+            outcomes = outcomes_of(site, shard, _LOOKED_AT)
+            moved = _moved(outcomes)
             is_any = is_any or bool(moved)
             yield said(moved, Word.MOVED)
+            if pass_ is Pass.DELETE:
+                yield said(_not_to_finish(outcomes), Word.NOT_OURS)
+            if pass_ is Pass.COPY and site.pair.source.is_bucket:
+                yield said(_implied(outcomes), Word.IMPLIED)
     if is_any and (os.geteuid() != 0 or site.policy.trash is not None):
         # Movers open a read-only root, and make the trash in it.
         yield said([b""], Word.MOVED)
-    for shard in done(site, Pass.DELETE):
-        left = _not_to_finish(outcomes_of(site, shard, _LOOKED_AT))
-        yield said(left, Word.NOT_OURS)
-    if site.pair.source.is_bucket:
-        yield from _implied_dirs(site)
 
 
 def _not_to_finish(outcomes: pa.Table) -> list[bytes]:
@@ -98,20 +99,18 @@ def _not_to_finish(outcomes: pa.Table) -> list[bytes]:
     return paths
 
 
-def _implied_dirs(site: Site) -> Iterator[pa.Table]:
-    """Yield the directories made of which the listing told that no object stands."""
-    for shard in done(site, Pass.COPY):
-        outcomes = outcomes_of(site, shard, ["verb", "path", "etag"])
-        is_made = outcomes["verb"].to_numpy() == Verb.MKDIR
-        bare = outcomes["etag"].is_null().to_numpy()
-        made = outcomes["path"].filter(pa.array(is_made & bare))
-        yield said(made.to_pylist(), Word.IMPLIED)
+def _implied(outcomes: pa.Table) -> list[bytes]:
+    """Return the directories made of which the listing told that no object stands."""
+    is_made = outcomes["verb"].to_numpy() == Verb.MKDIR
+    bare = outcomes["etag"].is_null().to_numpy()
+    paths: list[bytes] = outcomes["path"].filter(pa.array(is_made & bare)).to_pylist()
+    return paths
 
 
 def _every_dir(site: Site) -> Iterator[pa.Table]:
     for table in Manifest(site.catalog, site.run.base_manifest_id).tables():
-        is_dir = table["kind"].to_numpy() == Kind.DIR
-        yield said(table["path"].filter(pa.array(is_dir)).to_pylist(), Word.MOVED)
+        paths = table["path"].filter(pa.array(is_dir(table)))
+        yield said(paths.to_pylist(), Word.MOVED)
 
 
 def _moved(outcomes: pa.Table) -> list[bytes]:

@@ -51,8 +51,7 @@ def prove_manifest(site: Site, crew: Crew) -> None:
 def _known(site: Site) -> Iterator[pa.Table]:
     """Yield the manifest's entries; a second name has the first as `leader`."""
     manifest = Manifest(site.catalog, site.run.base_manifest_id)
-    has_bucket = site.pair.has_bucket
-    if has_bucket or Preserve.LINKS not in site.policy.preserve:
+    if site.pair.has_bucket or Preserve.LINKS not in site.policy.preserve:
         yield from manifest.tables()
         return
     spool = site.workspace / "links" / "known"

@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from haulage.catalog import shards as ledger
 from haulage.catalog.shards import Discovery, NewShard, Shard
-from haulage.model import ACTION, Kind, Pass, Verb
+from haulage.model import ACTION, Pass, Verb
 from haulage.ops.pack import costs, pack
 from haulage.ops.plan import Plan
+from haulage.ops.rows import is_dir
 from haulage.policy import Delete, Step
 from haulage.shardfile import Job, write_shard
 from haulage.stages.links import gathered, links_of
@@ -75,9 +76,9 @@ def delete_shards(site: Site, seq: Iterator[int], gone: pa.Table) -> Iterator[Ne
     `gone` is in canonical order; so are the numbers of the directories' shards, which
     run from the highest one down.
     """
-    is_dir = gone["kind"].to_numpy() == Kind.DIR
-    files = gone.filter(pa.array(~is_dir))
-    dirs = gone.take(np.flatnonzero(is_dir)[::-1])
+    is_last = is_dir(gone)
+    files = gone.filter(pa.array(~is_last))
+    dirs = gone.take(np.flatnonzero(is_last)[::-1])
     step = site.bounds.max_entries
     for start in range(0, files.num_rows, step):
         rows = files.slice(start, step)

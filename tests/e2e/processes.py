@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from haulage.process import find
 from tests.e2e.place import Place
 
 _POLL_S = 0.005
@@ -22,7 +23,7 @@ def of_place(place: Place, module: str = "") -> list[int]:
     mark = b"HAULAGE_HOME=" + os.fsencode(place.home) + b"\0"
     found = []
     for name in os.listdir("/proc"):
-        if not name.isdigit() or int(name) == os.getpid() or _is_kept_here(name):
+        if not name.isdigit() or int(name) == os.getpid():
             continue
         try:
             environment = Path(f"/proc/{name}/environ").read_bytes()
@@ -32,16 +33,14 @@ def of_place(place: Place, module: str = "") -> list[int]:
         ours = b"haulage." in command or b"/haulage\0" in command
         if ours and mark in environment + b"\0" and module.encode() in command:
             found.append(int(name))
-    return sorted(found)
+    return sorted(pid for pid in found if not _is_kept_here(pid))
 
 
-def _is_kept_here(name: str) -> bool:
-    try:
-        command = Path(f"/proc/{name}/cmdline").read_bytes().strip(b"\0")
-        parent = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1]
-    except OSError:  # it has ended
-        return True
-    return command == b"haulage.forkserver" and int(parent) == os.getpid()
+def _is_kept_here(pid: int) -> bool:
+    found = find(pid)
+    if found is None or found.parent != os.getpid():
+        return False
+    return b"haulage.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def start(place: Place, *words: str | Path) -> subprocess.Popen[bytes]:

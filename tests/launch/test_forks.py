@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from haulage import process
 from haulage.launch import forks
 from haulage.launch.forks import Fork
 from haulage.place import Place
@@ -32,24 +33,17 @@ def start() -> Iterator[Start]:
     for fork in made:
         fork.kill()
         fork.wait()
-        fork.stdin.close()
-        fork.stdout.close()
+        fork.close()
+
+
+def parent_of(pid: int) -> int:
+    found = process.find(pid)
+    assert found
+    return found.parent
 
 
 def command_of(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes().strip(b"\0")
-
-
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-def is_alive(pid: int) -> bool:
-    """Tell whether a process is there, and no zombie."""
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.parametrize("kind", ["mover", "lister"])
@@ -122,7 +116,7 @@ def test_a_start_that_is_broken_off_leaves_nobody_and_spoils_no_later_one(
     later = start("lister")
     until(lambda: command_of(later.pid) == b"haulage.lister")
     left = set(children_of(parent)) - before - {later.pid}
-    assert not any(map(is_alive, left))
+    assert not any(map(process.find, left))
 
 
 def children_of(pid: int) -> list[int]:
@@ -167,8 +161,8 @@ def test_nobody_outlives_the_driver(end: signal.Signals | None) -> None:
     assert driver.stdout
     mover = int(driver.stdout.readline())
     parent = parent_of(mover)
-    assert is_alive(mover)
+    assert process.find(mover)
     if end:
         driver.send_signal(end)
     driver.communicate()
-    until(lambda: not is_alive(mover) and not is_alive(parent))
+    until(lambda: not process.find(mover) and not process.find(parent))

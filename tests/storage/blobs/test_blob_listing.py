@@ -1,6 +1,7 @@
 """Listings of Google and Azure have each key once and in order, directories too."""
 
 import os
+from urllib.parse import unquote
 
 import pytest
 
@@ -90,9 +91,9 @@ def test_what_is_rolled_up_is_skipped_not_read(google_server, monkeypatch):
         google_server.put(name, f"a/{number}", b"x")
     google_server.put(name, "b", b"x")
     bucket = open_blobs(Place(f"gs://{name}", endpoint=google_server.endpoint), {})
-    google_server.asked.clear()
     assert keys_of(bucket, delimiter="/") == (["b"], ["a/"])
-    assert len(google_server.asked) == 2
+    asked = [line for line in google_server.asked if f"/{name}?" in unquote(line)]
+    assert len(asked) == 2
     bucket.close()
 
 
