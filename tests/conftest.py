@@ -5,7 +5,10 @@ import pytest
 pytest_plugins = ["tests.servers.fixtures"]
 pytest.register_assert_rewrite("tests.e2e.exact", "tests.e2e.linked")
 
-SLOW_SERVERS = {"localstack", "prefect_server", "az", "installation"}
+SHARED = {
+    *("localstack", "prefect_server", "az", "installation"),  # servers, slow to start
+    "huge",  # files of a gigabyte, of which the disk need not hold several
+}
 OF_A_MODULE = {"installation"}
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -20,11 +23,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give all tests of a server that starts slowly to one process of several."""
+    """Give all tests of what is to be there once to one process of several."""
     for item in items:
         names = {*getattr(item, "fixturenames", ()), *_params(item)}
-        for server in SLOW_SERVERS & names:
-            group = item.path.stem if server in OF_A_MODULE else server
+        for shared in SHARED & names:
+            group = item.path.stem if shared in OF_A_MODULE else shared
             item.add_marker(pytest.mark.xdist_group(group))
 
 

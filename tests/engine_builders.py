@@ -205,6 +205,12 @@ def order_for(
     return Order(shard, workspace / f"{token}.outcome", progress, token)
 
 
+def allocate_huge(path: Path) -> None:
+    """Make a file that is long enough to be met under way; none of it is written."""
+    with path.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, 3 << 29)  # no hole: it is read
+
+
 def until(condition: Callable[[], Any], limit_s: float = 30) -> Any:
     """Return what `condition` gives as soon as it is true; fail when it never is."""
     deadline = time.monotonic() + limit_s

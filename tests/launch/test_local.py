@@ -6,10 +6,15 @@ import pytest
 
 from haulage.launch.local import LocalPool
 from haulage.place import Place
-from tests.engine_builders import action_on, job_between, order_for, put, until
+from tests.engine_builders import (
+    action_on,
+    allocate_huge,
+    job_between,
+    order_for,
+    put,
+    until,
+)
 from tests.trees.compare import leftovers
-
-HUGE = 3 << 29  # bytes, allocated and never written: long enough to be met under way
 
 HUGE_TOKEN = "bbbbbbbbbbbb"  # as an attempt has it, so that its temporary is known
 
@@ -42,9 +47,10 @@ def order_of(place, token: str, **job):
     return order_for(place / "w", actions, wanted, token)
 
 
-def huge_order(place):
-    with open(place / "s" / "huge", "wb") as file:
-        os.posix_fallocate(file.fileno(), 0, HUGE)  # no hole: it is read
+@pytest.fixture
+def huge(place):
+    """Give an order that takes long."""
+    allocate_huge(place / "s" / "huge")
     actions = [action_on(place / "s", b"huge")]
     job = job_between(place / "s", place / "t")
     return order_for(place / "w", actions, job, HUGE_TOKEN)
@@ -110,9 +116,9 @@ def test_a_fatal_error_is_answered_and_the_mover_goes_on(place, pools):
     assert answers["good"].tally["copied"] == 1
 
 
-def test_a_killed_mover_is_lost_and_the_next_order_has_a_new_one(place, pools):
+def test_a_killed_mover_is_lost_and_the_next_order_has_a_new_one(place, pools, huge):
     pool = pools(1)
-    pool.start_or_attach("job", [huge_order(place), order_of(place, "next")])
+    pool.start_or_attach("job", [huge, order_of(place, "next")])
     until(lambda: leftovers(place / "t"))
     (pid,) = pids_of(pool)
     os.kill(pid, signal.SIGKILL)
@@ -145,10 +151,10 @@ def test_a_mover_that_dies_tells_its_last_words(place, pools):
     assert "No such file" in answer.lost
 
 
-def test_a_cancel_drops_what_waits_and_answers_it(place, pools):
+def test_a_cancel_drops_what_waits_and_answers_it(place, pools, huge):
     pool = pools(1)
     waiting = [order_of(place, f"w{number}") for number in range(3)]
-    pool.start_or_attach("job", [huge_order(place), *waiting])
+    pool.start_or_attach("job", [huge, *waiting])
     pool.start_or_attach("other", [order_of(place, "other")])
     until(lambda: leftovers(place / "t"))
     pool.cancel("job")
@@ -159,9 +165,9 @@ def test_a_cancel_drops_what_waits_and_answers_it(place, pools):
     assert answers_of(pool, "other", 1)["other"].tally["copied"] == 1
 
 
-def test_a_cancel_tells_what_is_under_way_to_stop(place, pools):
+def test_a_cancel_tells_what_is_under_way_to_stop(place, pools, huge):
     pool = pools(1)
-    pool.start_or_attach("job", [huge_order(place)])
+    pool.start_or_attach("job", [huge])
     until(lambda: leftovers(place / "t"))
     pool.cancel("job")
     (answer,) = until(lambda: pool.poll("job", 0.5))
@@ -180,9 +186,9 @@ def test_a_job_of_that_name_goes_on_and_nothing_is_done_twice(place, pools):
     assert sorted(tokens) == ["t0", "t1", "t2", "t3"]
 
 
-def test_closing_ends_every_process_and_leaves_no_temporary(place, pools):
+def test_closing_ends_every_process_and_leaves_no_temporary(place, pools, huge):
     pool = pools(2)
-    pool.start_or_attach("job", [huge_order(place), order_of(place, "a")])
+    pool.start_or_attach("job", [huge, order_of(place, "a")])
     until(lambda: leftovers(place / "t"))
     pids = pids_of(pool)
     assert pids

@@ -17,6 +17,7 @@ from haulage.storage.tree.posix import temp_name
 from tests.engine_builders import (
     action_on,
     actions_table,
+    allocate_huge,
     checksum_of,
     job_between,
     order_for,
@@ -28,7 +29,6 @@ from tests.trees.build import plant
 from tests.trees.compare import assert_same, leftovers
 from tests.trees.walk import below, opened
 
-HUGE = 3 << 29  # bytes, allocated and never written: long enough to be met under way
 VERB_OF = {0o040000: Verb.MKDIR, 0o100000: Verb.COPY, 0o120000: Verb.LINK}
 
 
@@ -106,8 +106,7 @@ def orders(ends, tmp_path):
 @pytest.fixture
 def huge(ends):
     """Give an action on a file that takes long to copy."""
-    with open(ends.source / "huge", "wb") as file:
-        os.posix_fallocate(file.fileno(), 0, HUGE)  # no hole: it is read
+    allocate_huge(ends.source / "huge")
     return action_on(ends.source, b"huge")
 
 
