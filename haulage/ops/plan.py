@@ -151,7 +151,7 @@ def _changed_verbs(difference: Difference, intent: Intent) -> np.ndarray:
     if intent.versioned:
         attributes |= has(Aspect.RACY)
     else:
-        content |= has(Aspect.RACY) | has(Aspect.CTIME) & ~has(Aspect.ACCESS)
+        content |= has(Aspect.RACY, Aspect.CTIME)
     if intent.size_only:
         content[:] = False
     file_verb = np.select(

@@ -31,6 +31,7 @@ from haulage.storage.tree.posix import (
     reach,
     remove_if_there,
     rename_over,
+    stat_in,
     stood_still,
 )
 from haulage.storage.tree.xattrs import Extras, joined
@@ -54,15 +55,27 @@ def copy(work: Work, action: Action, row: int) -> Outcome:
             wanted = wanted._replace(lost=joined(wanted.lost, lost))
             ends = _Ends(source, target, before, wanted, extras)
             outcome = _fill(work, action, ends)
+            is_torn = _tears(work, action)
             work.check_cancelled()
             rename_over(dir_fd, temp, action.path[len(above) :])
         except BaseException:
             remove_if_there(dir_fd, temp)
             raise
-        racy = is_racy(before.st_mtime_ns, before.st_ctime_ns, seen_ns)
+        racy = is_racy(before.st_mtime_ns, before.st_ctime_ns, seen_ns) or is_torn
         return outcome._replace(racy=racy) if racy else outcome
     finally:
         os.close(source)
+
+
+def _tears(work: Work, action: Action) -> bool:
+    """Tell whether names stay behind that take no part, such as those left out.
+
+    The manifest would call the group whole; what is racy is joined when they do.
+    """
+    if action.nlink == 1:
+        return False
+    found = stat_in(work.target, action.path)
+    return found is not None and found.st_nlink > action.shared + action.leaving
 
 
 class _Ends(NamedTuple):

@@ -97,10 +97,13 @@ def test_a_change_through_any_name_reaches_all(linked: Place, name: str) -> None
     grow_old()
     assert night(linked).copied == 0
     before = file.stat()
-    with file.open("r+b") as opened:
-        opened.write(b"2")
-    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert night(linked).copied == 1
+    for byte, owner in ((b"2", before.st_uid), (b"3", 1234)):
+        with file.open("r+b") as opened:
+            opened.write(byte)
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+        os.chown(file, owner, owner)
+        grow_old()
+        assert night(linked).copied == 1
 
 
 def test_deletes_that_are_off_leave_old_names_as_they_were(linked: Place) -> None:
@@ -121,6 +124,17 @@ def test_an_excluded_name_is_not_of_the_group(linked: Place) -> None:
     assert linked.sync(**SMALL, filters=filters).exit_code == 0
     assert (linked.target / "x" / "one").samefile(linked.target / "x" / "three")
     assert not (linked.target / "x" / "two").exists()
+    night(linked)
+
+
+def test_a_name_that_was_left_out_of_a_copy_is_joined_when_it_takes_part(
+    linked: Place,
+) -> None:
+    grow_old()
+    night(linked)
+    filters = {"rules": ["- /z", "- /b"]}
+    assert linked.sync(**SMALL, filters=filters, compare="always").exit_code == 0
+    assert (linked.target / "a" / "one").stat().st_nlink == 2
     night(linked)
 
 

@@ -40,6 +40,8 @@ def test_changed_attributes_move_no_byte(place: Place, nasty_tree: Path) -> None
 def test_every_kind_of_edit_is_found(place: Place, old: bool) -> None:
     ways = {
         b"stealthy overwrite": (edits.overwrite, True),
+        b"stealthy overwrite and chmod": (edits.overwrite, True),
+        b"stealthy overwrite and chown": (edits.overwrite, True),
         b"stealthy replace": (edits.replace, True),
         b"overwrite": (edits.overwrite, False),
         b"replace": (edits.replace, False),
@@ -56,6 +58,10 @@ def test_every_kind_of_edit_is_found(place: Place, old: bool) -> None:
         put(full, b"A" * 1500 + b"B" + b"A" * 1499)
         if stealthy:
             os.utime(full, ns=(was.st_atime_ns, was.st_mtime_ns))
+        if name.endswith(b"chmod"):
+            os.chmod(full, 0o4711)
+        if name.endswith(b"chown"):
+            os.chown(full, 1234, 4321)
     summary = place.sync()
     assert_exact(place)
     assert summary.copied == len(ways)

@@ -55,7 +55,7 @@ def verb_for(aspects: Aspect, intent: Intent, checksum: bytes | None) -> Verb | 
         (A.INODE | A.ACCESS, Verb.CHECK),
         (A.CTIME, Verb.CHECK),
         (A.ACCESS, Verb.META),
-        (A.ACCESS | A.CTIME, Verb.META),
+        (A.ACCESS | A.CTIME, Verb.CHECK),
         (A.ACCESS | A.CTIME | A.RACY, Verb.CHECK),
         (A.RACY, Verb.CHECK),
         (A.UNPROVEN, Verb.VERIFY),
