@@ -41,6 +41,7 @@ class _Group:
     commands: "_Commands"
 
 
+_STOPPING = (signal.SIGTERM, signal.SIGHUP)
 _Commands = Mapping[str, _Command | _Group]
 
 
@@ -50,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: all done. 1: done, with failures listed. 2: nothing done (usage, refused, fatal).
     """
     args = _parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, _stop)
+    for number in _STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _stop)
     module, _, function = args.command.partition(":")
     if args.moves:
         forks.prepare()  # while this process has imports of its own to do
@@ -71,7 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _stop(*_signal: object) -> None:
     """Stop as Ctrl-C does."""
     # A second signal would find the lock of STOP taken, by this very thread.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)
     STOP.set()
     raise KeyboardInterrupt
 

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from haulage.catalog import events, runs
 from haulage.catalog.datasets import DatasetRow
@@ -18,6 +17,7 @@ from haulage.launch.local import LocalPool
 from haulage.stages.crew import Crew
 from haulage.stages.ends import Pair
 from haulage.stages.meter import Meter
+from haulage.stages.preflight import make_target
 from haulage.stages.report import stopped_summary
 from haulage.stages.site import Site, workspace_of
 
@@ -41,13 +41,12 @@ def driven(standing: Standing, run: Run, crew: Crew | None = None) -> Iterator[S
     for name in ("shards", "outcomes", "progress", "logs"):
         (workspace / name).mkdir(parents=True, exist_ok=True)
     pair = standing.pair
-    if not pair.target.is_bucket:
-        Path(pair.target.url).mkdir(parents=True, exist_ok=True)
     pool = LocalPool(run.policy.movers, workspace / "logs", pair.secrets)
     meter = Meter(dict(run.counts))
     catalog = replace(standing.catalog, hurried=threading.Event())
     site = Site(catalog, standing.row, run, pair, pool, meter)
     with _end_recorded(site), closing(pool), _watched(site, crew):
+        make_target(pair.target)
         if run.base_manifest_id is None:  # a first run, which has work for them
             pool.begin(warm=True)
         yield site

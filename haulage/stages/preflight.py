@@ -135,7 +135,7 @@ def _check_apart(source: str, target: str) -> None:
 
 
 def _is_same_file(source: str, target: str) -> bool:
-    return Path(target).exists() and Path(source).samefile(target)
+    return os.path.exists(target) and Path(source).samefile(target)
 
 
 def _check_target(target: str) -> None:
@@ -146,13 +146,26 @@ def _check_target(target: str) -> None:
             f"another"
         )
     standing = Path(target)
-    while not standing.exists():
+    while not os.path.exists(standing):  # a name may be too long to be looked for
         standing = standing.parent
     if not _is_writable(standing):
         raise RefusedError(
             f"target {shown} can not be written: {shown_path(str(standing))} is not "
             f"writable for this user (uid {os.geteuid()}); change its mode or mount"
         )
+
+
+def make_target(place: Place) -> None:
+    """Make the directory that is synced to; RefusedError where that can not be."""
+    if place.is_bucket:
+        return
+    try:
+        Path(place.url).mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise RefusedError(
+            f"target {shown_path(place.url)} can not be made: {err.strerror}; make it "
+            f"yourself, or name another"
+        ) from None
 
 
 def _is_writable(directory: Path) -> bool:

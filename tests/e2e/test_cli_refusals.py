@@ -48,6 +48,12 @@ def test_a_target_that_is_no_directory_is_refused(place: Place) -> None:
     assert file.read_bytes() == b"content"
 
 
+@pytest.mark.parametrize("name", ["n" * 300, "/proc/target"], ids=["long", "proc"])
+def test_a_target_that_can_not_be_made_is_refused(place: Place, name: str) -> None:
+    target = place.root / name
+    assert_refused(place, sync(place, place.source, target), target, "can not be made")
+
+
 @pytest.mark.parametrize("through_link", [False, True])
 @pytest.mark.parametrize("case", ["target inside", "source inside", "same"])
 def test_roots_that_overlap_are_refused(

@@ -206,8 +206,14 @@ def test_a_sync_goes_on_by_itself_when_a_mover_is_killed(
 
 
 @pytest.fixture(
-    params=[signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.torture)],
-    ids=["SIGTERM", "SIGINT"],
+    params=[
+        signal.SIGTERM,
+        *(
+            pytest.param(number, marks=pytest.mark.torture)
+            for number in (signal.SIGINT, signal.SIGHUP)
+        ),
+    ],
+    ids=lambda number: number.name,
 )
 def stopped(
     place: Place, large_tree: Path, request: pytest.FixtureRequest
