@@ -2,7 +2,7 @@
 
 import base64
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, timedelta
 
 from sqlalchemy import (
@@ -30,6 +30,7 @@ __all__ = [
     "Run",
     "RunState",
     "active",
+    "all_of",
     "begin",
     "by_flow_run",
     "end",
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 LEASE_S = 60
+_AT_ONCE = 20  # runs that are read together
 
 
 @patient
@@ -103,6 +105,15 @@ def recent(
     if dataset_id is None:
         return _newest(catalog, limit)
     return _newest(catalog, limit, RunTable.dataset_id == dataset_id)
+
+
+def all_of(catalog: Catalog, dataset_id: int) -> Iterator[Run]:
+    """Yield the runs of a dataset, newest first; more are read as they are wanted."""
+    seen = 0
+    is_its = RunTable.dataset_id == dataset_id
+    while some := _newest(catalog, _AT_ONCE, is_its, offset=seen):
+        yield from some
+        seen += len(some)
 
 
 def by_flow_run(catalog: Catalog, flow_run_id: str) -> Run | None:
@@ -239,13 +250,14 @@ def _first(catalog: Catalog, *conditions: ColumnElement[bool]) -> Run | None:
 
 @patient
 def _newest(
-    catalog: Catalog, limit: int, *conditions: ColumnElement[bool]
+    catalog: Catalog, limit: int, *conditions: ColumnElement[bool], offset: int = 0
 ) -> list[Run]:
     wanted = (
         select(RunTable)
         .where(*conditions)
         .order_by(RunTable.started_at.desc(), RunTable.id.desc())
         .limit(limit)
+        .offset(offset)
     )
     with catalog.read() as connection:
         return [run_of(row) for row in connection.execute(wanted).mappings()]

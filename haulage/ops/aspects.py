@@ -1,6 +1,6 @@
 """Tells in what a listed entry differs from what is known of it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntFlag
 
@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from haulage.model import DEVICES, Kind
 from haulage.ops.rows import is_file
+from haulage.ops.stretches import NO_STRETCHES, Stretches
 
 
 class Aspect(IntFlag):
@@ -26,7 +27,7 @@ class Aspect(IntFlag):
     RACY = 128  # was too young when it was recorded, or is not joined with its group
     UNPROVEN = 256  # is verified less than the policy wants
     ADOPTED = 512  # was found in the target, not recorded by a run
-    ASKED = 1024  # the policy wants each of its kind looked at
+    ASKED = 1024  # is to be looked at, whatever else is known of it
     ETAG = 2048  # of an object: another version
 
 
@@ -37,8 +38,9 @@ class Against:
     `adopted` tells that `known` is a listing of the target, whose ctime and inode say
     nothing of the source. `versioned` tells that the source's entries are objects: only
     their etags, sizes and times of change are listed. `covers` tells of gone rows
-    whether the filters still show them. With `links`, files with more names than one
-    are told apart; with `joins`, objects that stand for one file are brought together.
+    whether the filters still show them. What is `asked` for is looked at, changed or
+    not. With `links`, files with more names than one are told apart; with `joins`,
+    objects that stand for one file are brought together.
     """
 
     known: Iterable[pa.Table]
@@ -47,6 +49,7 @@ class Against:
     adopted: bool = False
     versioned: bool = False
     asked: tuple[Kind, ...] = ()
+    asked_paths: Stretches = NO_STRETCHES
     links: bool = False
     joins: bool = False
 
@@ -73,14 +76,20 @@ def aspects_of(now: pa.Table, was: pa.Table, against: Against) -> np.ndarray:
         found += _of_objects(now, was, against, differ)
     else:
         found += _of_files(now, was, against, differ)
-    if against.asked:
-        found.append((Aspect.ASKED, np.isin(kind, against.asked)))
+    found += [(Aspect.ASKED, asked) for asked in _asked(now, against)]
     if against.adopted:
         found.append((Aspect.ADOPTED, np.ones(len(kind), np.bool_)))
     aspects = np.zeros(len(kind), np.uint16)
     for aspect, mask in found:
         aspects[mask] |= np.uint16(aspect)
     return aspects
+
+
+def _asked(now: pa.Table, against: Against) -> Iterator[np.ndarray]:
+    if against.asked:
+        yield np.isin(now["kind"].to_numpy(), against.asked)
+    if against.asked_paths.starts:
+        yield against.asked_paths.within(now["path"])
 
 
 def _is_unproven(was: pa.Table, proof: int) -> np.ndarray:

@@ -37,7 +37,7 @@ from haulage.stages.ends import Pair
 from haulage.stages.sealing import Sealer
 from haulage.stages.site import Site
 from haulage.stages.wave import Wave
-from haulage.stages.widening import is_wider
+from haulage.stages.widening import NOTHING, Lacking, lacking
 from haulage.storage.tree.walk import Unreadable
 
 _ASKED = {
@@ -57,7 +57,7 @@ class Ends:
     started_s: float
     after: bytes | None = None
     notes: Path | None = None  # a directory of the dataset's own that outlives runs
-    wider: bool = False  # more is preserved than the target's entries have
+    lacking: Lacking = NOTHING  # entries that have less than is preserved
 
 
 def selection_of(filters: Filters, now_s: float) -> Selection:
@@ -92,7 +92,7 @@ def discover(site: Site) -> Iterator[Wave]:
         site.run.started_at.timestamp(),
         site.run.listed_until,
         home() / "datasets" / site.row.dataset.name,
-        is_wider(site.catalog, site.row.id, site.policy, site.run.id),
+        lacking(site.catalog, site.row.id, site.policy, site.run.id),
     )
     delete_plans.outdate(site.catalog, site.run)
     sealer = Sealer(site, known)
@@ -156,7 +156,8 @@ def differences(ends: Ends, spool: Path) -> Iterator[Difference]:
             proof=_PROOF.get(policy.verify, Verified.NONE),
             adopted=first,
             versioned=pair.source.is_bucket,
-            asked=tuple(Kind) if ends.wider else _ASKED.get(policy.compare, ()),
+            asked=tuple(Kind) if ends.lacking.every else _ASKED.get(policy.compare, ()),
+            asked_paths=ends.lacking.some,
             links=Preserve.LINKS in policy.preserve and not pair.has_bucket,
             joins=pair.rejoins,
         )

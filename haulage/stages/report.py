@@ -21,7 +21,7 @@ from haulage.stages.guards import Gone, emptiness, needs_approval
 from haulage.stages.planning import planned
 from haulage.stages.recognition import begins_anew, check_recognised
 from haulage.stages.site import Site
-from haulage.stages.widening import is_wider
+from haulage.stages.widening import lacking
 
 _LOSSES = {f"lost_{kind.name}".lower(): kind for kind in Loss}
 _NOT_STATUSES = frozenset({"bytes", "lost", *_LOSSES})
@@ -201,5 +201,5 @@ def _ends_of(catalog: Catalog, dataset: Dataset, pair: Pair) -> Ends:
     except RefusedError:  # a dataset that was never synced has no manifest
         return Ends(pair, dataset.policy, Manifest(catalog, None), now_s())
     manifest = Manifest(catalog, row.manifest_id)
-    wider = is_wider(catalog, row.id, dataset.policy)
-    return Ends(pair, dataset.policy, manifest, now_s(), wider=wider)
+    lacks = lacking(catalog, row.id, dataset.policy)
+    return Ends(pair, dataset.policy, manifest, now_s(), lacking=lacks)

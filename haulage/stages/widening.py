@@ -1,32 +1,112 @@
-"""Tells whether a policy preserves more than the runs that made the target did."""
+"""Tells what of the target lacks something that a policy preserves.
 
-from haulage.catalog import runs
+What the manifest calls unchanged is not looked at, so a run that preserves more than
+those before it asks for every entry, once. Whatever such a run left out or failed in
+would lack it for ever, so it is remembered here, by what the catalog keeps of runs.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from haulage.catalog import failures, runs
+from haulage.catalog import shards as ledger
 from haulage.catalog.engine import Catalog
-from haulage.catalog.runs import RunState
+from haulage.catalog.runs import Run, RunState
+from haulage.catalog.shards import ShardState
 from haulage.model import Preserve
-from haulage.policy import Policy, Step
+from haulage.ops.stretches import (
+    NO_STRETCHES,
+    Stretch,
+    Stretches,
+    alone,
+    below,
+    between,
+    stretches,
+)
+from haulage.policy import Filters, Policy, Step
 
 # What an entry that the manifest calls unchanged may lack in the target.
 _OF_EACH_ENTRY = frozenset(
     {Preserve.MODE, Preserve.OWNER, Preserve.TIMES, Preserve.XATTRS, Preserve.ACLS}
 )
+_MOST_FAILURES = 100_000  # held in memory; with more, every entry is looked at
+_NOT_FAILED = ("kept", "lost")  # what a delete left, and what the target can not hold
 
 
-def is_wider(
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """Which entries may lack something, whatever the manifest says of them."""
+
+    every: bool = False
+    some: Stretches = NO_STRETCHES
+
+
+NOTHING = Lacking()
+
+
+def lacking(
     catalog: Catalog, dataset_id: int, policy: Policy, run_id: str | None = None
-) -> bool:
-    """Tell whether attributes of every entry must be set, because earlier runs did not.
+) -> Lacking:
+    """Return what earlier runs did not give all that `policy` preserves.
 
-    Runs are looked at up to the last one that went through; `run_id` is not earlier.
+    They are looked at up to the last one that looked at all that the policy's filters
+    show; `run_id` is not earlier.
     """
     wanted = _OF_EACH_ENTRY.intersection(policy.preserve)
-    for run in runs.recent(catalog, dataset_id):
-        if run.id == run_id or run.listed_until is None:
-            continue
-        if Step.COPY not in run.policy.steps:
-            continue
+    earlier = _earlier(catalog, dataset_id, run_id)
+    for run in earlier:
         if wanted.difference(run.policy.preserve):
+            return Lacking(every=True)
+        if _is_whole(run, policy, wanted):
+            if not _has_undone(chain([run], earlier), policy, wanted):
+                return NOTHING
+            undone = _undone(catalog, run)
+            is_much = len(undone) > _MOST_FAILURES
+            return Lacking(every=True) if is_much else Lacking(some=stretches(undone))
+    return NOTHING
+
+
+def _earlier(catalog: Catalog, dataset_id: int, run_id: str | None) -> Iterator[Run]:
+    """Yield the runs that set attributes of what they listed, newest first."""
+    for run in runs.all_of(catalog, dataset_id):
+        is_listing = run.listed_until is not None and Step.COPY in run.policy.steps
+        if run.id != run_id and is_listing:
+            yield run
+
+
+def _is_whole(run: Run, policy: Policy, wanted: Collection[Preserve]) -> bool:
+    """Tell whether a run looked at all that the filters of `policy` show.
+
+    Filters that were the same left out what they leave out now.
+    """
+    filters = run.policy.filters
+    return (
+        run.state is RunState.DONE
+        and filters in (Filters(), policy.filters)
+        and set(wanted) <= set(run.policy.preserve)
+    )
+
+
+def _has_undone(
+    since: Iterator[Run], policy: Policy, wanted: Collection[Preserve]
+) -> bool:
+    """Tell whether what failed may lack something since a run that preserved less."""
+    for run in since:
+        if not set(wanted) <= set(run.policy.preserve):
             return True
-        if run.state is RunState.DONE:
+        if _is_whole(run, policy, wanted) and not (run.summary or {}).get("failed"):
             return False
     return False
+
+
+def _undone(catalog: Catalog, run: Run) -> list[Stretch]:
+    """Return what failed in a run: entries, unread directories, shards of the dead."""
+    found: list[Stretch] = []
+    for failure in failures.of_run(catalog, run.id, _MOST_FAILURES + 1):
+        if failure.status not in _NOT_FAILED:
+            found.append(alone(failure.path))
+        if failure.verb == "list":
+            found.append(below(failure.path))
+    dead = ledger.listed(catalog, run.id, states=[ShardState.FAILED])
+    return [*found, *(between(shard.first, shard.last) for shard in dead)]
