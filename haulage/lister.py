@@ -157,6 +157,7 @@ def _tell_piece(desk: _Desk, number: int, count: int, piece: Piece) -> None:
             unreadable=to_text(piece.path),
             errno=piece.errno,
             reason=piece.reason,
+            left_out=piece.left_out,
         )
 
 

@@ -158,6 +158,7 @@ def _unreadable(event: dict[str, object]) -> Unreadable:
         from_text(event["unreadable"]) or b"",
         int(str(event["errno"])),
         None if reason is None else str(reason),
+        left_out=bool(event["left_out"]),
     )
 
 

@@ -120,18 +120,19 @@ def compare(
 
 
 class _Lost:
-    """What could not be listed, all of it, and what of it was not told yet."""
+    """What was not listed, all of it, and what of it is to be told as a failure yet."""
 
     def __init__(self) -> None:
         self.all: list[Unreadable] = []
-        self._told = 0
+        self._untold: list[Unreadable] = []
 
     def add(self, piece: Unreadable) -> None:
         self.all.append(piece)
+        if not piece.left_out:
+            self._untold.append(piece)
 
     def take_untold(self) -> tuple[Unreadable, ...]:
-        untold = tuple(self.all[self._told :])
-        self._told = len(self.all)
+        untold, self._untold = tuple(self._untold), []
         return untold
 
 

@@ -152,6 +152,13 @@ def test_nothing_is_gone_when_the_root_could_not_be_read():
     assert gone_of(pieces, KNOWN) == []
 
 
+def test_what_is_below_a_directory_that_was_left_out_is_neither_gone_nor_a_failure():
+    mount = Unreadable(b"a/", errno.EXDEV, left_out=True)
+    pieces = [mount, listed(entry(b""), entry(b"a/")), listed(entry(b"b"))]
+    assert gone_of(pieces, KNOWN) == [b"a", b"a0"]
+    assert not [page for page in compare(pieces, against(KNOWN)) if page.unreadable]
+
+
 def test_unreadable_paths_are_told_once():
     lost = [Unreadable(b"a", 5), Unreadable(b"b", 13), Unreadable(b"c", 5)]
     pieces = [lost[0], listed(entry(b"")), lost[1], listed(entry(b"b")), lost[2]]

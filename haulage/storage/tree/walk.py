@@ -62,12 +62,14 @@ class Given:
 class Unreadable:
     """A path whose entries, at it or below it, could not be listed.
 
-    With a `reason` it is refused, and nothing is told of what is below it.
+    With a `reason` it is refused, and nothing is told of what is below it. A directory
+    of another file system may be `left_out`, as it was asked for: that is no failure.
     """
 
     path: bytes
     errno: int
     reason: str | None = None
+    left_out: bool = False
 
 
 Piece = Page | Given | Unreadable
@@ -218,6 +220,8 @@ class Walk:
                 continue
             path = prefix + name
             enter = is_dir and self._is_inside(row)
+            if is_dir and not enter:
+                yield Unreadable(path, errno.EXDEV, left_out=True)
             if not self._is_passed(path):
                 self._paths.append(path)
             if len(self._paths) == self._page_rows:
