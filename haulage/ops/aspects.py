@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from haulage.model import DEVICES, Kind
-from haulage.ops.rows import is_file
+from haulage.ops.rows import is_file, is_linked
 from haulage.ops.stretches import NO_STRETCHES, Stretches
 
 
@@ -49,6 +49,7 @@ class Against:
     adopted: bool = False
     versioned: bool = False
     asked: tuple[Kind, ...] = ()
+    asked_links: bool = False  # of what has more names than one
     asked_paths: Stretches = NO_STRETCHES
     links: bool = False
     joins: bool = False
@@ -88,6 +89,8 @@ def aspects_of(now: pa.Table, was: pa.Table, against: Against) -> np.ndarray:
 def _asked(now: pa.Table, against: Against) -> Iterator[np.ndarray]:
     if against.asked:
         yield np.isin(now["kind"].to_numpy(), against.asked)
+    if against.asked_links:
+        yield is_linked(now)
     if against.asked_paths.starts:
         yield against.asked_paths.within(now["path"])
 

@@ -157,6 +157,7 @@ def differences(ends: Ends, spool: Path) -> Iterator[Difference]:
             adopted=first,
             versioned=pair.source.is_bucket,
             asked=tuple(Kind) if ends.lacking.every else _ASKED.get(policy.compare, ()),
+            asked_links=ends.lacking.linked,
             asked_paths=ends.lacking.some,
             links=Preserve.LINKS in policy.preserve and not pair.has_bucket,
             joins=pair.rejoins,

@@ -39,6 +39,7 @@ class Lacking:
     """Which entries may lack something, whatever the manifest says of them."""
 
     every: bool = False
+    linked: bool = False  # all that have more names than one
     some: Stretches = NO_STRETCHES
 
 
@@ -53,18 +54,21 @@ def lacking(
     They are looked at up to the last one that looked at all that the policy's filters
     show; `run_id` is not earlier.
     """
-    wanted = _OF_EACH_ENTRY.intersection(policy.preserve)
+    wanted = (_OF_EACH_ENTRY | {Preserve.LINKS}).intersection(policy.preserve)
+    missing: set[Preserve] = set()
     earlier = _earlier(catalog, dataset_id, run_id)
     for run in earlier:
-        if wanted.difference(run.policy.preserve):
+        missing |= wanted.difference(run.policy.preserve)
+        if missing & _OF_EACH_ENTRY:
             return Lacking(every=True)
         if _is_whole(run, policy, wanted):
-            if not _has_undone(chain([run], earlier), policy, wanted):
-                return NOTHING
-            undone = _undone(catalog, run)
-            is_much = len(undone) > _MOST_FAILURES
-            return Lacking(every=True) if is_much else Lacking(some=stretches(undone))
-    return NOTHING
+            undone: list[Stretch] = []
+            if _has_undone(chain([run], earlier), policy, wanted):
+                undone = _undone(catalog, run)
+            if len(undone) > _MOST_FAILURES:
+                return Lacking(every=True)
+            return Lacking(linked=bool(missing), some=stretches(undone))
+    return Lacking(linked=bool(missing))
 
 
 def _earlier(catalog: Catalog, dataset_id: int, run_id: str | None) -> Iterator[Run]:

@@ -11,6 +11,7 @@ import pytest
 
 from haulage.stages import widening
 from tests.e2e.conftest import give_to_nobody
+from tests.e2e.linked import link
 from tests.e2e.place import Place, grow_old, write
 from tests.trees.compare import assert_same
 
@@ -19,6 +20,10 @@ pytestmark = pytest.mark.skipif(
 )
 NARROW: dict[str, Any] = {"preserve": ["mode", "times", "links", "sparse"]}
 WITHOUT_X: dict[str, Any] = {"filters": {"rules": ["- /x"]}}
+
+
+def names_of(file: Path) -> int:
+    return file.stat().st_nlink
 
 
 @pytest.fixture
@@ -125,3 +130,46 @@ def test_what_is_below_an_unread_directory_is_set_when_it_can_be_read(
     os.chmod(place.source / "shut", 0o755)
     assert place.sync_by_command("--preserve=-specials").code == 0
     assert_same(place.source, place.target)
+
+
+@pytest.mark.parametrize("verify", ["checksum", "none"])
+def test_links_that_are_asked_for_later_are_made_and_nothing_else_is_looked_at(
+    place: Place, verify: str
+) -> None:
+    write(place.source / "alone")
+    write(place.source / "a" / "one")
+    link(place, "a/one", "a/two", "b/three")
+    os.symlink("to", place.source / "pointer")
+    link(place, "pointer", "b/pointer")
+    grow_old()
+    without = ["mode", "owner", "times", "xattrs", "acls", "sparse"]
+    place.sync(preserve=without, verify=verify)
+    assert names_of(place.target / "a" / "one") == 1
+    summary = place.sync(verify=verify)
+    assert (summary.copied, summary.failed) == (0, 0)
+    assert place.last_run().counts["planned"] == 5
+    assert_same(place.source, place.target)
+    quiet = place.sync(verify=verify)
+    assert (quiet.copied, quiet.made, quiet.updated) == (0, 0, 0)
+
+
+def test_a_link_that_could_not_be_made_then_is_made_later(narrow: Place) -> None:
+    link(narrow, "x/one", "y/one")
+    narrow.sync(preserve=["mode"])
+    with immutable(narrow.target / "y" / "one"):
+        assert narrow.sync().failed > 0
+    narrow.sync()
+    assert_same(narrow.source, narrow.target)
+
+
+def test_holes_that_were_filled_stay_so_until_their_file_is_copied_again(
+    place: Place,
+) -> None:
+    write(place.source / "holes", b"begin")
+    os.truncate(place.source / "holes", 3 << 20)
+    grow_old()
+    place.sync(preserve=["mode", "owner", "times"])
+    for compare, is_filled in (("metadata", True), ("always", False)):
+        place.sync(compare=compare)
+        blocks = (place.target / "holes").stat().st_blocks
+        assert (blocks * 512 >= 3 << 20) is is_filled
