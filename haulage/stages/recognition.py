@@ -17,7 +17,7 @@ from haulage.storage.tree.posix import stat_in
 
 _PAGES = 3
 _PATHS_A_PAGE = 8
-_ENOUGH = 8  # of fewer entries it may well be that all have gone
+_ENOUGH = 8  # of a source: of fewer entries it may well be that all have gone
 
 
 def check_recognised(ends: Ends) -> None:
@@ -27,17 +27,15 @@ def check_recognised(ends: Ends) -> None:
     """
     check_not_emptied(ends)
     wanted = _sample(ends.manifest)
-    if not wanted:
-        return
     policy, source, target = ends.policy, ends.pair.source, ends.pair.target
     says = f"none of {len(wanted)} entries of the manifest that were looked for; is it"
     deletes = policy.delete is not Delete.OFF and not policy.allow_empty_source
-    if deletes and not _holds_any(source, wanted):
+    if deletes and not _may_be_source(source, wanted):
         raise RefusedError(
             f"source {shown_path(source.url)} has {says} mounted? If all of it was "
             f"replaced: --allow-empty-source"
         )
-    if not policy.allow_empty_target and not _holds_any(target, wanted):
+    if not policy.allow_empty_target and not _may_be_target(target, wanted):
         raise RefusedError(
             f"target {shown_path(target.url)} has {says} mounted? To fill it anew: "
             f"--allow-empty-target"
@@ -49,26 +47,33 @@ def is_source_recognised(ends: Ends) -> bool:
     source = ends.pair.source
     if not ends.pair.has_entries(source):
         return False
-    wanted = _sample(ends.manifest)
-    return not wanted or _holds_any(source, wanted)
+    return _may_be_source(source, _sample(ends.manifest))
 
 
 def begins_anew(ends: Ends) -> bool:
     """Tell whether the manifest no longer says anything of the target."""
     if starts_afresh(ends):
         return True
-    wanted = _sample(ends.manifest)
-    return bool(wanted) and not _holds_any(ends.pair.target, wanted)
+    return not _may_be_target(ends.pair.target, _sample(ends.manifest))
+
+
+def _may_be_source(source: Place, wanted: list[bytes]) -> bool:
+    return len(wanted) < _ENOUGH or _holds_any(source, wanted)
+
+
+def _may_be_target(target: Place, wanted: list[bytes]) -> bool:
+    """Tell whether a target may hold what we made, which few but us remove there."""
+    return not wanted or _holds_any(target, wanted)
 
 
 def _sample(manifest: Manifest) -> list[bytes]:
-    """Return some paths, spread over the manifest; none if it has too few to tell."""
+    """Return some paths, spread over the manifest."""
     pages, found = manifest.pages, list[bytes]()
     for page in pages[:: max(1, (len(pages) - 1) // (_PAGES - 1))][:_PAGES]:
         paths = manifest.read(page, ["path"])["path"]
         paths = paths.filter(pc.not_equal(paths, pa.scalar(b"", pa.binary())))
         found += paths[:: max(1, len(paths) // _PATHS_A_PAGE)].to_pylist()
-    return found if len(found) >= _ENOUGH else []
+    return found
 
 
 def _holds_any(place: Place, paths: list[bytes]) -> bool:

@@ -36,6 +36,29 @@ def test_a_target_without_anything_of_ours_is_refused(synced: Place) -> None:
     assert paths_in(synced.target) == {b"NOT MOUNTED"}
 
 
+@pytest.mark.parametrize("entries", [1, 2, 6])
+def test_a_target_that_lacks_all_of_a_few_entries_is_refused_and_filled_anew_on_request(
+    place: Place, entries: int
+) -> None:
+    for number in range(entries):
+        write(place.source / f"file-{number}")
+    place.sync()
+    unmount(place.target)
+    ended = place.sync_by_command()
+    assert ended.code == 2
+    assert f"has none of {entries} entries" in ended.text
+    assert place.sync(allow_empty_target=True).copied == entries
+    assert place.sync().exit_code == 0
+
+
+def test_a_source_of_few_entries_may_have_lost_all_of_them(place: Place) -> None:
+    for number in range(3):
+        write(place.source / f"file-{number}")
+    place.sync()
+    unmount(place.source)
+    assert place.sync(**GUARDED).deleted == 3
+
+
 def test_a_target_that_is_to_be_filled_anew_is(synced: Place) -> None:
     unmount(synced.target)
     assert synced.sync(allow_empty_target=True).exit_code == 0
