@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Self
 
-from haulage.errors import RefusedError
+from haulage.errors import FatalError, PermanentError, RefusedError, shown_path
 from haulage.launch.base import STOP
 from haulage.ops.pack import Split
 from haulage.place import Place
 from haulage.policy import Dataset
 from haulage.storage.bucket import Bucket
-from haulage.storage.objects.store import keeps_markers
+from haulage.storage.objects.markers import keeps_markers
 from haulage.storage.opening import open_bucket
 from haulage.storage.tree.trash import is_trash
 from haulage.store_options import StoreOptions
@@ -52,7 +52,13 @@ class Pair:
         target = self.target
         if not target.is_bucket:
             return self
-        markers = keeps_markers(self.bucket(target), target.prefix)
+        try:
+            markers = keeps_markers(self.bucket(target), target.prefix)
+        except PermanentError as err:  # so it would be with every other object
+            raise FatalError(
+                f"target {shown_path(target.url)} takes no object: {err}; correct the "
+                f"target's options or permissions, then sync again"
+            ) from err
         return replace(self, target=replace(target, markers=markers))
 
     def bucket(self, place: Place) -> Bucket:

@@ -25,11 +25,10 @@ from haulage.stages.recognition import is_source_recognised
 from haulage.stages.report import dry_summary, summary_of
 from haulage.stages.rounds import prove_manifest, settle, settle_blocked
 from haulage.stages.salvage import sweep
-from haulage.stages.site import Site
+from haulage.stages.site import VERIFY, Site
 from haulage.stages.undo import bring_back, empty_expired, trash_to_undo
 from haulage.stages.wave import run_wave
 
-_VERIFY = "verify"  # the trigger of a run that only verifies
 _UNDO = "undo"  # of one that brings back what another has deleted
 _DELETES = "deletes"  # of one that carries out an approved plan
 
@@ -86,7 +85,7 @@ def resume(run_id: str, crew: Crew, *, catalog_url: str | None = None) -> Summar
     what, _, of_run = run.trigger.partition(" ")
     if what == _UNDO:
         return undo(of_run, crew, catalog_url=catalog_url, resume=run.id)
-    if run.trigger == _VERIFY and run.state in RESUMABLE:
+    if run.trigger == VERIFY and run.state in RESUMABLE:
         return verify(dataset.name, crew, catalog_url=catalog_url)
     return sync(dataset, crew, catalog_url=catalog_url, resume=run_id, keep_policy=True)
 
@@ -99,7 +98,7 @@ def verify(name: str, crew: Crew, *, catalog_url: str | None = None) -> Summary:
         policy = row.dataset.policy.model_copy(update={"verify": Verify.CHECKSUM})
         row = replace(row, dataset=row.dataset.model_copy(update={"policy": policy}))
         standing = Standing(catalog, row, pair)
-        run = begin(standing, _VERIFY, None, None)
+        run = begin(standing, VERIFY, None, None)
         with driven(standing, run, crew) as site:
             prove_manifest(site, crew)
             return _finish(site, crew)

@@ -26,6 +26,8 @@ from haulage.stages.crew import Progress
 from haulage.stages.ends import Pair
 from haulage.stages.meter import Meter
 
+VERIFY = "verify"  # the trigger of a run that only verifies
+
 _TELL_S = 1.0
 _HEARTBEAT_S = 10.0
 _log = logging.getLogger(__name__)
@@ -74,10 +76,12 @@ class Site:
     def job(self) -> Job:
         """Return what movers must know beside their actions.
 
-        The target's server is tried out with the first shard that there is.
+        The target's server is tried out with the first shard that there is. A run that
+        only verifies makes no directory there, and may not be allowed to write.
         """
         if self._probed is None:
-            self._probed = self.pair.with_probed_target()
+            only_looks = self.run.trigger == VERIFY
+            self._probed = self.pair if only_looks else self.pair.with_probed_target()
         return Job(
             source=self._probed.source,
             target=self._probed.target,

@@ -131,11 +131,11 @@ class Bucket(Lists, Protocol):
         """
         ...
 
-    def put_marker(self, key: str, by: PutBy) -> Answer:
-        """Make the empty object that stands for a directory.
+    def put_trial(self, key: str) -> None:
+        """Make an empty object, only to learn whether the server takes such a key.
 
-        It is tried a few times only: servers that keep keys as paths of files fail at
-        it for ever.
+        It is tried a few times only, because that may fail for ever; throttling is no
+        answer to it, and is waited out.
         """
         ...
 

@@ -46,10 +46,6 @@ class UnsupportedError(PermanentError):
     """The server does not know such a request."""
 
 
-class WordlessError(TransientError):
-    """HTTP 500 without a code: a fault on the way, or a request that is not known."""
-
-
 class Reply(NamedTuple):
     """An answer that is no success; code and message are empty if it had none."""
 
@@ -133,8 +129,6 @@ def sorted_error(err: Exception, what: str) -> HaulageError | None:
 def error_of(reply: Reply, what: str) -> HaulageError:
     """Return the error that an answer stands for."""
     kind = _KIND_OF_CODE.get(reply.code) or _kind_of_status(reply.status)
-    if (reply.status, reply.code) == (500, ""):
-        kind = WordlessError
     if kind is DeniedError:  # some servers repeat the key
         reply = reply._replace(message="")
     step = _NEXT_STEP.get(kind)

@@ -79,10 +79,10 @@ class Pace:
     def call(self, request: Callable[[], T], tries: int | None = None) -> T:
         """Return what `request` returns; its TransientErrors are tried again.
 
-        `tries` is for a request that may never succeed, whatever is waited for.
+        `tries` is for a request that may never succeed, whatever is waited for;
+        throttling, which tells nothing of that, does not count there.
         """
-        most = tries or self._patience.tries
-        tried = 0
+        tried = failed = 0
         began = self._clock()
         while True:
             self._take_turn()
@@ -91,16 +91,19 @@ class Pace:
             except (UnstableError, MismatchError):
                 raise  # what to do about another version is not for here
             except TransientError as err:
-                self._slow_down(throttled=isinstance(err, ThrottledError))
+                throttled = isinstance(err, ThrottledError)
+                self._slow_down(throttled=throttled)
                 tried += 1
-                self._pause(err, tried, most, self._clock() - began)
+                failed += not throttled
+                hopeless = tries is not None and failed >= tries
+                self._pause(err, tried, self._clock() - began, hopeless=hopeless)
 
     def _pause(
-        self, err: TransientError, tried: int, most: int, spent_s: float
+        self, err: TransientError, tried: int, spent_s: float, *, hopeless: bool
     ) -> None:
         pause_s = self._patience.pause_s(tried - 1, self._share())
         over = spent_s + pause_s > self._patience.budget_s
-        if over or tried >= most:
+        if over or hopeless or tried >= self._patience.tries:
             raise type(err)(f"{err} (tried {tried} times in {spent_s:.1f} s)") from None
         self._rest(pause_s)
 

@@ -189,8 +189,8 @@ def _first(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
 
 
 def _error(fault: Answer, *, lasting: bool) -> tuple[bytes, bytes]:
-    """Return the head and the body of an error document."""
-    body = (
+    """Return the head and the body of an error document, empty without a code."""
+    body = fault.code and (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<Error><Code>{fault.code}</Code><Message>made by a test</Message></Error>"
     )

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Answer:
-    """An error document of S3 instead of the server's answer; if `carried_out`, the
-    server has done the request all the same."""
+    """An error document of S3, without a code an empty one, instead of the server's
+    answer; if `carried_out`, the server has done the request all the same."""
 
     status: int
     code: str

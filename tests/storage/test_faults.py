@@ -17,7 +17,6 @@ from haulage.storage.faults import (
     Reply,
     ReplyError,
     UnsupportedError,
-    WordlessError,
     reply_of,
     sorted_error,
 )
@@ -47,7 +46,7 @@ ANSWERS = [
     (503, "", ThrottledError),
     (429, "", ThrottledError),
     (500, "InternalError", TransientError),
-    (500, "", WordlessError),
+    (500, "", TransientError),
     (504, "", TransientError),
     (200, "InternalError", TransientError),
     (400, "RequestTimeout", TransientError),

@@ -10,7 +10,7 @@ from haulage.model import Action, Kind, Status
 from haulage.place import Place
 from haulage.storage.base import Carried, Extent, Seen
 from haulage.storage.bucket import PutBy
-from haulage.storage.objects.store import Objects, keeps_markers, put_by, seen_of
+from haulage.storage.objects.store import Objects, put_by, seen_of
 from tests.engine_builders import entry
 from tests.storage.s3_opening import opened
 from tests.stores import PART, objects_shelf
@@ -118,16 +118,6 @@ def test_a_prefix_holds_its_own_entries_alone(shelf):
     assert one.finish_dir(b"", seen_for(b"", mode=0o700)).etag
     assert one.look(b"").entry.mode == 0o700
     assert one.is_empty()
-
-
-@pytest.mark.parametrize("name", ["moto_s3", "localstack", "rclone_s3"])
-def test_whether_objects_stand_for_directories_is_found_out_without_a_trace(
-    request, bucket, name
-):
-    server = request.getfixturevalue(name)
-    s3 = opened(server, bucket(server))
-    assert keeps_markers(s3, "a/b/") == (name != "rclone_s3")
-    assert list(s3.page("").keys) == []
 
 
 def test_what_only_a_prefix_implies_is_a_directory_that_nothing_stands_for(store):

@@ -78,6 +78,15 @@ def test_the_last_failure_is_told_with_how_often_it_was_tried(time):
     assert service.calls == 3
 
 
+def test_throttling_is_no_answer_to_a_request_that_may_never_succeed(time):
+    busy, broken = ThrottledError("slow down"), TransientError("no")
+    service = Service(time, busy, broken, *[busy] * 3, broken, broken)
+    with pytest.raises(TransientError, match=r"no \(tried 6 times"):
+        paced(time).call(service, tries=2)
+    with pytest.raises(ThrottledError, match="tried 10 times"):
+        paced(time).call(Service(time, *[busy] * 99), tries=2)
+
+
 def test_a_budget_of_time_ends_the_tries_before_it_is_over(time):
     service = Service(time, *[TransientError("no")] * 99, takes=10.0)
     with pytest.raises(TransientError):

@@ -1,14 +1,13 @@
 """A bucket's prefix as a store: entries are objects, attributes are their metadata."""
 
 import mimetypes
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from haulage.errors import PermanentError, TransientError, UnstableError, VanishedError
+from haulage.errors import PermanentError, UnstableError, VanishedError
 from haulage.model import Action, Entry, Kind, Loss, Lost, Outcome, Status
 from haulage.place import Place, part_bytes
 from haulage.storage.base import (
@@ -173,7 +172,7 @@ class Objects(Store):
         if not self._place.markers:
             return Made(lost=_NO_MARKER)
         with _has_a_source():
-            return _made(self.bucket.put_marker(key, put_by(seen)))
+            return _made(self.bucket.put(key, b"", put_by(seen)))
 
     def implied(self, path: bytes) -> Seen:
         nothing = Found("", 0, b"", 0, {})
@@ -229,25 +228,6 @@ def _has_a_source() -> Iterator[None]:
         yield
     except VanishedError as err:
         raise PermanentError(str(err)) from err
-
-
-def keeps_markers(bucket: Bucket, prefix: str) -> bool:
-    """Find out whether an object can stand for a directory beside what is in it.
-
-    Servers that keep keys as paths of files take `x/` or `x/y`, but not both.
-    """
-    marker = f"{prefix}.haulage-{secrets.token_hex(6)}/"
-    keys = (marker, f"{marker}x")
-    try:
-        for key in keys:
-            bucket.put_marker(key, PutBy({}))
-        return bucket.head(marker) is not None
-    except (TransientError, PermanentError):
-        return False
-    finally:
-        for key in reversed(keys):
-            with suppress(TransientError, PermanentError):
-                bucket.erase(key)
 
 
 def _is_stamped(found: Found, by: PutBy) -> bool:

@@ -1,14 +1,10 @@
 """Buckets of Amazon's protocol, of Amazon and of everybody who speaks it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
-from typing import Any
 
-from haulage.errors import TransientError
 from haulage.place import Place
 from haulage.storage.base import Sums
 from haulage.storage.bucket import Answer, Bucket, Found, Keys, PutBy, Upload
-from haulage.storage.faults import UnsupportedError, WordlessError
 from haulage.storage.headers import parameters_of
 from haulage.storage.pace import Pace
 from haulage.storage.proof import Proof
@@ -17,11 +13,11 @@ from haulage.storage.s3.copies import Copies, From
 from haulage.storage.s3.listing import list_page
 from haulage.storage.s3.reach import Reach
 from haulage.storage.s3.read import Reader
-from haulage.storage.s3.uploads import Uploads, call_client
+from haulage.storage.s3.tagging import Tagging, Tags
+from haulage.storage.s3.uploads import Uploads
 from haulage.storage.s3.write import Writer
 
-_MARKER_TRIES = 2
-_WORDLESS_TRIES = 3
+_TRIAL_TRIES = 3
 _COPIED_AT_ONCE = 5 << 30  # bytes; more is Amazon's EntityTooLarge
 
 
@@ -50,7 +46,7 @@ class S3Bucket:
         self._reader = Reader(reach, self.proof)
         self._writer = Writer(reach, self.proof, self._reader)
         self._uploads = Uploads(reach, self.proof, self._reader)
-        self._has_tags: bool | None = None  # not known yet
+        self._tagging = Tagging(reach)
         self._copies = Copies(reach, self._reader, self._uploads, copied_at_once)
 
     def __repr__(self) -> str:
@@ -95,8 +91,8 @@ class S3Bucket:
     def put(self, key: str, content: bytes | memoryview, by: PutBy) -> Answer:
         return self._writer.put(key, content, by)
 
-    def put_marker(self, key: str, by: PutBy) -> Answer:
-        return self._writer.put(key, b"", by, _MARKER_TRIES)
+    def put_trial(self, key: str) -> None:
+        self._writer.put(key, b"", PutBy({}), _TRIAL_TRIES)
 
     def remove(self, key: str, *, etag: bytes | None = None) -> None:
         self._writer.remove(key, etag)
@@ -123,27 +119,8 @@ class S3Bucket:
         source = From(other.reach.site.bucket, found)
         return self._copies.copy(source, lambda: other.tags(found.key), key, by)
 
-    def tags(self, key: str) -> tuple[tuple[str, str], ...]:
-        if self._has_tags is False:
-            return ()
-        try:
-            told = self._tagging(key)
-        except UnsupportedError:
-            self._has_tags = False
-            return ()
-        self._has_tags = True
-        return tuple((each["Key"], each["Value"]) for each in told["TagSet"])
-
-    def _tagging(self, key: str) -> Any:  # noqa: ANN401 - botocore has no types
-        call = partial(call_client, self.reach, "get_object_tagging", key)
-        try:
-            return call(tries=_WORDLESS_TRIES)
-        except WordlessError as err:
-            if self._has_tags is None:  # it has never answered one
-                raise UnsupportedError(str(err)) from None
-        except TransientError:
-            pass
-        return call()
+    def tags(self, key: str) -> Tags:
+        return self._tagging.of(key)
 
     def begin_upload(self, key: str, by: PutBy) -> str:
         return self._uploads.begin(key, parameters_of(self.reach.place, by))

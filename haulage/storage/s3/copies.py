@@ -16,12 +16,11 @@ from haulage.storage.headers import (
 )
 from haulage.storage.s3.reach import Reach
 from haulage.storage.s3.read import Reader
+from haulage.storage.s3.tagging import Tags
 from haulage.storage.s3.uploads import Uploads, call_client
 
 _PART_BYTES = 512 << 20  # 10,000 of them are 5 TB
 _THREADS = 8
-
-Tags = tuple[tuple[str, str], ...]
 
 
 class From(NamedTuple):

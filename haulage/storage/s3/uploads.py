@@ -173,8 +173,6 @@ def call_client(
     reach: Reach,
     name: str,
     key: str,
-    *,
-    tries: int | None = None,
     **values: Any,  # noqa: ANN401
 ) -> Any:  # noqa: ANN401
     """Return what botocore's call of that name answers for a key."""
@@ -184,7 +182,6 @@ def call_client(
         lambda: getattr(reach.client, name)(
             Bucket=reach.site.bucket, Key=key, **values
         ),
-        tries,
     )
 
 

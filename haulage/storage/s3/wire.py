@@ -68,27 +68,34 @@ class Wire:
         query: Iterable[tuple[str, str]] = (),
         headers: Mapping[str, str] | None = None,
         body: bytes | memoryview = b"",
+        most: int | None = None,
     ) -> Got:
-        """Return the answer; AnswerError if it is no success."""
+        """Return the answer; AnswerError if it is no success.
+
+        `most` is for a body of which no more bytes than these are wanted.
+        """
         request = self._signed(method, self._site.url(key, query), headers or {}, body)
         answer = self._http.send(request.prepare())
-        content = self._read(answer)
+        content = self._read(answer, most)
         if not 200 <= answer.status_code < 300:
             raise AnswerError(answer.status_code, answer.headers, content)
         return Got(answer.headers, content)
 
     @staticmethod
-    def _read(answer: Any) -> bytes:  # noqa: ANN401
+    def _read(answer: Any, most: int | None) -> bytes:  # noqa: ANN401
         """Return the body in one piece; botocore would add up pieces of 64 KiB."""
         from urllib3.exceptions import HTTPError
 
         try:
-            content: bytes = answer.raw.read()
+            content: bytes = answer.raw.read(most)
         except HTTPError as err:
             raise TransientError(
                 f"the answer broke off ({type(err).__name__})"
             ) from None
-        answer.raw.release_conn()
+        if most is not None and len(content) >= most:
+            answer.raw.close()  # the rest would be taken for the next answer
+        else:
+            answer.raw.release_conn()
         return content
 
     def region(self) -> str | None:

@@ -45,7 +45,7 @@ def read_page(body: bytes, what: str) -> Keys:
         modified_ns=_nanoseconds(times),
         prefixes=_texts(_PREFIX.findall(body), what, encoded=encoded),
         is_last=truncated[1].lower() == b"false",
-        token=_unescaped(token[1].decode()) if token else None,
+        token=unescaped(token[1].decode()) if token else None,
     )
 
 
@@ -79,13 +79,13 @@ def _texts(raw: Sequence[bytes], what: str, *, encoded: bool) -> list[str]:
             return joined.decode().split("\n")  # nearly all pages, at once
         if encoded:
             return [_decoded(each) for each in raw]
-        return [_unescaped(each.decode()) for each in raw]
+        return [unescaped(each.decode()) for each in raw]
     except UnicodeDecodeError:
         raise FatalError(f"{what}: the server lists a key that is no UTF-8") from None
 
 
 def _decoded(raw: bytes) -> str:
-    text = _unescaped(raw.decode())
+    text = unescaped(raw.decode())
     return unquote_plus(text, errors="strict") if "%" in text or "+" in text else text
 
 
@@ -93,7 +93,7 @@ def _etag(raw: bytes) -> bytes:
     return raw.replace(b"&quot;", b"").replace(b"&#34;", b"").strip(b'"')
 
 
-def _unescaped(text: str) -> str:
+def unescaped(text: str) -> str:
     """Return text without entities; also of what XML forbids and keys may have."""
     return _ENTITY.sub(_character, text) if "&" in text else text
 
