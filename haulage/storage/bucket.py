@@ -134,8 +134,8 @@ class Bucket(Lists, Protocol):
     def put_trial(self, key: str) -> None:
         """Make an empty object, only to learn whether the server takes such a key.
 
-        It is tried a few times only, because that may fail for ever; throttling is no
-        answer to it, and is waited out.
+        It is tried once, because that may fail for ever; throttling is no answer to it,
+        and is waited out.
         """
         ...
 

@@ -7,7 +7,7 @@ from haulage.errors import PermanentError, TransientError
 from haulage.storage.bucket import Bucket, PutBy
 from haulage.storage.pace import ThrottledError
 
-_ROUNDS = 3  # of a key that fails while another does not; a fault passes meanwhile
+_ROUNDS = 5  # of a key that fails while another does not: no passing fault does that
 
 
 def keeps_markers(bucket: Bucket, prefix: str) -> bool:

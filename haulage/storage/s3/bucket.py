@@ -17,7 +17,6 @@ from haulage.storage.s3.tagging import Tagging, Tags
 from haulage.storage.s3.uploads import Uploads
 from haulage.storage.s3.write import Writer
 
-_TRIAL_TRIES = 3
 _COPIED_AT_ONCE = 5 << 30  # bytes; more is Amazon's EntityTooLarge
 
 
@@ -92,7 +91,7 @@ class S3Bucket:
         return self._writer.put(key, content, by)
 
     def put_trial(self, key: str) -> None:
-        self._writer.put(key, b"", PutBy({}), _TRIAL_TRIES)
+        self._writer.put(key, b"", PutBy({}), tries=1)
 
     def remove(self, key: str, *, etag: bytes | None = None) -> None:
         self._writer.remove(key, etag)
