@@ -225,3 +225,18 @@ class AsStream(Bucket, Protocol):
         is. Nothing is tried again in here but single parts: `chunks` can not go back.
         """
         ...
+
+
+def holds_more_than(bucket: Lists, marker: str) -> bool:
+    """Tell whether a key stands below a directory, beside the object that is its own.
+
+    A page may be empty although others follow: some servers count what was deleted.
+    """
+    page = bucket.page(marker, limit=2)
+    while True:
+        if any(key != marker for key in page.keys):
+            return True
+        if page.is_last:
+            return False
+        after = None if page.token else page.keys[-1]
+        page = bucket.page(marker, limit=2, after=after, token=page.token)

@@ -3,6 +3,7 @@ import pytest
 
 from haulage.errors import FatalError, TransientError
 from haulage.place import Place
+from haulage.storage.bucket import holds_more_than
 from haulage.storage.pace import Pace
 from haulage.storage.s3.bucket import open_s3
 from haulage.storage.s3.xml import read_page
@@ -118,6 +119,13 @@ def test_a_page_that_is_empty_but_not_the_last_is_gone_on_behind():
             page = s3.page("", token=page.token)
             seen += page.keys
     assert seen == ["a", "b", "c"]
+
+
+def test_a_directory_is_not_taken_for_empty_by_an_empty_page():
+    with strange(["d/", "d/x", "e"], Habit.EMPTY_PAGE, page_keys=1) as endpoint:
+        s3 = listed(endpoint)
+        assert holds_more_than(s3, "d/")
+        assert not holds_more_than(s3, "e")
 
 
 def test_a_token_that_comes_again_ends_the_listing_with_an_error():

@@ -20,7 +20,15 @@ from haulage.storage.base import (
     Writing,
     is_implied,
 )
-from haulage.storage.bucket import Answer, AsStream, Bucket, ByParts, Found, PutBy
+from haulage.storage.bucket import (
+    Answer,
+    AsStream,
+    Bucket,
+    ByParts,
+    Found,
+    PutBy,
+    holds_more_than,
+)
 from haulage.storage.keys.paths import key_of, why_no_key
 from haulage.storage.objects.opened import ObjectReading, UploadWriting
 from haulage.storage.objects.stamp import read_stamp, stamp_of
@@ -205,6 +213,8 @@ class Objects(Store):
             return Outcome(Status.KEPT, reason="its content changed since we made it")
         if action.made is None and found.size != action.size:
             return Outcome(Status.KEPT, reason="its size changed since we made it")
+        if action.kind == Kind.DIR and holds_more_than(self.bucket, key):
+            return Outcome(Status.KEPT, reason="has content that we did not make")
         try:
             self.bucket.remove(key, etag=found.etag)
         except UnstableError:
