@@ -13,7 +13,7 @@ from haulage.model import Verb
 from haulage.ops.rows import with_columns
 from haulage.place import part_bytes
 
-_READS_CONTENT = (Verb.COPY, Verb.CHECK, Verb.VERIFY)
+_READS_CONTENT = (Verb.COPY, Verb.CHECK, Verb.VERIFY, Verb.REPLACE)
 _MOST_PARTS = 64  # of a file, which may be a tebibyte of nothing but holes,
 _PARTS_A_MOVER = 4  # unless there are movers for more
 _SMALLEST_SHARE = 256  # entries; cutting finer costs more than it spreads

@@ -77,6 +77,7 @@ _BY_STORES: dict[int, _Do] = {
     Verb.DIR: relay.finish_dir,
     Verb.SWEEP: relay_parts.discard,
     Verb.HARD: rejoin,
+    Verb.REPLACE: relay.replace,
 }
 
 

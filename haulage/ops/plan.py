@@ -231,6 +231,7 @@ def remove(entries: pa.Table) -> pa.Table:
 def redo(outcomes: pa.Table) -> pa.Table:
     """Return the actions that make the entries of `outcomes` from scratch."""
     verbs = _NEW_VERB[_kinds(outcomes)]
+    verbs[outcomes["verb"].to_numpy() == Verb.REPLACE] = Verb.REPLACE
     entries = _as_unproven(outcomes.select(ENTRY.names))
     return _actions(entries, verbs).sort_by("path")
 

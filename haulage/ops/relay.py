@@ -205,6 +205,13 @@ def link(carrier: Carrier, action: Action, row: int) -> Outcome:
     return Outcome(Status.MADE, lost=made.lost, made=made.etag)
 
 
+def replace(carrier: Carrier, action: Action, row: int) -> Outcome:
+    """Make a file or a link where a directory was, once nothing is left in that."""
+    carrier.target.vacate(action.path)
+    do = link if action.kind == Kind.SYMLINK else copy
+    return do(carrier, action, row)
+
+
 def mkdir(carrier: Carrier, action: Action, row: int) -> Outcome:
     """Make sure that a directory is there.
 

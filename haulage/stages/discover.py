@@ -34,6 +34,7 @@ from haulage.ops.plan import Intent, plan
 from haulage.place import Place
 from haulage.policy import Compare, Filters, Policy, Verify
 from haulage.stages.ends import Pair
+from haulage.stages.replacing import replacing_in
 from haulage.stages.sealing import Sealer
 from haulage.stages.site import Site
 from haulage.stages.wave import Wave
@@ -96,10 +97,10 @@ def discover(site: Site) -> Iterator[Wave]:
     )
     delete_plans.outdate(site.catalog, site.run)
     sealer = Sealer(site, known)
-    intent = intent_of(ends)
+    intent, replacing = intent_of(ends), replacing_in(ends.pair, ends.manifest)
     for difference in differences(ends, site.workspace / "spool"):
         site.check()
-        sealer.add(plan(difference, intent), difference.unreadable)
+        sealer.add(replacing.marked(plan(difference, intent)), difference.unreadable)
         if sealer.is_due():
             yield from sealer.seal(finished=False)
     site.meter.finished_listing = True

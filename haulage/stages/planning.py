@@ -10,16 +10,17 @@ from haulage.ops.groups import NO_LINKS
 from haulage.ops.plan import Plan, plan
 from haulage.stages.discover import Ends, differences, intent_of
 from haulage.stages.links import LinkSpool
+from haulage.stages.replacing import replacing_in
 
 
 def planned(ends: Ends) -> Iterator[Plan]:
     """Yield the plan page by page, in canonical order; then that of linked files."""
-    intent = intent_of(ends)
+    intent, replacing = intent_of(ends), replacing_in(ends.pair, ends.manifest)
     with tempfile.TemporaryDirectory(prefix="haulage-plan-") as name:
         links = LinkSpool(Path(name) / "links")
         last = b""
         for difference in differences(ends, Path(name)):
-            page = plan(difference, intent)
+            page = replacing.marked(plan(difference, intent))
             links.add(page.links)
             links.keep()
             last = page.last

@@ -238,6 +238,13 @@ class Store(Protocol):
         """Remove what we made, if it still is what we made."""
         ...
 
+    def vacate(self, path: bytes) -> None:
+        """Remove an empty directory that stands where a file or a link is to be.
+
+        BlockedError if it has content.
+        """
+        ...
+
     def discard(self, path: bytes) -> None:
         """Drop every large transfer of this entry that was begun and not finished."""
         ...

@@ -212,6 +212,11 @@ def test_what_failed_is_made_again_from_scratch(tmp_path):
     assert again["target"].to_pylist()[2] == b"t"
 
 
+def test_what_takes_a_directorys_name_looks_again_each_time_it_is_made(tmp_path):
+    blocked = outcomes(tmp_path, (action(b"a", Verb.REPLACE), Outcome(Status.BLOCKED)))
+    assert redo(blocked)["verb"].to_pylist() == [Verb.REPLACE]
+
+
 def test_what_was_made_is_proven_against_its_own_checksum(tmp_path):
     made = outcomes(tmp_path, (action(b"a"), Outcome(Status.COPIED, SUM, racy=True)))
     (row,) = prove(made).to_pylist()

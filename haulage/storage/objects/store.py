@@ -7,7 +7,12 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from haulage.errors import PermanentError, UnstableError, VanishedError
+from haulage.errors import (
+    BlockedError,
+    PermanentError,
+    UnstableError,
+    VanishedError,
+)
 from haulage.model import Action, Entry, Kind, Loss, Lost, Outcome, Status
 from haulage.place import Place, part_bytes
 from haulage.storage.base import (
@@ -220,6 +225,15 @@ class Objects(Store):
         except UnstableError:
             return Outcome(Status.KEPT, reason="is changed at this moment")
         return Outcome(Status.DELETED)
+
+    def vacate(self, path: bytes) -> None:
+        """See Store; no tree could hold a file whose key is a prefix of others."""
+        key = self._key(path + b"/")
+        found = self.bucket.head(key)
+        if (found and found.size) or holds_more_than(self.bucket, key):
+            raise BlockedError("the target has a directory with content here")
+        if found:
+            self.bucket.remove(key, etag=found.etag)
 
     def discard(self, path: bytes) -> None:
         for _, upload_id, record in begun(self._ranges, path):

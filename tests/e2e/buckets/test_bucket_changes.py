@@ -1,10 +1,12 @@
 """Attributes that change move no content, and content that changes is copied."""
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.buckets.shelf import GUARDED, Count, Route, Shelf, Watch
+from tests.e2e.buckets.shelf import GUARDED, Count, Route, Shelf, Watch, acted_on
 from tests.e2e.place import Place, grow_old, write
 from tests.servers.faults import FlipRequest, Rule
 from tests.trees.compare import assert_same
@@ -112,6 +114,55 @@ def test_metadata_alone_is_taken_from_a_bucket_without_the_content(
     found = (place.root / "back" / "file").stat()
     assert (found.st_mode & 0o7777, found.st_mtime_ns) == (0o604, -3_500_000_000)
     assert (found.st_uid, found.st_gid) == (7, 8)
+
+
+BLOCKED = "the target has a directory with content here"
+
+
+@pytest.mark.parametrize("becomes", ["file", "link"])
+def test_what_takes_a_directorys_name_waits_until_nothing_is_below_it(
+    place: Place, moto_shelf: Shelf, becomes: str
+) -> None:
+    for path in ("d/sub/x", "d/x", "d-beside", "stays", "e/x"):
+        write(place.source / path)
+    (place.source / "empty").mkdir()
+    route = Route(place, place.source, moto_shelf)
+    route.synced()
+    before = set(moto_shelf.etags())
+    for name in ("d", "empty"):
+        shutil.rmtree(place.source / name)
+        make(place.source / name, becomes)
+    for _ in range(2):
+        ended = route.sync()
+        assert (ended.code, route.reasons()) == (1, {b"d": BLOCKED})
+        assert set(moto_shelf.etags()) == before - {"empty/"} | {"empty"}
+    assert route.synced(*GUARDED)["deleted"] == 4
+    back = place.root / "back"
+    Route(place, moto_shelf, back).synced("--name", "back")
+    assert_same(place.source, back)
+    assert acted_on(route.synced(*GUARDED)) == 0
+
+
+def make(path: Path, kind: str) -> None:
+    if kind == "link":
+        path.symlink_to("stays")
+    else:
+        write(path)
+
+
+def test_a_new_file_costs_no_request_for_what_may_be_below_its_name(
+    place: Place, moto_shelf: Shelf, watch: Watch
+) -> None:
+    write(place.source / "dir" / "file")
+    target, passing = watch.before(moto_shelf)
+    route = Route(place, place.source, target)
+    route.synced()
+    write(place.source / "new", b"")
+    write(place.source / "dir-and-more", b"")
+    count = Count(passing)
+    route.synced()
+    asked = [seen.query for seen in count.seen() if "prefix=" in seen.query]
+    assert [query for query in asked if "new" in query or "dir" in query] == []
 
 
 @pytest.mark.torture
