@@ -97,6 +97,11 @@ class ManifestWriter:
         self._flush()
         return _make_current(self._catalog, self._run, self._refs)
 
+    @property
+    def entries(self) -> int:
+        """Return how many entries the version has so far."""
+        return sum(ref.entries for ref in self._refs) + self._buffered
+
     def _follows(self, path: bytes) -> None:
         if self._last is not None and path <= self._last:
             raise FatalError(

@@ -35,11 +35,13 @@ _FAILED = (Status.FAILED, Status.UNSTABLE, Status.MISMATCH, Status.BLOCKED)
 class Ledger:
     """What the outcomes add up to, path by path.
 
-    `failed` is how many entries are not in the target as they should be.
+    `failed` is how many entries are not in the target as they should be, `held` how
+    many the new manifest has.
     """
 
     approved_by: str
     failed: int = 0
+    held: int = 0
     losses: list[Failure] = field(default_factory=list)
 
 
@@ -63,6 +65,7 @@ def commit(site: Site) -> Ledger:
         _note_losses(seen, stretch.overlays, {failure.path for failure in failed})
     failures.add(site.catalog, site.run, seen.losses)
     writer.commit()
+    seen.held = writer.entries
     prune(site.catalog, site.row.id)
     return seen
 

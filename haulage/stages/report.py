@@ -41,19 +41,21 @@ _LOST_WHAT = {
 def summary_of(site: Site, result: Ledger) -> Summary:
     """Return the summary of a run whose outcomes are all in."""
     tally = tally_of(site)
-    return _summary(site, tally, "done", result.failed)
+    return _summary(site, tally, "done", result.failed, result.held)
 
 
 def stopped_summary(site: Site, state: str, reason: str) -> Summary:
     """Return the summary of a run that ended early."""
     site.notes.append(reason)
     site.notes.append(f"'haulage resume {site.run.id}' goes on where it stopped")
-    return _summary(site, tally_of(site), state, 0)
+    return _summary(site, tally_of(site), state, 0, site.meter.counts["listed"])
 
 
-def _summary(site: Site, tally: Counter[str], state: str, failed: int) -> Summary:
+def _summary(
+    site: Site, tally: Counter[str], state: str, failed: int, held: int
+) -> Summary:
     counts = site.meter.counts
-    fidelity = _fidelity(tally)
+    fidelity = _fidelity(tally["lost"], held)
     if tally["lost"]:
         site.notes.append(_shown_fidelity(fidelity, tally))
     if counts["skipped"]:
@@ -83,10 +85,15 @@ def _summary(site: Site, tally: Counter[str], state: str, failed: int) -> Summar
     )
 
 
-def _fidelity(tally: Counter[str]) -> float:
-    """Return which share of what was made is exact; a retried entry counts again."""
-    made = tally["copied"] + tally["made"] + tally["updated"]
-    return 1 - min(tally["lost"], made) / made if made else 1.0
+def _fidelity(lost: int, held: int) -> float:
+    """Return which share of the `held` entries this run has not told as lost.
+
+    They are those of the new manifest, or what was listed if the run ended early; not
+    what was made, because an old loss may be told again in a night that makes nothing.
+    A retried entry counts again.
+    """
+    every = max(held, lost)
+    return 1 - lost / every if every else 1.0
 
 
 def _shown_fidelity(fidelity: float, tally: Counter[str]) -> str:

@@ -130,6 +130,21 @@ def test_attributes_that_no_object_can_hold_are_told_by_entry(
     }
 
 
+def test_a_loss_is_the_same_share_of_all_entries_in_a_night_that_makes_nothing(
+    place: Place, moto_shelf: Shelf
+) -> None:
+    for path in ("plain", "attributed", "dir/plain"):
+        write(place.source / path)
+    os.setxattr(place.source / "attributed", "user.a", b"1")
+    route = Route(place, place.source, moto_shelf)
+    first = route.synced()
+    again = route.synced("--compare", "checksum")
+    assert (again["copied"], again["updated"], again["made"]) == (0, 0, 0)
+    assert first["fidelity"] == again["fidelity"] == 0.8
+    assert first["notes"] == again["notes"]
+    assert again["notes"] == ["fidelity: 80.00 %, 1 entries lost an attribute"]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 def test_what_has_a_time_that_the_target_can_not_hold_is_known_all_the_same(
     place: Place, strict_shelf: Shelf
