@@ -10,6 +10,7 @@ from haulage.place import Place, normalized
 from haulage.policy import Dataset
 from haulage.stages.ends import Pair, pair_of
 from haulage.stages.layouts import check_layouts
+from haulage.storage.bucket import keys_below
 
 
 def check_ends(
@@ -39,6 +40,8 @@ def check_ends(
         )
     if pair.source.is_bucket:
         pair.bucket(pair.source).check()
+        if not dataset.policy.allow_empty_source:
+            _check_source_has_keys(pair)
     else:
         _check_source(source)
     if pair.source.is_bucket and pair.target.is_bucket:
@@ -105,6 +108,24 @@ def _check_prefixes_apart(source: Place, target: Place) -> None:
         raise RefusedError(f"{pair}: the target lies inside the source; move one out")
     if source.prefix.startswith(target.prefix):
         raise RefusedError(f"{pair}: the source lies inside the target; move one out")
+
+
+def _check_source_has_keys(pair: Pair) -> None:
+    """Refuse a prefix without any key: in a bucket, no other directory is missing.
+
+    An empty directory that came from a tree has an object, and goes back as it was.
+    """
+    source = pair.source
+    if next(keys_below(pair.bucket(source), source.prefix), None) is None:
+        found = (
+            f"does not exist: no key begins with {shown_path(source.prefix)}"
+            if source.prefix
+            else "is a bucket without any object"
+        )
+        raise RefusedError(
+            f"source {shown_path(source.url)} {found}; is it spelled right? To go on "
+            f"all the same: --allow-empty-source"
+        )
 
 
 def _check_source(source: str) -> None:

@@ -227,16 +227,19 @@ class AsStream(Bucket, Protocol):
         ...
 
 
-def holds_more_than(bucket: Lists, marker: str) -> bool:
-    """Tell whether a key stands below a directory, beside the object that is its own.
+def keys_below(bucket: Lists, prefix: str) -> Iterator[str]:
+    """Yield keys, two a request, for whoever needs no more than the first ones.
 
     A page may be empty although others follow: some servers count what was deleted.
     """
-    page = bucket.page(marker, limit=2)
-    while True:
-        if any(key != marker for key in page.keys):
-            return True
-        if page.is_last:
-            return False
+    page = bucket.page(prefix, limit=2)
+    yield from page.keys
+    while not page.is_last:
         after = None if page.token else page.keys[-1]
-        page = bucket.page(marker, limit=2, after=after, token=page.token)
+        page = bucket.page(prefix, limit=2, after=after, token=page.token)
+        yield from page.keys
+
+
+def holds_more_than(bucket: Lists, marker: str) -> bool:
+    """Tell whether a key stands below a directory, beside its own object."""
+    return any(key != marker for key in keys_below(bucket, marker))

@@ -145,6 +145,37 @@ def test_an_emptied_source_is_refused_and_caps_hold(ends: Route) -> None:
     assert names_in(ends.target) == set()
 
 
+@pytest.mark.parametrize(
+    ("prefix", "found"),
+    [("nothere/", "no key begins with nothere/"), ("", "without any object")],
+)
+def test_a_source_without_any_key_is_refused_as_a_missing_directory_is(
+    place: Place, moto_shelf: Shelf, prefix: str, found: str
+) -> None:
+    if prefix:
+        moto_shelf.put("elsewhere")
+    missing = replace(moto_shelf, prefix=prefix)
+    route = Route(place, missing, place.root / "back")
+    for options in ((), ("--dry-run",)):
+        ended = route.sync(*options)
+        assert ended.code == 2
+        assert f"source {missing.url} " in ended.text
+        assert found in ended.text
+        assert "--allow-empty-source" in ended.text
+    assert not (place.root / "back").exists()
+    assert route.synced("--allow-empty-source")["made"] == 1
+
+
+def test_an_empty_directory_that_came_from_a_tree_is_no_missing_source(
+    place: Place, moto_shelf: Shelf
+) -> None:
+    Route(place, place.source, moto_shelf).synced()
+    assert set(moto_shelf.etags()) == {""}
+    back = place.root / "back"
+    Route(place, moto_shelf, back).synced("--name", "back")
+    assert list(back.iterdir()) == []
+
+
 def times_of_files(root: Path) -> dict[bytes, int]:
     return {
         path: found.st_mtime_ns
