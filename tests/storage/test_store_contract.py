@@ -10,7 +10,13 @@ import threading
 import pytest
 import xxhash
 
-from haulage.errors import MismatchError, PermanentError, UnstableError, VanishedError
+from haulage.errors import (
+    BlockedError,
+    MismatchError,
+    PermanentError,
+    UnstableError,
+    VanishedError,
+)
 from haulage.model import Action, Kind, Status
 from haulage.storage.base import Extent, Seen
 from haulage.storage.ranges import Done, begun
@@ -192,6 +198,22 @@ def test_attributes_are_set_on_what_we_made_and_on_nothing_else(store):
     assert store.set_attributes(made_of(b"f", b"content", made), wanted) is None
     gone = made_of(b"none", b"content", made)
     assert store.set_attributes(gone, wanted) is None
+
+
+def test_nothing_takes_the_name_of_a_directory_that_has_content(store):
+    store.make_dir(b"d/", 0)
+    store.finish_dir(b"d/", seen_for(b"d/"))
+    inside = write(store, b"d/x", b"one")
+
+    def replace_it():
+        store.vacate(b"d")
+        write(store, b"d", b"instead")
+
+    with pytest.raises(BlockedError, match="a directory with content"):
+        replace_it()
+    store.remove(made_of(b"d/x", b"one", inside))
+    replace_it()
+    assert read(store, b"d") == b"instead"
 
 
 def test_what_we_made_is_removed_and_what_changed_since_is_kept(store):

@@ -8,7 +8,7 @@ import pytest
 from haulage.errors import PermanentError
 from haulage.place import Place
 from haulage.storage.blobs.bucket import open_blobs
-from haulage.storage.bucket import PutBy
+from haulage.storage.bucket import PutBy, holds_more_than
 from tests.storage.blobs.clouds import BY, STAMP, keys_of
 
 # --------------------------------------------------------------------- listing
@@ -112,6 +112,15 @@ def test_a_directory_has_metadata_and_is_listed_as_one(bucket):
     bucket.remove("d/")
     assert bucket.head("d/") is None
     assert keys_of(bucket) == (["d/a"], [])
+
+
+def test_a_directory_is_told_from_what_is_below_it(bucket):
+    bucket.put_marker("d/", PutBy({}))
+    bucket.put("d", b"", PutBy({}))
+    bucket.put("d-beside", b"", PutBy({}))
+    assert not holds_more_than(bucket, "d/")
+    bucket.put("d/!", b"", PutBy({}))
+    assert holds_more_than(bucket, "d/")
 
 
 def test_a_directory_comes_before_what_is_in_it(bucket):
