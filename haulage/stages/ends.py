@@ -11,7 +11,7 @@ from haulage.launch.base import STOP
 from haulage.ops.pack import Split
 from haulage.place import Place
 from haulage.policy import Dataset
-from haulage.storage.bucket import Bucket
+from haulage.storage.bucket import Bucket, holds_more_than
 from haulage.storage.objects.markers import keeps_markers
 from haulage.storage.opening import open_bucket
 from haulage.storage.tree.trash import is_trash
@@ -68,8 +68,7 @@ class Pair:
     def has_entries(self, place: Place) -> bool:
         """Tell whether there is anything in a place; what is not there has nothing."""
         if place.is_bucket:
-            page = self.bucket(place).page(place.prefix, limit=2)
-            return any(key != place.prefix for key in page.keys)
+            return holds_more_than(self.bucket(place), place.prefix)
         try:
             with os.scandir(place.url) as entries:
                 return not all(is_trash(os.fsencode(entry.name)) for entry in entries)

@@ -40,10 +40,11 @@ class Replacing:
         verbs = plan.actions["verb"].to_numpy()
         makes = np.flatnonzero(np.isin(verbs, _MAKES))
         paths = plan.actions["path"].take(pa.array(makes)).to_pylist()
-        known = self._known(path + b"/" for path in paths)
+        dirs = [path + b"/" for path in paths]
+        known = self._known(dirs)
         if not known:
             return plan
-        is_known = [path + b"/" in known for path in paths]
+        is_known = [each in known for each in dirs]
         verbs = verbs.copy()
         verbs[makes[is_known]] = Verb.REPLACE
         return replace(plan, actions=with_columns(plan.actions, verb=pa.array(verbs)))

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from haulage.storage.tree.descent import Descent
+from tests.servers.proxy import proxy
+from tests.storage.s3_opening import opened
 
 _IMAGE_BYTES = {"ext4": 64 << 20, "xfs": 320 << 20}  # xfs makes none below 300 MiB
 
@@ -59,9 +61,19 @@ def place(file_system):
 @pytest.fixture
 def descent(place):
     """Give a descent into that directory."""
-    opened = Descent(str(place))
-    yield opened
-    opened.close()
+    made = Descent(str(place))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def way(moto_s3, bucket):
+    """Give a proxy, and the bucket behind it as the product opens it."""
+    name = bucket(moto_s3)
+    with proxy(moto_s3.endpoint) as between:
+        s3 = opened(moto_s3.at(between.endpoint), name)
+        yield between, s3
+        s3.close()
 
 
 @pytest.fixture

@@ -23,16 +23,6 @@ pytest_plugins = ["tests.servers.fixtures"]
 NO_SUCH_CLASS = Answer(400, "InvalidStorageClass")
 
 
-@pytest.fixture
-def way(moto_s3, bucket):
-    """Give a proxy, and the bucket behind it as the product opens it."""
-    name = bucket(moto_s3)
-    with proxy(moto_s3.endpoint) as between:
-        s3 = opened(moto_s3.at(between.endpoint), name)
-        yield between, s3
-        s3.close()
-
-
 @pytest.mark.parametrize("name", ["moto_s3", "localstack", "rclone_s3"])
 def test_whether_objects_stand_for_directories_is_found_out_without_a_trace(
     request, bucket, name

@@ -46,16 +46,6 @@ PASSING = {
 }
 
 
-@pytest.fixture
-def way(moto_s3, bucket):
-    """Give a proxy, and the bucket behind it as the product opens it."""
-    name = bucket(moto_s3)
-    with proxy(moto_s3.endpoint) as between:
-        s3 = opened(moto_s3.at(between.endpoint), name)
-        yield between, s3
-        s3.close()
-
-
 @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING.keys())
 def test_what_passes_is_tried_again_in_every_request(way, fault):
     between, s3 = way

@@ -102,9 +102,7 @@ class Objects(Store):
         return found
 
     def is_empty(self) -> bool:
-        prefix = self._place.prefix
-        page = self.bucket.page(prefix, limit=2)
-        return all(key == prefix for key in page.keys)
+        return not holds_more_than(self.bucket, self._place.prefix)
 
     def copy_within(self, source: Store, action: Action) -> tuple[Seen, Made] | None:
         if not isinstance(source, Objects):
