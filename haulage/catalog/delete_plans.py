@@ -164,6 +164,7 @@ def close(catalog: Catalog, run: Run, plan: DeletePlan) -> None:
         _decide(connection, plan.id, PlanState.APPLIED)
 
 
+@patient
 def decline(catalog: Catalog, plan_id: int, who: str, because: str | None) -> None:
     """Drop a waiting plan; RefusedError for one that is decided."""
     with catalog.begin() as connection:

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -62,8 +62,7 @@ class Catalog:
         """
         with (
             self._sorted_errors(),
-            self._connected(self.engine) as connection,
-            connection.begin() as transaction,
+            self._begun(self.engine) as (connection, transaction),
         ):
             yield connection
             self._commit(connection, transaction)
@@ -72,11 +71,7 @@ class Catalog:
     def read(self) -> Iterator[Connection]:
         """Yield a connection in one transaction that only reads and blocks nobody."""
         reader = self.engine.execution_options(haulage_reads=True)
-        with (
-            self._sorted_errors(),
-            self._connected(reader) as connection,
-            connection.begin(),
-        ):
+        with self._sorted_errors(), self._begun(reader) as (connection, _):
             yield connection
 
     def is_away_for_s(self) -> float:
@@ -84,29 +79,37 @@ class Catalog:
         return time.monotonic() - self._away_since[0] if self._away_since else 0.0
 
     @contextmanager
-    def _connected(self, engine: Engine) -> Iterator[Connection]:
-        try:
-            connection = engine.connect()
-        except OperationalError as err:
-            if not self._away_since:
-                self._away_since.append(time.monotonic())
-            raise AwayError(self._words(err)) from err
-        self._away_since.clear()
-        with connection:
-            yield connection
+    def _begun(self, engine: Engine) -> Iterator[tuple[Connection, RootTransaction]]:
+        """Yield a transaction; what fails before there is one has done nothing."""
+        with ExitStack() as stack:
+            try:
+                connection = stack.enter_context(engine.connect())
+                transaction = stack.enter_context(connection.begin())
+            except OperationalError as err:
+                if not self._away_since:
+                    self._away_since.append(time.monotonic())
+                raise AwayError(self._words(err)) from err
+            self._away_since.clear()
+            yield connection, transaction
 
     @contextmanager
     def _sorted_errors(self) -> Iterator[None]:
         try:
             yield
         except DBAPIError as err:
-            if err.connection_invalidated:
+            if err.connection_invalidated or _is_busy(err):
                 raise AwayError(self._words(err)) from err
             if isinstance(err, OperationalError):
                 raise TransientError(self._words(err)) from err
             raise
 
     def _words(self, err: DBAPIError) -> str:
+        if _is_busy(err):
+            return (
+                f"catalog {self.shown}: {err.orig}: another process has been writing to"
+                " it all the time; look for a backup tool or an open sqlite3 shell,"
+                " then resume the run"
+            )
         return (
             f"catalog {self.shown}: {err.orig}; check that the database is up and has"
             " room, then resume the run"
@@ -128,6 +131,12 @@ class Catalog:
                 ) from err
             if not known:
                 raise
+
+
+def _is_busy(err: DBAPIError) -> bool:
+    """Tell whether SQLite waited for another process in vain, and did nothing."""
+    name: str = getattr(err.orig, "sqlite_errorname", "")
+    return name.startswith("SQLITE_BUSY")
 
 
 def home() -> Path:

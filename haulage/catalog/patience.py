@@ -1,5 +1,6 @@
-"""Rides out a database that is away for a moment: restarted, or cut off."""
+"""Rides out a database that is away for a moment: restarted, cut off, or busy."""
 
+import time
 from collections.abc import Callable
 from functools import wraps
 from itertools import chain, repeat
@@ -25,13 +26,14 @@ def patient(function: _Transaction[P, T]) -> _Transaction[P, T]:
 
     @wraps(function)
     def until_back(catalog: Catalog, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        waited_s = 0.0
+        failed_at: list[float] = []
         for pause_s in chain(_PAUSES_S, repeat(_PAUSES_S[-1])):
             try:
                 return function(catalog, *args, **kwargs)
             except AwayError:
-                waited_s += pause_s
-                if waited_s > PATIENCE_S or catalog.is_away_for_s() > PATIENCE_S:
+                failed_at.append(time.monotonic())
+                waited_s = max(failed_at[-1] - failed_at[0], catalog.is_away_for_s())
+                if waited_s > PATIENCE_S:
                     raise
                 if catalog.hurried.wait(pause_s):
                     raise

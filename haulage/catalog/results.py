@@ -4,10 +4,12 @@ from sqlalchemy import select
 
 from haulage.catalog.columns import DatabaseNow
 from haulage.catalog.engine import Catalog, insert_or_update
+from haulage.catalog.patience import patient
 from haulage.catalog.tables import ResultTable
 from haulage.errors import RefusedError
 
 
+@patient
 def put(catalog: Catalog, key: str, content: bytes) -> None:
     """Store `content` under `key`, over what was there."""
     with catalog.begin() as connection:

@@ -60,6 +60,7 @@ def paths(catalog: Catalog, run_id: str, at_once: int) -> Iterator[list[bytes]]:
             yield list(part)
 
 
+@patient
 def restored(
     catalog: Catalog, run: Run, deleted_by: str, brought_back: list[bytes]
 ) -> None:

@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import sqlite3
 import tempfile
 import threading
 import time
@@ -12,7 +13,15 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from haulage.catalog import datasets, events, failures, runs, shards, tombstones
+from haulage.catalog import (
+    datasets,
+    engine,
+    events,
+    failures,
+    runs,
+    shards,
+    tombstones,
+)
 from haulage.catalog.engine import Catalog, open_catalog
 from haulage.catalog.failures import Failure
 from haulage.catalog.manifests import Manifest, ManifestWriter, versions
@@ -128,3 +137,41 @@ def test_nobody_waits_who_is_in_a_hurry(
             events.note(cut_catalog, None, "what", {})
     finally:
         postgres.start()
+
+
+@pytest.fixture
+def impatient_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Return where a catalog may be made that waits less for other writers."""
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_S", 0.05)
+    return tmp_path / "catalog.db"
+
+
+def test_a_writer_that_holds_a_sqlite_file_for_long_is_waited_for(
+    impatient_file: Path,
+) -> None:
+    with open_catalog(f"sqlite:///{impatient_file}") as catalog:
+        asked = Dataset(name="home", source="/data/home", target="/backup")
+        row = datasets.ensure(catalog, asked)
+        holder = sqlite3.connect(impatient_file, isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        begun: list[Any] = []
+        asks = threading.Thread(
+            target=lambda: begun.append(runs.begin(catalog, row, trigger="test"))
+        )
+        asks.start()
+        while asks.is_alive() and not catalog.is_away_for_s():
+            time.sleep(0.01)
+        assert runs.recent(catalog, row.id) == [], "readers wait for nobody"
+        holder.execute("ROLLBACK")
+        asks.join()
+        assert runs.active(catalog, row.id) == begun[0]
+
+
+def test_who_is_in_a_hurry_is_told_of_the_other_writer(impatient_file: Path) -> None:
+    with open_catalog(f"sqlite:///{impatient_file}") as catalog:
+        catalog.hurried.set()
+        holder = sqlite3.connect(impatient_file, isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(AwayError, match="another process has been writing"):
+            events.note(catalog, None, "what", {})
+        holder.execute("ROLLBACK")
