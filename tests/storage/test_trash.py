@@ -169,6 +169,19 @@ def test_what_stays_in_a_trash_is_counted_and_kept(root, descent):
     assert read(root, ASIDE + b"d/f") == b"ours"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+@pytest.mark.parametrize("place", [".haulage-trash", f".haulage-trash/{RUN}"])
+def test_nothing_comes_back_from_a_trash_that_belongs_to_another(root, descent, place):
+    assert remove(root, descent, b"d/f") == [Status.DELETED]
+    os.chown(root / place, 65534, 65534)
+    with pytest.raises(PermanentError, match="belongs to uid 65534"):
+        restored(descent, b"d/f")
+    assert not (root / "d" / "f").exists()
+    assert sorted(os.listdir(root)) == [".haulage-trash", "d"]
+    os.chown(root / place, 0, 0)
+    assert back(descent, b"d/f") == [Status.RESTORED]
+
+
 def test_only_the_trash_is_the_trash():
     aside = (b".haulage-trash", b".haulage-trash/", ASIDE, b".haulage-trash/x")
     assert all(map(is_trash, aside))

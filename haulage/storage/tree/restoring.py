@@ -14,7 +14,13 @@ from haulage.model import Action, Kind, Outcome, Status
 from haulage.paths import parent_of
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.posix import open_to_write, stat_in
-from haulage.storage.tree.trash import TRASH, is_aside, reach, trash_of
+from haulage.storage.tree.trash import (
+    TRASH,
+    check_is_ours,
+    is_aside,
+    reach,
+    trash_of,
+)
 
 _STANDS = "something stands at its path now; move it away and undo again"
 _ABOVE = "something else stands above it now; move it away and undo again"
@@ -31,6 +37,7 @@ def bring_back(descent: Descent, action: Action, trash: bytes) -> Outcome:
     """
     descent.forget()  # other movers rename directories
     path = action.path
+    check_is_ours(descent, trash)
     if not is_aside(descent, path, trash):
         if stat_in(descent, path) is None:
             return Outcome(Status.FAILED, reason=_NOWHERE)

@@ -20,7 +20,12 @@ from haulage.storage.tree.attributes import (
 )
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.kept import KEEP_ALL
-from haulage.storage.tree.posix import open_for_owner, open_to_write, stat_in
+from haulage.storage.tree.posix import (
+    open_for_owner,
+    open_to_write,
+    stat_in,
+    temp_name,
+)
 from haulage.storage.tree.xattrs import Extras, read_xattrs, stale_names
 
 TRASH = b".haulage-trash/"  # a path and, at the root, a name; never listed
@@ -40,6 +45,37 @@ def is_trash(path: bytes) -> bool:
 def is_aside(descent: Descent, path: bytes, trash: bytes) -> bool:
     """Tell whether an entry was moved aside: an attempt may end before it says so."""
     return stat_in(descent, trash + path) is not None
+
+
+def check_is_ours(descent: Descent, trash: bytes) -> None:
+    """Raise PermanentError if another user may have made up what is in a trash.
+
+    Whoever owns the target's root may rename the trash and put another in its place.
+    """
+    for path in (TRASH, trash):
+        found = stat_in(descent, path)
+        if found is not None and not _is_own(descent, found.st_uid):
+            raise PermanentError(
+                f"{path.decode()} in the target belongs to uid {found.st_uid}, so what "
+                f"is in it may not be what was moved aside; undo as that user, or move "
+                f"the entries back by hand"
+            )
+
+
+def _is_own(descent: Descent, uid: int) -> bool:
+    """Tell whether `uid` is who we are on this file system, which may map users."""
+    if uid == os.geteuid():
+        return True
+    probe = temp_name("owner", os.getpid())
+    try:
+        os.mkdir(probe, 0o700, dir_fd=descent.root_fd)
+    except OSError:
+        return False
+    try:
+        made = os.stat(probe, dir_fd=descent.root_fd, follow_symlinks=False)
+        return made.st_uid == uid
+    finally:
+        os.rmdir(probe, dir_fd=descent.root_fd)
 
 
 def move_aside(descent: Descent, path: bytes, trash: bytes) -> Outcome:
