@@ -283,6 +283,7 @@ class Loss(IntFlag):
     LINK = 64  # that it is the same file as others
     TIME = 128
     LAYOUT = 256  # stripes, pool or MDT on a Lustre
+    UNTRUSTED = 512  # what a bucket's metadata asks for, and anybody could have written
 
 
 class Lost(NamedTuple):

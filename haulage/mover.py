@@ -37,6 +37,7 @@ from haulage.place import Place
 from haulage.shardfile import Job, Order, read_shard, write_outcomes
 from haulage.storage.base import Store
 from haulage.storage.bucket import Bucket
+from haulage.storage.objects.doubted import DoubtedObjects
 from haulage.storage.objects.store import Objects
 from haulage.storage.objects.tagged import TaggedObjects
 from haulage.storage.opening import open_bucket
@@ -205,9 +206,7 @@ def _memory_of(job: Job) -> int:
 def _open_end(place: Place, attempt: _Attempt) -> Store:
     order, job = attempt.order, attempt.job
     if place.is_bucket:
-        goes_along = place is job.source and job.target.is_bucket
-        kind = TaggedObjects if goes_along else Objects
-        return kind(_bucket(place), place, order.ranges)
+        return _kind_of(place, job)(_bucket(place), place, order.ranges)
     descent = _open_root(place.url)
     descent.maker = _maker(order, job, None)
     return Files(
@@ -220,6 +219,15 @@ def _open_end(place: Place, attempt: _Attempt) -> Store:
         check=attempt.check,
         rules=rules_of(job.stripe),
     )
+
+
+def _kind_of(place: Place, job: Job) -> type[Objects]:
+    """Return what a bucket's prefix is for the other end of a job."""
+    if place is job.target:
+        return Objects
+    if job.target.is_bucket:
+        return TaggedObjects
+    return Objects if job.trust_metadata else DoubtedObjects
 
 
 @lru_cache(maxsize=8)

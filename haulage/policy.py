@@ -179,6 +179,13 @@ class Policy(Form):
         "is what any new file has, and is neither compared nor counted as lost. "
         "specials are FIFOs and sockets. Between two directories only.",
     )
+    trust_metadata: bool = Field(
+        False,
+        title="Trust a bucket's metadata",
+        description="From a bucket into a directory: take over set-id bits, foreign "
+        "owners, and links that lead outside of the target. Whoever may put an object "
+        "there can ask for them, so the bucket must be written by nobody else.",
+    )
     stripe: Stripe = Field(
         "",
         title="Stripes",

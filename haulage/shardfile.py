@@ -36,6 +36,7 @@ class Job:
     allow_empty_source: bool
     began_ns: int  # when the run began
     preserve: tuple[str, ...] = PRESERVED  # names of model.Preserve
+    trust_metadata: bool = False  # of a bucket that is synced to a directory
     trash: str | None = None  # the run in whose trash deletes go, or undo looks
     stripe: str = ""  # rules that striping.rules_of reads
     mdts: tuple[int, ...] = ()  # that directories of the first level alternate over

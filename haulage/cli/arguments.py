@@ -18,6 +18,7 @@ _FIELDS = {
     "compare": ("compare",),
     "verify": ("verify",),
     "preserve": ("preserve",),
+    "trust_metadata": ("trust_metadata",),
     "stripe": ("stripe",),
     "mdts": ("mdts",),
     "delete": ("delete",),
@@ -86,6 +87,11 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         "--preserve", metavar="LIST",
         help=f"of {', '.join(Preserve)}; or all, or all,-NAME (default all but "
         "specials and devices)",
+    )  # fmt: skip
+    group.add_argument(
+        "--trust-metadata", action="store_const", const=True,
+        help="take set-id bits, foreign owners and links that lead outside from a "
+        "bucket that nobody else may write to",
     )  # fmt: skip
     group.add_argument(
         "--stripe", metavar="RULES",

@@ -31,6 +31,7 @@ def check_ends(
             f"which goes by their last change"
         )
     _check_preserve(dataset, pair)
+    _check_trust(dataset, pair)
     check_layouts(dataset.policy, pair)
     if pair.target.is_bucket and dataset.policy.trash is not None:
         raise RefusedError(
@@ -66,6 +67,16 @@ def _check_preserve(dataset: Dataset, pair: Pair) -> None:
                 f"mtime and links are always kept and nothing else is; leave out "
                 f"--preserve"
             )
+
+
+def _check_trust(dataset: Dataset, pair: Pair) -> None:
+    """Refuse a trust that would change nothing."""
+    if dataset.policy.trust_metadata and not pair.rejoins:
+        raise RefusedError(
+            f"source {shown_path(pair.source.url)}, target "
+            f"{shown_path(pair.target.url)}: only from a bucket into a directory is "
+            f"there metadata to trust; leave out --trust-metadata"
+        )
 
 
 def check_target(dataset: Dataset) -> Pair:

@@ -34,6 +34,7 @@ _LOST_WHAT = {
     Loss.TIME: "their mtime (the file system has no such time)",
     Loss.LINK: "their hard link (they are files of their own)",
     Loss.LAYOUT: "their layout on Lustre",
+    Loss.UNTRUSTED: "what a bucket's metadata asks for (--trust-metadata believes it)",
     Loss.MARKER: "their attributes: the server stores no object for a directory",
 }
 

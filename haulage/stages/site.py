@@ -92,6 +92,7 @@ class Site:
             allow_empty_source=self.policy.allow_empty_source,
             began_ns=int(self.run.started_at.timestamp() * 1_000_000_000),
             preserve=tuple(map(str, self.policy.preserve)),
+            trust_metadata=self.policy.trust_metadata,
             trash=None if self.policy.trash is None else self.run.id,
             stripe=self.policy.stripe,
             mdts=self.mdts,

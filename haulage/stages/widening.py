@@ -5,7 +5,7 @@ those before it asks for every entry, once. Whatever such a run left out or fail
 would lack it for ever, so it is remembered here, by what the catalog keeps of runs.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -27,8 +27,12 @@ from haulage.ops.stretches import (
 from haulage.policy import Filters, Policy, Step
 
 # What an entry that the manifest calls unchanged may lack in the target.
-_OF_EACH_ENTRY = frozenset(
-    {Preserve.MODE, Preserve.OWNER, Preserve.TIMES, Preserve.XATTRS, Preserve.ACLS}
+_TRUSTED = "trusted metadata"
+_OF_EACH_ENTRY: frozenset[str] = frozenset(
+    {
+        *(Preserve.MODE, Preserve.OWNER, Preserve.TIMES),
+        *(Preserve.XATTRS, Preserve.ACLS, _TRUSTED),
+    }
 )
 _MOST_FAILURES = 100_000  # held in memory; with more, every entry is looked at
 _NOT_FAILED = ("kept", "lost")  # what a delete left, and what the target can not hold
@@ -54,11 +58,11 @@ def lacking(
     They are looked at up to the last one that looked at all that the policy's filters
     show; `run_id` is not earlier.
     """
-    wanted = (_OF_EACH_ENTRY | {Preserve.LINKS}).intersection(policy.preserve)
-    missing: set[Preserve] = set()
+    wanted = (_OF_EACH_ENTRY | {Preserve.LINKS}) & _given_by(policy)
+    missing: set[str] = set()
     earlier = _earlier(catalog, dataset_id, run_id)
     for run in earlier:
-        missing |= wanted.difference(run.policy.preserve)
+        missing |= wanted - _given_by(run.policy)
         if missing & _OF_EACH_ENTRY:
             return Lacking(every=True)
         if _is_whole(run, policy, wanted):
@@ -71,6 +75,12 @@ def lacking(
     return Lacking(linked=bool(missing))
 
 
+def _given_by(policy: Policy) -> frozenset[str]:
+    """Return what entries have of their source, or of its metadata, by a policy."""
+    trusted = {_TRUSTED} if policy.trust_metadata else set[str]()
+    return frozenset(policy.preserve) | trusted
+
+
 def _earlier(catalog: Catalog, dataset_id: int, run_id: str | None) -> Iterator[Run]:
     """Yield the runs that set attributes of what they listed, newest first."""
     for run in runs.all_of(catalog, dataset_id):
@@ -79,7 +89,7 @@ def _earlier(catalog: Catalog, dataset_id: int, run_id: str | None) -> Iterator[
             yield run
 
 
-def _is_whole(run: Run, policy: Policy, wanted: Collection[Preserve]) -> bool:
+def _is_whole(run: Run, policy: Policy, wanted: frozenset[str]) -> bool:
     """Tell whether a run looked at all that the filters of `policy` show.
 
     Filters that were the same left out what they leave out now.
@@ -88,16 +98,14 @@ def _is_whole(run: Run, policy: Policy, wanted: Collection[Preserve]) -> bool:
     return (
         run.state is RunState.DONE
         and filters in (Filters(), policy.filters)
-        and set(wanted) <= set(run.policy.preserve)
+        and wanted <= _given_by(run.policy)
     )
 
 
-def _has_undone(
-    since: Iterator[Run], policy: Policy, wanted: Collection[Preserve]
-) -> bool:
+def _has_undone(since: Iterator[Run], policy: Policy, wanted: frozenset[str]) -> bool:
     """Tell whether what failed may lack something since a run that preserved less."""
     for run in since:
-        if not set(wanted) <= set(run.policy.preserve):
+        if not wanted <= _given_by(run.policy):
             return True
         if _is_whole(run, policy, wanted) and not (run.summary or {}).get("failed"):
             return False

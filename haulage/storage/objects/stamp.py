@@ -1,9 +1,10 @@
 """POSIX attributes as metadata of an object, in the form that rclone uses, and back.
 
 `mtime` is seconds since the epoch with nine decimals, `mode` the whole st_mode in
-octal, `uid` and `gid` are decimal. `haulage` says that we wrote it: owner, set-id bits
-and links are believed from ourselves alone, because whoever may write to a bucket could
-ask for them; see https://rclone.org/s3/#metadata.
+octal, `uid` and `gid` are decimal; see https://rclone.org/s3/#metadata. `haulage` says
+that owner, set-id bits and links are meant as we write them. It is no proof that we
+did: whoever may put an object can write that. What a directory takes over is decided
+in `doubted`.
 """
 
 import os
@@ -53,7 +54,7 @@ def stamp_of(entry: Entry) -> dict[str, str]:
 
 
 def read_stamp(metadata: Mapping[str, str], kind: Kind) -> Stamp:
-    """Return what may be believed of `metadata`; the rest is as for a new file."""
+    """Return what `metadata` says in our form; the rest is as for a new file."""
     mode = _number(metadata.get("mode"), 8)
     mine = metadata.get(OURS) == _FORMAT and mode is not None
     permissions = _DEFAULT_MODE[kind] if mode is None else mode & 0o777

@@ -97,6 +97,7 @@ class Route:
     source: End
     target: End
     words: tuple[str, ...] = SMALL
+    trusting: bool = True  # of the metadata that comes into a directory
 
     def command(self, *options: str) -> list[str]:
         """Return the words of a sync."""
@@ -106,9 +107,14 @@ class Route:
             *("--name", self.place.name, "--json"),
             *_options(self.source, "source"),
             *_options(self.target, "target"),
+            *(["--trust-metadata"] if self._may_trust and self.trusting else []),
             *self.words,
             *options,
         ]
+
+    @property
+    def _may_trust(self) -> bool:
+        return isinstance(self.source, Shelf) and isinstance(self.target, Path)
 
     def sync(self, *options: str) -> Ended:
         """Sync, to its end."""
