@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import ColumnElement, Connection, delete, exists, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from haulage.catalog.driving import Run, guarded, hold, must_hit
 from haulage.catalog.engine import Catalog
@@ -93,7 +93,10 @@ class ManifestWriter:
             self._cut(PAGE_ENTRIES)
 
     def commit(self) -> int:
-        """Make what was taken the dataset's current version, and return its id."""
+        """Make what was taken the dataset's current version, and return its id.
+
+        That is the version which the run began with, where all its pages were kept.
+        """
         self._flush()
         return _make_current(self._catalog, self._run, self._refs)
 
@@ -172,7 +175,7 @@ def _store(catalog: Catalog, run: Run, ref: PageRef, content: bytes) -> int:
 def _make_current(catalog: Catalog, run: Run, refs: Sequence[PageRef]) -> int:
     with catalog.begin() as connection:
         hold(connection, run)
-        manifest_id = _record(connection, run, refs)
+        manifest_id = _same(connection, run, refs) or _record(connection, run, refs)
         pointed = guarded(run).values(manifest_id=manifest_id)
         must_hit(connection, pointed, run)
         connection.execute(
@@ -180,11 +183,15 @@ def _make_current(catalog: Catalog, run: Run, refs: Sequence[PageRef]) -> int:
             .where(DatasetTable.id == run.dataset_id)
             .values(manifest_id=manifest_id)
         )
-        # A driver of this run that died has left pages that no version names.
-        connection.execute(
-            delete(PageTable).where(PageTable.run_id == run.id, is_orphan())
-        )
     return manifest_id
+
+
+def _same(connection: Connection, run: Run, refs: Sequence[PageRef]) -> int | None:
+    """Return the version that the run began with, if it has these very pages."""
+    table = ManifestPageTable
+    wanted = select(table.page_id).where(table.manifest_id == run.base_manifest_id)
+    known = list(connection.scalars(wanted.order_by(table.position)))
+    return run.base_manifest_id if known == [ref.id for ref in refs] else None
 
 
 def _record(connection: Connection, run: Run, refs: Sequence[PageRef]) -> int:
@@ -202,8 +209,3 @@ def _record(connection: Connection, run: Run, refs: Sequence[PageRef]) -> int:
     if rows:
         connection.execute(insert(ManifestPageTable), rows)
     return manifest_id
-
-
-def is_orphan() -> ColumnElement[bool]:
-    """Return the condition that no version names a page."""
-    return ~exists().where(ManifestPageTable.page_id == PageTable.id)

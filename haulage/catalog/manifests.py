@@ -1,4 +1,4 @@
-"""Read the versions of what a dataset's target holds, and prune old ones."""
+"""Read the versions of what a dataset's target holds."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,23 +6,20 @@ from datetime import datetime
 from functools import cached_property
 
 import pyarrow as pa
-from sqlalchemy import BigInteger, Connection, cast, delete, func, or_, select
+from sqlalchemy import BigInteger, cast, func, select
 
 from haulage.catalog.engine import Catalog
 from haulage.catalog.manifest_writer import (
     PAGE_ENTRIES,
     ManifestWriter,
     PageRef,
-    is_orphan,
     read_page,
 )
 from haulage.catalog.patience import patient
 from haulage.catalog.tables import (
-    DatasetTable,
     ManifestPageTable,
     ManifestTable,
     PageTable,
-    RunTable,
 )
 
 __all__ = [
@@ -31,7 +28,6 @@ __all__ = [
     "ManifestWriter",
     "PageRef",
     "Version",
-    "prune",
     "versions",
 ]
 
@@ -117,41 +113,3 @@ def versions(catalog: Catalog, dataset_id: int) -> list[Version]:
     )
     with catalog.read() as connection:
         return [Version(**row) for row in connection.execute(wanted).mappings()]
-
-
-@patient
-def prune(catalog: Catalog, dataset_id: int, keep: int = 7) -> int:
-    """Remove all but the newest `keep` versions and what an active run builds on, then
-    pages that nothing uses; return how many versions went.
-    """
-    with catalog.begin() as connection:
-        old = _old_versions(connection, dataset_id, keep)
-        connection.execute(delete(ManifestTable).where(ManifestTable.id.in_(old)))
-        _sweep_pages(connection, dataset_id)
-    return len(old)
-
-
-def _old_versions(connection: Connection, dataset_id: int, keep: int) -> list[int]:
-    of_dataset = ManifestTable.dataset_id == dataset_id
-    newest = select(ManifestTable.id).where(of_dataset)
-    newest = newest.order_by(ManifestTable.id.desc()).limit(max(keep, 0))
-    current = select(DatasetTable.manifest_id).where(
-        DatasetTable.id == dataset_id, DatasetTable.manifest_id.is_not(None)
-    )
-    bases = select(RunTable.base_manifest_id).where(
-        RunTable.state == "active", RunTable.base_manifest_id.is_not(None)
-    )
-    is_old = ~or_(*(ManifestTable.id.in_(some) for some in (newest, current, bases)))
-    return list(connection.scalars(select(ManifestTable.id).where(of_dataset, is_old)))
-
-
-def _sweep_pages(connection: Connection, dataset_id: int) -> None:
-    # What an active run has written is in no version yet.
-    writing = select(RunTable.id).where(RunTable.state == "active")
-    connection.execute(
-        delete(PageTable).where(
-            PageTable.dataset_id == dataset_id,
-            PageTable.run_id.not_in(writing),
-            is_orphan(),
-        )
-    )

@@ -4,8 +4,18 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, case, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    Select,
+    case,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from haulage.catalog.columns import DatabaseNow
 from haulage.catalog.driving import Run, guarded, hold, must_hit
@@ -132,17 +142,25 @@ def listed(
     states: Collection[ShardState] | None = None,
 ) -> list[Shard]:
     """Return the run's shards in the order of passes, rounds and paths."""
-    wanted = select(ShardTable).where(ShardTable.run_id == run_id)
-    if pass_ is not None:
-        wanted = wanted.where(ShardTable.pass_ == pass_)
-    if round_ is not None:
-        wanted = wanted.where(ShardTable.round == round_)
-    if states is not None:
-        wanted = wanted.where(ShardTable.state.in_(states))
+    wanted = _among(select(ShardTable), run_id, pass_, round_, states)
     rank = case({one.value: i for i, one in enumerate(Pass)}, value=ShardTable.pass_)
     wanted = wanted.order_by(rank, ShardTable.round, ShardTable.seq)
     with catalog.read() as connection:
         return [_of(row) for row in connection.execute(wanted).mappings()]
+
+
+@patient
+def are_there(
+    catalog: Catalog,
+    run_id: str,
+    pass_: Pass,
+    round_: int | None = None,
+    states: Collection[ShardState] | None = None,
+) -> bool:
+    """Tell whether the run has any shard of these."""
+    wanted = _among(select(ShardTable.id), run_id, pass_, round_, states)
+    with catalog.read() as connection:
+        return connection.scalar(wanted.limit(1)) is not None
 
 
 @patient
@@ -213,6 +231,23 @@ def totals(catalog: Catalog, run_id: str) -> list[Total]:
     ]
     order = [*Pass, *ShardState]
     return sorted(found, key=lambda t: (order.index(t.pass_), order.index(t.state)))
+
+
+def _among(
+    wanted: Select[Any],
+    run_id: str,
+    pass_: Pass | None,
+    round_: int | None,
+    states: Collection[ShardState] | None,
+) -> Select[Any]:
+    wanted = wanted.where(ShardTable.run_id == run_id)
+    if pass_ is not None:
+        wanted = wanted.where(ShardTable.pass_ == pass_)
+    if round_ is not None:
+        wanted = wanted.where(ShardTable.round == round_)
+    if states is not None:
+        wanted = wanted.where(ShardTable.state.in_(states))
+    return wanted
 
 
 def _new(run: Run, shard: NewShard) -> dict[str, object]:

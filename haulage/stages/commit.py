@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 from haulage.catalog import delete_plans, failures, tombstones
 from haulage.catalog import shards as ledger
 from haulage.catalog.failures import Failure
-from haulage.catalog.manifests import ManifestWriter, PageRef, prune
+from haulage.catalog.manifests import ManifestWriter, PageRef
 from haulage.catalog.shards import ShardState
 from haulage.catalog.tombstones import Tombstone
-from haulage.model import Status, Verb
+from haulage.model import Pass, Status, Verb
 from haulage.ops.merge import HOLDS, Merged
 from haulage.policy import Fsync
 from haulage.stages.overlay import stretches
@@ -47,8 +47,7 @@ class Ledger:
 
 def commit(site: Site) -> Ledger:
     """Write the manifest of all that is done, make it current, and add it up."""
-    is_local = not site.pair.target.is_bucket
-    if is_local and site.policy.fsync is Fsync.RUN and site.meter.counts["planned"]:
+    if site.policy.fsync is Fsync.RUN and _has_changed_a_tree(site):
         sync_file_system(site.pair.target.url)
     seen = Ledger(_approval(site))
     failures.forget(site.catalog, site.run)
@@ -66,8 +65,15 @@ def commit(site: Site) -> Ledger:
     failures.add(site.catalog, site.run, seen.losses)
     writer.commit()
     seen.held = writer.entries
-    prune(site.catalog, site.row.id)
     return seen
+
+
+def _has_changed_a_tree(site: Site) -> bool:
+    """Tell whether anything was made, changed or removed in a file system."""
+    if site.pair.target.is_bucket:
+        return False
+    changing = [pass_ for pass_ in Pass if pass_ is not Pass.VERIFY]
+    return any(ledger.are_there(site.catalog, site.run.id, one) for one in changing)
 
 
 def _record(site: Site, seen: Ledger, failed: list[Failure]) -> None:

@@ -44,7 +44,7 @@ def delete_approved(site: Site, crew: Crew, plan: DeletePlan) -> None:
     """Remove what a person approved; every proof is asked for again."""
     site.meter.counts["planned"] = plan.entries
     site.meter.finished_listing = True
-    if not ledger.listed(site.catalog, site.run.id, pass_=Pass.DELETE):
+    if not ledger.are_there(site.catalog, site.run.id, Pass.DELETE):
         seq = count()
         new = [
             shard

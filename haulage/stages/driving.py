@@ -14,6 +14,7 @@ from haulage.errors import CancelledError
 from haulage.launch.base import STOP
 from haulage.launch.leftover import end_leftover_movers
 from haulage.launch.local import LocalPool
+from haulage.stages.clearing import clear_away
 from haulage.stages.crew import Crew
 from haulage.stages.ends import Pair
 from haulage.stages.meter import Meter
@@ -33,7 +34,10 @@ class Standing:
 
 @contextmanager
 def driven(standing: Standing, run: Run, crew: Crew | None = None) -> Iterator[Site]:
-    """Open the place where `run` happens; record its end if it did not finish."""
+    """Open the place where `run` happens; record its end if it did not finish.
+
+    Afterwards the catalog is cleared of what nothing needs any more.
+    """
     workspace = workspace_of(run)
     end_leftover_movers(workspace / "logs")
     for name in ("spool", "progress"):  # without its file a late mover does nothing
@@ -50,6 +54,7 @@ def driven(standing: Standing, run: Run, crew: Crew | None = None) -> Iterator[S
         if run.base_manifest_id is None:  # a first run, which has work for them
             pool.begin(warm=True)
         yield site
+    clear_away(standing.catalog, standing.row.id)
 
 
 @contextmanager

@@ -33,7 +33,7 @@ _LEFT_ALONE = (Status.UPDATED, Status.VERIFIED, Status.KEPT)
 
 def finish_dirs(site: Site, crew: Crew) -> None:
     """Give each directory that the run touched its final attributes, the root last."""
-    if not ledger.listed(site.catalog, site.run.id, pass_=Pass.DIRS):
+    if not ledger.are_there(site.catalog, site.run.id, Pass.DIRS):
         seal(site, Pass.DIRS, 0, to_finish(site))
     ready = ledger.listed(
         site.catalog, site.run.id, pass_=Pass.DIRS, states=[ShardState.READY]

@@ -117,8 +117,7 @@ def run_pass(site: Site, crew: Crew, pass_: Pass, round_: int, name: str) -> boo
 
 def is_sealed(site: Site, pass_: Pass, round_: int) -> bool:
     """Tell whether a pass has any shard in a round."""
-    found = ledger.listed(site.catalog, site.run.id, pass_=pass_, round_=round_)
-    return bool(found)
+    return ledger.are_there(site.catalog, site.run.id, pass_, round_)
 
 
 def done(site: Site, pass_: Pass, round_: int | None = None) -> list[Shard]:

@@ -44,7 +44,7 @@ def trash_to_undo(catalog: Catalog, run_id: str, *, resumed: bool) -> Trash:
 
 def bring_back(site: Site, crew: Crew, trash: Trash) -> None:
     """Move every entry back that the run deleted; none over anything that is there."""
-    if not ledger.listed(site.catalog, site.run.id, pass_=Pass.DELETE):
+    if not ledger.are_there(site.catalog, site.run.id, Pass.DELETE):
         new = list(_new_shards(site, trash))
         if new:
             ledger.seal(site.catalog, site.run, new)

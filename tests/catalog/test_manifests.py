@@ -2,12 +2,13 @@
 
 import pyarrow as pa
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from haulage.catalog import datasets, manifests, runs
 from haulage.catalog.datasets import DatasetRow
 from haulage.catalog.engine import Catalog
 from haulage.catalog.manifests import PAGE_ENTRIES, Manifest, ManifestWriter
+from haulage.catalog.pruning import KEPT_VERSIONS, prune_manifests
 from haulage.catalog.runs import Run, RunState
 from haulage.catalog.tables import PageTable
 from haulage.errors import FatalError, LostRunError
@@ -134,6 +135,8 @@ def test_a_stale_driver_commits_nothing(
     assert datasets.find(catalog, home.dataset.name).manifest_id is None
     assert _stored_pages(catalog) == 1
     _written(catalog, taken, manifest_table([b"a"]))
+    runs.end(catalog, taken, RunState.DONE, {})
+    assert _pruned(catalog, home) == 0
     assert _stored_pages(catalog) == 1, "the stale driver's page was not swept"
 
 
@@ -151,14 +154,14 @@ def test_pruning_keeps_what_versions_and_runs_refer_to(
         writer.commit()
     active = _next(catalog, run, home)
     ManifestWriter(catalog, active).add(table)
-    assert manifests.prune(catalog, home.id, keep=2) == 2
+    assert _pruned(catalog, home, keep=2) == 2
     kept = manifests.versions(catalog, home.id)
     assert [version.content_bytes - shared.bytes for version in kept] == [3, 2]
     assert _current(catalog, home).read(shared).equals(table[:PAGE_ENTRIES])
     assert _stored_pages(catalog) == 3 + 2, "what the active run wrote must stay"
-    assert manifests.prune(catalog, home.id, keep=0) == 1
+    assert _pruned(catalog, home, keep=0) == 1
     runs.end(catalog, active, RunState.FAILED, {})
-    assert manifests.prune(catalog, home.id) == 0
+    assert _pruned(catalog, home) == 0
     assert _stored_pages(catalog) == 2
 
 
@@ -171,9 +174,40 @@ def test_a_page_that_was_pruned_is_fatal(
     following = _next(catalog, run, home)
     _written(catalog, following, manifest_table([b"b"]))
     runs.end(catalog, following, RunState.DONE, {})
-    manifests.prune(catalog, home.id, keep=1)
+    assert _pruned(catalog, home, keep=1) == 1
     with pytest.raises(FatalError, match="it was pruned"):
         old.read(ref)
+
+
+def test_a_run_that_changes_nothing_makes_no_version(
+    catalog: Catalog, run: Run, home: DatasetRow
+) -> None:
+    first = _written(catalog, run, _numbered(0, PAGE_ENTRIES + QUARTER))
+    following = _next(catalog, run, home)
+    writer = ManifestWriter(catalog, following)
+    for ref in Manifest(catalog, first).pages:
+        writer.keep(ref)
+    assert writer.commit() == first
+    assert runs.find(catalog, following.id).manifest_id == first
+    assert [version.id for version in manifests.versions(catalog, home.id)] == [first]
+    emptied = _written(catalog, _next(catalog, following, home))
+    assert emptied != first
+    assert _current(catalog, home).manifest_id == emptied
+
+
+def test_pruning_may_be_left_between_small_steps_and_goes_on_later(
+    catalog: Catalog, run: Run, home: DatasetRow
+) -> None:
+    with catalog.begin() as connection:
+        same = {"dataset_id": home.id, "run_id": run.id, "entries": 1}
+        same |= {"first": b"a", "last": b"a", "content": b"", "content_bytes": 0}
+        rows = [{**same, "stored_bytes": 0} for _ in range(120)]
+        connection.execute(insert(PageTable), rows)
+    runs.end(catalog, run, RunState.DONE, {})
+    next(prune_manifests(catalog, home.id))
+    assert _stored_pages(catalog) == 70
+    assert _pruned(catalog, home) == 0
+    assert _stored_pages(catalog) == 0
 
 
 def _numbered(start: int, stop: int) -> pa.Table:
@@ -195,6 +229,10 @@ def _next(catalog: Catalog, run: Run, home: DatasetRow) -> Run:
 def _current(catalog: Catalog, home: DatasetRow) -> Manifest:
     row = datasets.find(catalog, home.dataset.name)
     return Manifest(catalog, row.manifest_id)
+
+
+def _pruned(catalog: Catalog, home: DatasetRow, keep: int = KEPT_VERSIONS) -> int:
+    return sum(prune_manifests(catalog, home.id, keep))
 
 
 def _stored_pages(catalog: Catalog) -> int:

@@ -1,0 +1,80 @@
+"""Remove what nothing needs any more, in small transactions beside other runs."""
+
+from collections.abc import Iterator
+
+from sqlalchemy import ColumnElement, Select, delete, exists, or_, select
+
+from haulage.catalog.engine import Catalog
+from haulage.catalog.patience import patient
+from haulage.catalog.tables import (
+    DatasetTable,
+    ManifestPageTable,
+    ManifestTable,
+    PageTable,
+    RunTable,
+)
+
+KEPT_VERSIONS = 7
+_PAGES_AT_ONCE = 50  # some megabytes each, under SQLite's only write lock
+
+
+def prune_manifests(
+    catalog: Catalog, dataset_id: int, keep: int = KEPT_VERSIONS
+) -> Iterator[int]:
+    """Remove all but the newest `keep` versions and what an active run builds on, then
+    pages that nothing uses.
+
+    Every step is a transaction of its own, and yields how many versions went in it: who
+    has no time may stop between two of them.
+    """
+    for version in _found(catalog, _old_versions(dataset_id, keep)):
+        yield _remove(catalog, ManifestTable, [version])
+    orphans = _found(catalog, _orphans(dataset_id))
+    for start in range(0, len(orphans), _PAGES_AT_ONCE):
+        _remove(catalog, PageTable, orphans[start : start + _PAGES_AT_ONCE])
+        yield 0
+
+
+@patient
+def _found(catalog: Catalog, wanted: Select[tuple[int]]) -> list[int]:
+    with catalog.read() as connection:
+        return list(connection.scalars(wanted))
+
+
+@patient
+def _remove(
+    catalog: Catalog, table: type[ManifestTable | PageTable], ids: list[int]
+) -> int:
+    with catalog.begin() as connection:
+        return connection.execute(delete(table).where(table.id.in_(ids))).rowcount
+
+
+def _old_versions(dataset_id: int, keep: int) -> Select[tuple[int]]:
+    of_dataset = ManifestTable.dataset_id == dataset_id
+    newest = select(ManifestTable.id).where(of_dataset)
+    newest = newest.order_by(ManifestTable.id.desc()).limit(max(keep, 0))
+    current = select(DatasetTable.manifest_id).where(
+        DatasetTable.id == dataset_id, DatasetTable.manifest_id.is_not(None)
+    )
+    bases = select(RunTable.base_manifest_id).where(
+        RunTable.state == "active", RunTable.base_manifest_id.is_not(None)
+    )
+    is_old = ~or_(*(ManifestTable.id.in_(some) for some in (newest, current, bases)))
+    return select(ManifestTable.id).where(of_dataset, is_old)
+
+
+def _orphans(dataset_id: int) -> Select[tuple[int]]:
+    """Return the pages of no version; nothing names such a page ever again.
+
+    What an active run has written is in no version yet.
+    """
+    writing = select(RunTable.id).where(RunTable.state == "active")
+    return select(PageTable.id).where(
+        PageTable.dataset_id == dataset_id,
+        PageTable.run_id.not_in(writing),
+        _is_orphan(),
+    )
+
+
+def _is_orphan() -> ColumnElement[bool]:
+    return ~exists().where(ManifestPageTable.page_id == PageTable.id)

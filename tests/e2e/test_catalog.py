@@ -1,0 +1,69 @@
+"""What a night leaves in the catalog, and what becomes of it there."""
+
+import subprocess
+
+from sqlalchemy import text
+
+from haulage.catalog import datasets, manifests
+from haulage.catalog.runs import RunState
+from tests.e2e.place import COMMAND, GUARDED, GUARDED_OPTIONS, Place, grow_old, write
+
+
+def versions_of(place: Place) -> list[int]:
+    catalog = place.catalog()
+    row = datasets.find(catalog, place.name)
+    return [version.id for version in manifests.versions(catalog, row.id)]
+
+
+def test_a_night_without_a_change_makes_no_version_of_the_manifest(
+    place: Place,
+) -> None:
+    write(place.source / "a")
+    grow_old()
+    place.sync()
+    first = versions_of(place)
+    assert place.sync().unchanged == 2
+    assert versions_of(place) == first
+    write(place.source / "b")
+    place.sync()
+    assert len(versions_of(place)) == 2
+
+
+def test_old_versions_that_can_not_be_removed_fail_no_run(place: Place) -> None:
+    catalog = place.catalog()
+    forbidden = "BEGIN SELECT RAISE(ABORT, 'not now'); END"
+    with catalog.begin() as connection:
+        on = "CREATE TRIGGER keeps BEFORE DELETE ON manifests " + forbidden
+        connection.execute(text(on))
+    for number in range(9):
+        write(place.source / f"{number}")
+        assert place.sync().exit_code == 0
+        assert place.last_run().state is RunState.DONE
+    assert len(versions_of(place)) == 9
+    with catalog.begin() as connection:
+        connection.execute(text("DROP TRIGGER keeps"))
+    place.sync()
+    assert len(versions_of(place)) == 7
+
+
+def test_a_night_that_only_deletes_is_forced_to_the_disk(place: Place) -> None:
+    write(place.source / "a")
+    write(place.source / "b")
+    place.sync(**GUARDED)
+    (place.source / "a").unlink()
+    grow_old()
+    place.sync(**GUARDED | {"delete": "off"})  # so that nothing is young any more
+    calls = place.root / "calls"
+    done = subprocess.run(
+        [
+            *("strace", "-f", "-e", "trace=syncfs", "-o", str(calls), str(COMMAND)),
+            *("sync", str(place.source), str(place.target), "--name", place.name),
+            *GUARDED_OPTIONS,
+        ],
+        env=place.environment(),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (place.target / "a").exists()
+    assert "syncfs(" in calls.read_text()
