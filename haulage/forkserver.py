@@ -18,6 +18,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from haulage import lister, mover
@@ -36,7 +37,8 @@ def main() -> int:
     setproctitle("haulage.forkserver")
     gc.collect()
     gc.freeze()  # so that forks share what is there, and need not copy it to look at it
-    with socket.socket(fileno=int(sys.argv[1])) as channel:
+    reset = suppress(ConnectionError)  # as a driver leaves it that was killed
+    with socket.socket(fileno=int(sys.argv[1])) as channel, reset:
         for request, given in _requests(channel):
             answer = _answer(channel, request, given)
             channel.sendall(json.dumps(answer).encode() + b"\n")

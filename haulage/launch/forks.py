@@ -15,11 +15,22 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import IO, Any
 
+from haulage.errors import FatalError
 from haulage.process import find
 
-_ENDED = "the process that movers and listers are forked off was ended"
 _POLL_S = 0.002
 _UNKNOWN = 255  # the exit code of whoever ended after the one that saw to it
+
+
+class _EndedError(FatalError):
+    """The process that movers and listers are forked off is gone."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the process that movers and listers are forked off ended twice; what it "
+            "printed above says why (if nothing: it was killed, which a system out of "
+            "memory does)"
+        )
 
 
 class Fork:
@@ -90,7 +101,8 @@ class _Server:
         self._channel, its = socket.socketpair()
         with its:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "haulage.forkserver", str(its.fileno())],
+                # Without -P the current directory would be imported from.
+                [sys.executable, "-P", "-m", "haulage.forkserver", str(its.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[its.fileno()],
@@ -105,7 +117,7 @@ class _Server:
         return self.driver == os.getpid() and self._process.poll() is None
 
     def start(self, kind: str, environ: Mapping[str, str], stderr: int) -> Fork:
-        """Start a mover or a lister; OSError if that fails.
+        """Start a mover or a lister; OSError or _EndedError if that fails.
 
         A signal may break this off anywhere, as long as the main thread waits here.
         """
@@ -137,7 +149,7 @@ class _Server:
         """Return the exit code of a process that is over."""
         try:
             return self._thread.submit(self._ask, {"reap": pid}).result()["code"]
-        except OSError:
+        except (OSError, _EndedError):
             return _UNKNOWN
 
     def _ask(self, request: dict[str, Any], *given: int) -> dict[str, int]:
@@ -147,9 +159,9 @@ class _Server:
             self._channel.sendall(line[sent:])
             answer = self._answers.readline()
         except (OSError, ValueError) as err:  # reset, or closed by another thread
-            raise BrokenPipeError(_ENDED) from err
+            raise _EndedError from err
         if not answer:
-            raise BrokenPipeError(_ENDED)
+            raise _EndedError
         found: dict[str, int] = json.loads(answer)
         if code := found.get("errno"):
             raise OSError(code, os.strerror(code))
@@ -191,11 +203,14 @@ def prepare() -> None:
 
 
 def start(kind: str, environ: Mapping[str, str], stderr: int = 2) -> Fork:
-    """Start `mover` or `lister` with this environment; OSError if that fails."""
+    """Start `mover` or `lister` with this environment.
+
+    OSError if this one can not be started, FatalError if none can.
+    """
     server = _server()
     try:
         return server.start(kind, environ, stderr)
-    except BrokenPipeError:
+    except _EndedError:
         server.end()
         return _server().start(kind, environ, stderr)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from haulage.errors import FatalError
 from haulage.launch import forks
 from haulage.launch.base import STOP, Answer
 from haulage.launch.forks import Fork
@@ -140,18 +141,26 @@ class _Feeder:
 
     def _feed(self, *, warm: bool) -> None:
         if warm:
-            with suppress(OSError):  # the first order will tell of it
+            with suppress(OSError, FatalError):  # the first order will tell of it
                 self._process = self._start()
         while pair := self._take():
             self._job, order = pair
-            try:
-                answer = self._carry_out(order)
-            except (OSError, ValueError) as err:  # no process, or no JSON
-                answer = Answer(order.token, lost=f"no mover for it: {err}")
+            answer = self._answer_to(order)
             job, self._job = self._job, None
             if answer.cancelled:  # it was told to end, and takes no other order
                 self._drop()
             self._answer(job, answer)
+
+    def _answer_to(self, order: Order) -> Answer:
+        """Have an order carried out; whatever happens, somebody waits for an answer."""
+        try:
+            return self._carry_out(order)
+        except (OSError, ValueError) as err:  # no process, or no JSON
+            return Answer(order.token, lost=f"no mover for it: {err}")
+        except FatalError as err:
+            return Answer(order.token, fatal=str(err))
+        except Exception as err:  # noqa: BLE001  else the run would wait for ever
+            return Answer(order.token, fatal=f"no mover for it: {err!r}")
 
     def _carry_out(self, order: Order) -> Answer:
         process = self._process

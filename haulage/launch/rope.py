@@ -118,19 +118,18 @@ class Rope:
         self._hunger[0] = 1 if self._idle else 0
 
     def _read(self, process: Fork) -> None:
-        """Take up one lister's lines until it ends."""
-        for line in process.stdout:
-            with self._changed:
-                self._take(process, json.loads(line))
+        """Take up one lister's lines until it ends; the consumer learns how."""
+        try:
+            for line in process.stdout:
+                with self._changed:
+                    self._take(process, json.loads(line))
+            how = f"ended with exit code {process.wait()} in the middle of its work"
+        except Exception as err:  # noqa: BLE001  else the consumer would wait for ever
+            how = f"can not be followed: {err!r}"
         with self._changed:
             if not self._ending:
-                self._lose(
-                    FatalError(
-                        f"lister {process.pid} ended with exit code {process.wait()} "
-                        f"in the middle of its work; see its messages above, then "
-                        f"resume the run"
-                    )
-                )
+                told = f"lister {process.pid} {how}; see its messages above, then"
+                self._lose(FatalError(f"{told} resume the run"))
             self._changed.notify_all()
 
     def _lose(self, error: FatalError | DisorderError) -> None:

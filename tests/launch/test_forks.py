@@ -2,7 +2,9 @@
 
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from haulage import process
+from haulage.errors import FatalError
 from haulage.launch import forks
 from haulage.launch.forks import Fork
 from haulage.place import Place
@@ -166,3 +169,30 @@ def test_nobody_outlives_the_driver(end: signal.Signals | None) -> None:
         driver.send_signal(end)
     driver.communicate()
     until(lambda: not process.find(mover) and not process.find(parent))
+
+
+def test_what_others_are_forked_off_ends_in_silence_with_a_driver_that_read_no_answer(
+    tmp_path: Path,
+) -> None:
+    ours, its = socket.socketpair()
+    command = [sys.executable, "-m", "haulage.forkserver", str(its.fileno())]
+    with its, (tmp_path / "said").open("wb") as said:
+        server = subprocess.Popen(command, pass_fds=[its.fileno()], stderr=said)
+    ours.sendall(b'{"reap": 1}\n')
+    select.select([ours], [], [])
+    ours.close()  # with an answer in it, as a killed driver does
+    assert server.wait(60) == 0
+    assert (tmp_path / "said").read_bytes() == b""
+
+
+def test_what_can_be_forked_off_nothing_is_fatal(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = parent_of(start().pid)
+    (tmp_path / "setproctitle.py").write_text("raise SystemExit(3)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    os.kill(parent, signal.SIGKILL)
+    with pytest.raises(FatalError, match="ended twice"):
+        start()
+    monkeypatch.undo()
+    assert start().poll() is None
