@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from haulage.model import DEVICES, Kind
+from haulage.ops.mounts import Mounts
 from haulage.ops.rows import is_file, is_linked
 from haulage.ops.stretches import NO_STRETCHES, Stretches
 
@@ -53,6 +54,7 @@ class Against:
     asked_paths: Stretches = NO_STRETCHES
     links: bool = False
     joins: bool = False
+    mounts: Mounts | None = None  # what watches for those that are away
 
 
 _Found = list[tuple[Aspect, np.ndarray]]

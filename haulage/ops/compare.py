@@ -2,7 +2,6 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -10,43 +9,11 @@ import pyarrow.compute as pc
 
 from haulage.model import ENTRY, MANIFEST, SELECTED
 from haulage.ops.aspects import Against, aspects_of
+from haulage.ops.difference import Difference, Linked
 from haulage.ops.rows import is_dir, is_linked
 from haulage.storage.tree.walk import Unreadable
 
 _WINDOW_ROWS = 100_000  # of what is known, beside one page of the listing
-
-
-@dataclass(frozen=True, slots=True)
-class Linked:
-    """Entries of one page with more names than one, listed or known; changed or not.
-
-    Row i of `was` belongs to row i of `known` and to `aspects[i]`.
-    """
-
-    new: pa.Table  # ENTRY
-    known: pa.Table  # ENTRY
-    was: pa.Table  # MANIFEST
-    aspects: np.ndarray  # uint16
-    gone: pa.Table  # MANIFEST
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One page of the listing against what is known.
-
-    Row i of `was` belongs to row i of `changed` and to `aspects[i]`. What is `linked`
-    is told apart, because what is done about it depends on all names of the file.
-    """
-
-    last: bytes
-    listed: int
-    new: pa.Table  # ENTRY
-    changed: pa.Table  # ENTRY
-    was: pa.Table  # MANIFEST
-    aspects: np.ndarray  # uint16
-    gone: pa.Table  # MANIFEST
-    unreadable: tuple[Unreadable, ...]
-    linked: Linked | None = None
 
 
 class _Known:
@@ -113,10 +80,12 @@ def compare(
             lost.add(piece)
         elif piece.num_rows:
             for part, window, last in known.beside(piece):
-                yield _page(part, window, against, lost, last)
+                yield from _page(part, window, against, lost, last)
     for window in known.rest():
         last = window["path"][-1].as_py() if window.num_rows else last
-        yield _page(ENTRY.empty_table(), window, against, lost, last)
+        yield from _page(ENTRY.empty_table(), window, against, lost, last)
+    if against.mounts:
+        yield from against.mounts.rest()
 
 
 class _Lost:
@@ -138,7 +107,7 @@ class _Lost:
 
 def _page(
     listed: pa.Table, window: pa.Table, against: Against, lost: _Lost, last: bytes
-) -> Difference:
+) -> Iterator[Difference]:
     was_row, gone = _match(listed["path"], window["path"])
     listed, selected = _selected(listed)
     known = np.flatnonzero(was_row >= 0)
@@ -162,7 +131,7 @@ def _page(
         )
         is_new, is_known = is_new & ~apart, is_known & ~kin
     changed = np.flatnonzero((aspects != 0) & is_known)
-    return Difference(
+    found = Difference(
         last=last,
         listed=int(selected.sum()),
         new=listed.take(np.flatnonzero(is_new)),
@@ -173,6 +142,10 @@ def _page(
         unreadable=lost.take_untold(),
         linked=linked,
     )
+    if against.mounts:
+        yield from against.mounts.take(found, now, was)
+    else:
+        yield found
 
 
 def _selected(listed: pa.Table) -> tuple[pa.Table, np.ndarray]:

@@ -17,7 +17,7 @@ from haulage.model import (
     Verified,
 )
 from haulage.ops.aspects import Aspect
-from haulage.ops.compare import Difference, Linked
+from haulage.ops.difference import Difference, Linked
 from haulage.ops.groups import NO_LINKS, Rank, with_rank
 from haulage.ops.rows import filled, is_dir, is_file, with_columns
 

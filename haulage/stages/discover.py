@@ -28,15 +28,18 @@ from haulage.model import (
     Verified,
 )
 from haulage.ops.aspects import Against
-from haulage.ops.compare import Difference, compare
+from haulage.ops.compare import compare
+from haulage.ops.difference import Difference
 from haulage.ops.listing import Selection
+from haulage.ops.mounts import Mounts
 from haulage.ops.plan import Intent, plan
 from haulage.place import Place
 from haulage.policy import Compare, Filters, Policy, Verify
 from haulage.stages.ends import Pair
 from haulage.stages.replacing import replacing_in
-from haulage.stages.sealing import Sealer
+from haulage.stages.sealing import UNREADABLE_FILE, Sealer
 from haulage.stages.site import Site
+from haulage.stages.unmounted import mounts_of
 from haulage.stages.wave import Wave
 from haulage.stages.widening import NOTHING, Lacking, lacking
 from haulage.storage.tree.walk import Unreadable
@@ -162,8 +165,18 @@ def differences(ends: Ends, spool: Path) -> Iterator[Difference]:
             asked_paths=ends.lacking.some,
             links=Preserve.LINKS in policy.preserve and not pair.has_bucket,
             joins=pair.rejoins,
+            mounts=None if first else _mounts(ends, spool.parent),
         )
         yield from compare(_readable(ends, source.pieces(ends.after)), against)
+
+
+def _mounts(ends: Ends, workspace: Path) -> Mounts | None:
+    """Return what holds back entries below mount points that are away."""
+    source = ends.pair.source
+    if source.is_bucket or ends.policy.allow_empty_source:
+        return None
+    noted = workspace / UNREADABLE_FILE
+    return mounts_of(source.url, ends.manifest, ends.after, noted)
 
 
 def _listers(

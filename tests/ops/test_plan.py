@@ -4,7 +4,7 @@ import pytest
 
 from haulage.model import ACTION, Action, Kind, Outcome, Status, Verb, Verified
 from haulage.ops.aspects import Aspect
-from haulage.ops.compare import Difference
+from haulage.ops.difference import Difference
 from haulage.ops.plan import Intent, join_parts, on_paths, plan, prove, redo
 from haulage.shardfile import read_outcomes, write_outcomes
 from tests.engine_builders import (
