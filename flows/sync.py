@@ -22,6 +22,7 @@ from haulage.errors import HaulageError
 from haulage.policy import Dataset
 from haulage.stages import run
 from haulage.stages.crew import Summary
+from haulage.stages.report import PLANNED
 
 FAILURES_TOLD = 10
 DELETES_SHOWN = 20
@@ -88,19 +89,20 @@ def carry_out_sequence(
     resolved: Resolved, crew: PrefectCrew, *, dry_run: bool
 ) -> Summary:
     """Run the one sequence; the same flow run continues the run that it began."""
+    if dry_run:
+        return run.plan(resolved.dataset, secrets=resolved.environ)
     return run.sync(
         resolved.dataset,
         crew,
         secrets=resolved.environ,
         trigger="prefect",
         flow_run_id=str(runtime.flow_run.id),
-        dry_run=dry_run,
     )
 
 
 def first_failures_of(summary: Summary) -> list[Failure]:
     """Return enough of what failed to see what is wrong."""
-    if not summary.failed:
+    if not summary.failed or summary.state == PLANNED:
         return []
     with open_catalog() as catalog:
         return failures.of_run(catalog, summary.run_id, limit=FAILURES_TOLD)

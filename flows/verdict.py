@@ -9,6 +9,7 @@ from prefect.states import Cancelled, Failed
 
 from haulage.errors import CancelledError, HaulageError
 from haulage.stages.crew import Summary
+from haulage.stages.report import PLANNED
 
 
 def verdict_of(summary: Summary) -> Any:  # noqa: ANN401 - a result, or a state
@@ -17,6 +18,8 @@ def verdict_of(summary: Summary) -> Any:  # noqa: ANN401 - a result, or a state
     """
     if summary.exit_code == 0:
         return summary.as_dict()
+    if summary.state == PLANNED:
+        return Failed(message="; ".join(summary.notes))
     return Failed(
         message=f"{summary.failed:,} of {summary.listed:,} entries failed; the others "
         f"are done. haulage failures {summary.run_id} lists them, and the next run "

@@ -15,6 +15,7 @@ from haulage.paths import shown
 from haulage.policy import Dataset
 from haulage.spelling import shown_bytes
 from haulage.stages.crew import Progress, Summary, WaveProgress
+from haulage.stages.report import PLANNED
 
 _TICKS = re.compile(r"`+")
 _NOT_KEY = re.compile(r"[^a-z0-9]+")
@@ -114,8 +115,16 @@ def summary_page(dataset: Dataset, summary: Summary) -> str:
         f"## {harmless(dataset.name)}: {harmless(summary.state)}\n\n"
         f"{harmless(dataset.source)} → {harmless(dataset.target)}\n\n"
         f"| | |\n|---|---:|\n{rows}\n\n{notes}\n\n"
+        f"{_where_failures_are(summary)}\n"
+    )
+
+
+def _where_failures_are(summary: Summary) -> str:
+    if summary.state == PLANNED:
+        return "This was a dry run: nothing was changed."
+    return (
         f"Run {summary.run_id}. What failed, and why: "
-        f"`haulage failures {summary.run_id}`\n"
+        f"`haulage failures {summary.run_id}`"
     )
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
     RootTransaction,
     create_engine,
     event,
+    inspect,
     make_url,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -174,6 +175,24 @@ def open_catalog(url: str | None = None) -> Catalog:
         engine.dispose()
         raise
     return catalog
+
+
+def is_made(url: str | None = None) -> tuple[bool, str]:
+    """Tell whether there is a catalog at `url`, and how that URL may be shown.
+
+    What can not be asked counts as made: opening it says what is wrong.
+    """
+    parsed = _parse(url or default_url())
+    shown = _shown(parsed)
+    if parsed.get_backend_name() == "sqlite":
+        return os.path.lexists(str(parsed.database)), shown
+    engine = create_engine(parsed, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
+    try:
+        return bool(inspect(engine).get_table_names()), shown
+    except DBAPIError:
+        return True, shown
+    finally:
+        engine.dispose()
 
 
 def insert_or_update(connection: Connection, table: type[Any]) -> Insert:

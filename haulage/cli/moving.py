@@ -4,34 +4,37 @@ import argparse
 import json
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pyarrow as pa
 
 from haulage.catalog import datasets
-from haulage.catalog.engine import open_catalog
+from haulage.catalog.engine import Catalog, open_catalog
+from haulage.catalog.failures import Failure
+from haulage.catalog.looking import looked_into
 from haulage.cli.arguments import changed_by, dataset_of
 from haulage.cli.progress import crew_with_progress
 from haulage.errors import RefusedError
 from haulage.model import Verb
-from haulage.ops.plan import Plan
 from haulage.ops.progress import Progress
 from haulage.paths import shown
-from haulage.policy import Dataset, Delete
+from haulage.policy import Dataset
 from haulage.shardfile import Order
 from haulage.spelling import shown_bytes
 from haulage.stages import run
 from haulage.stages.crew import Summary
-from haulage.stages.preflight import check_ends, root_of
-from haulage.stages.report import dry_summary
+from haulage.stages.planning import Planned
+from haulage.stages.preflight import root_of
+from haulage.stages.report import PLANNED
 
 
 def sync(args: argparse.Namespace) -> int:
     """Make the target equal to the source; with --dry-run only say what that takes."""
-    dataset = _dataset(args)
     if args.dry_run:
         return plan(args)
+    dataset = _dataset(args, open_catalog)
     with crew_with_progress(quiet=args.json) as crew:
         summary = run.sync(
             dataset, crew, catalog_url=args.catalog, keep_policy=bool(args.dataset)
@@ -41,14 +44,14 @@ def sync(args: argparse.Namespace) -> int:
 
 def plan(args: argparse.Namespace) -> int:
     """Carry out `plan` and `sync --dry-run`: one line an action, then the sums."""
-    dataset, pair = check_ends(_dataset(args))
+    dataset = _dataset(args, looked_into)
 
-    def tell_page(page: Plan) -> None:
-        _tell_actions(page.actions, as_json=args.json)
-        if dataset.policy.delete is not Delete.OFF:
-            _tell_actions(page.deletes, as_json=args.json)
+    def tell_page(page: Planned) -> None:
+        for table in (page.plan.actions, page.plan.deletes):
+            _tell_actions(table, as_json=args.json)
+        _tell_failures(page.failures, as_json=args.json)
 
-    summary = dry_summary(open_catalog(args.catalog), dataset, pair, tell_page)
+    summary = run.plan(dataset, tell_page, catalog_url=args.catalog)
     return tell(summary, as_json=args.json)
 
 
@@ -84,11 +87,15 @@ def run_one_shard(args: argparse.Namespace) -> int:
     return 1 if any(tally.get(name) for name in wrong) else 0
 
 
-def _dataset(args: argparse.Namespace) -> Dataset:
+def _dataset(
+    args: argparse.Namespace,
+    opened: Callable[[str | None], AbstractContextManager[Catalog]],
+) -> Dataset:
     if args.dataset:
         if args.source or args.target:
             raise RefusedError("give either SOURCE and TARGET or --dataset, not both")
-        known = datasets.find(open_catalog(args.catalog), args.dataset).dataset
+        with opened(args.catalog) as catalog:
+            known = datasets.find(catalog, args.dataset).dataset
         return changed_by(args, known)
     if not args.source or not args.target:
         raise RefusedError("give SOURCE and TARGET, or --dataset NAME")
@@ -106,6 +113,16 @@ def _tell_actions(actions: pa.Table, *, as_json: bool) -> None:
             print(f"{verb:<7} {shown(path)}")
 
 
+def _tell_failures(failures: Sequence[Failure], *, as_json: bool) -> None:
+    for failure in failures:
+        path, reason = shown(failure.path), failure.reason
+        if as_json:
+            told = {"status": failure.status, "path": path, "reason": reason}
+            print(json.dumps(told))
+        else:
+            print(f"{'failed':<7} {path}: {reason}")
+
+
 def tell(summary: Summary, *, as_json: bool) -> int:
     """Print what became of a run; return its exit code."""
     if as_json:
@@ -113,14 +130,14 @@ def tell(summary: Summary, *, as_json: bool) -> int:
         return summary.exit_code
     for line in _lines(summary):
         print(line)
-    if summary.failed:
+    if summary.failed and summary.state != PLANNED:
         print(f"see: haulage failures {summary.run_id}", file=sys.stderr)
     return summary.exit_code
 
 
 def _lines(summary: Summary) -> Iterator[str]:
     yield f"run {summary.run_id} of {summary.dataset}: {summary.state}"
-    if summary.state != "planned":
+    if summary.state != PLANNED:
         rate = summary.copied_bytes / max(summary.seconds, 0.001)
         yield (
             f"  copied   {summary.copied:>12,} files, "
@@ -133,6 +150,7 @@ def _lines(summary: Summary) -> Iterator[str]:
         yield f"  deleted  {summary.deleted:>12,}, kept {summary.kept:,}"
         if summary.restored:
             yield f"  restored {summary.restored:>12,}"
+    if summary.state != PLANNED or summary.failed:
         yield f"  failed   {summary.failed:>12,}"
     yield f"  listed   {summary.listed:>12,}, unchanged {summary.unchanged:,}"
     for note in summary.notes:

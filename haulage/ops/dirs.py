@@ -1,25 +1,21 @@
 """Gives a directory its final attributes, after all that happened below it."""
 
 import os
+import stat
 
 from haulage.errors import VanishedError
 from haulage.model import Action, Outcome, Status, Verified
-from haulage.ops.dressing import dress, wanted_of
+from haulage.ops.dressing import Wanted, dress, wanted_of
 from haulage.ops.extras import for_old
 from haulage.ops.work import Work
 from haulage.storage.tree.attributes import mark_of
-from haulage.storage.tree.posix import entry_of
+from haulage.storage.tree.posix import entry_of, pin
 
 
 def finish_dir(work: Work, action: Action, _row: int) -> Outcome:
     """Set all attributes of a directory to what its source has now."""
-    try:
-        source = work.source.open(action.path)
-        found = os.fstat(source)
-    except (FileNotFoundError, NotADirectoryError) as err:
-        raise VanishedError("is gone since it was listed") from err
+    found, wanted = _looked_at(work, action.path)
     target = work.target.open(action.path)
-    wanted = wanted_of(work, source, found)
     extras = for_old(work, wanted.xattrs, target, os.fstat(target))
     work.check_cancelled()
     lost = dress(work, target, wanted, extras)
@@ -30,3 +26,21 @@ def finish_dir(work: Work, action: Action, _row: int) -> Outcome:
         made=mark_of(target, lost, work.kept) if work.kept.times else None,
         entry=entry_of(action.path, found),
     )
+
+
+def _looked_at(work: Work, path: bytes) -> tuple[os.stat_result, Wanted]:
+    """Return what a directory of the source is, and has.
+
+    It is only held: one that may not be read was told as such by its listing.
+    """
+    try:
+        source = pin(work.source, path)
+    except (FileNotFoundError, NotADirectoryError) as err:
+        raise VanishedError("is gone since it was listed") from err
+    try:
+        found = os.fstat(source)
+        if not stat.S_ISDIR(found.st_mode):
+            raise VanishedError("is gone since it was listed")
+        return found, wanted_of(work, source, found, pinned=True)
+    finally:
+        os.close(source)

@@ -1,8 +1,6 @@
 """Makes the new manifest: the old one plus the outcomes, in one transaction."""
 
-import errno
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,12 +20,12 @@ from haulage.policy import Fsync
 from haulage.stages.overlay import stretches
 from haulage.stages.sealing import UNREADABLE_FILE
 from haulage.stages.site import Site
+from haulage.stages.unlisted import failure_of
 from haulage.storage.tree.sync import sync_file_system
+from haulage.storage.tree.walk import Unreadable
 
 _LOST = "lost"  # made, but without something that its source has
 _MOST_LOST = 10_000  # listed of a run; the summary counts all
-# What was a directory when its parent was listed is a file or a link by now.
-_UNLISTED = {errno.ENOTDIR: "unstable", errno.ELOOP: "unstable"}
 _FAILED = (Status.FAILED, Status.UNSTABLE, Status.MISMATCH, Status.BLOCKED)
 
 
@@ -142,13 +140,10 @@ def _unreadable(site: Site) -> Iterator[Failure]:
         lines = (site.workspace / UNREADABLE_FILE).read_text().splitlines()
     except FileNotFoundError:
         return
-    for path, number, refused in {tuple(json.loads(line)) for line in lines}:
-        if number == errno.ENOENT:  # removed since its parent was listed
-            continue
-        reason = refused or f"could not be listed: {os.strerror(number)}"
-        status = "refused" if refused else _UNLISTED.get(number, "unreadable")
-        may_pass = "transient" if status == "unstable" else "permanent"
-        yield Failure(bytes.fromhex(path), "list", status, may_pass, number, reason)
+    for path, number, reason in {tuple(json.loads(line)) for line in lines}:
+        failure = failure_of(Unreadable(bytes.fromhex(path), number, reason))
+        if failure:
+            yield failure
 
 
 def _lost_shards(site: Site) -> Iterator[Failure]:

@@ -39,6 +39,7 @@ from haulage.stages.ends import Pair
 from haulage.stages.replacing import replacing_in
 from haulage.stages.sealing import UNREADABLE_FILE, Sealer
 from haulage.stages.site import Site
+from haulage.stages.steps import limited
 from haulage.stages.unmounted import mounts_of
 from haulage.stages.wave import Wave
 from haulage.stages.widening import NOTHING, Lacking, lacking
@@ -103,7 +104,8 @@ def discover(site: Site) -> Iterator[Wave]:
     intent, replacing = intent_of(ends), replacing_in(ends.pair, ends.manifest)
     for difference in differences(ends, site.workspace / "spool"):
         site.check()
-        sealer.add(replacing.marked(plan(difference, intent)), difference.unreadable)
+        page = limited(replacing.marked(plan(difference, intent)), site.policy)
+        sealer.add(page, difference.unreadable)
         if sealer.is_due():
             yield from sealer.seal(finished=False)
     site.meter.finished_listing = True

@@ -12,6 +12,7 @@ from haulage.ops.pack import Split
 from haulage.place import Place
 from haulage.policy import Dataset
 from haulage.storage.bucket import Bucket, holds_more_than
+from haulage.storage.faults import NoBucketError
 from haulage.storage.objects.markers import keeps_markers
 from haulage.storage.opening import open_bucket
 from haulage.storage.tree.trash import is_trash
@@ -68,7 +69,10 @@ class Pair:
     def has_entries(self, place: Place) -> bool:
         """Tell whether there is anything in a place; what is not there has nothing."""
         if place.is_bucket:
-            return holds_more_than(self.bucket(place), place.prefix)
+            try:
+                return holds_more_than(self.bucket(place), place.prefix)
+            except NoBucketError:
+                return False
         try:
             with os.scandir(place.url) as entries:
                 return not all(is_trash(os.fsencode(entry.name)) for entry in entries)

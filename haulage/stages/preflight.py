@@ -10,16 +10,16 @@ from haulage.place import Place, normalized
 from haulage.policy import Dataset
 from haulage.stages.ends import Pair, pair_of
 from haulage.stages.layouts import check_layouts
-from haulage.storage.bucket import keys_below
+from haulage.storage.bucket import MissingBucketError, keys_below
 
 
 def check_ends(
-    dataset: Dataset, secrets: Mapping[str, str] | None = None
+    dataset: Dataset, secrets: Mapping[str, str] | None = None, *, looks: bool = False
 ) -> tuple[Dataset, Pair]:
     """Return the dataset with both roots in one spelling, and the two places.
 
     RefusedError names what is wrong. A bucket is looked for, and made where that is
-    asked for.
+    asked for, unless this only `looks`.
     """
     source, target = root_of(dataset.source), root_of(dataset.target)
     dataset = dataset.model_copy(update={"source": source, "target": target})
@@ -50,10 +50,21 @@ def check_ends(
     elif not pair.source.is_bucket and not pair.target.is_bucket:
         _check_apart(source, target)
     if pair.target.is_bucket:
-        pair.bucket(pair.target).check(create=dataset.target_store.create_bucket)
+        _check_target_bucket(
+            pair, create=dataset.target_store.create_bucket, looks=looks
+        )
     else:
         _check_target(target)
     return dataset, pair
+
+
+def _check_target_bucket(pair: Pair, *, create: bool, looks: bool) -> None:
+    bucket = pair.bucket(pair.target)
+    try:
+        bucket.check(create=create and not looks)
+    except MissingBucketError:
+        if not (create and looks):  # a run would make it
+            raise
 
 
 def _check_preserve(dataset: Dataset, pair: Pair) -> None:

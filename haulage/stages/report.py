@@ -11,18 +11,20 @@ from haulage.catalog.manifests import Manifest
 from haulage.catalog.shards import ShardState
 from haulage.errors import FatalError, RefusedError
 from haulage.model import Loss, Pass
-from haulage.ops.plan import Plan
-from haulage.policy import Dataset, Delete
+from haulage.paths import shown
+from haulage.policy import Dataset, Delete, Step
 from haulage.stages.commit import Ledger
 from haulage.stages.crew import Summary
 from haulage.stages.discover import Ends, now_s
 from haulage.stages.ends import Pair
 from haulage.stages.guards import Gone, emptiness, needs_approval
-from haulage.stages.planning import planned
+from haulage.stages.planning import Planned, planned
 from haulage.stages.recognition import begins_anew, check_recognised
 from haulage.stages.site import Site
 from haulage.stages.widening import lacking
 
+PLANNED = "planned"  # the state of what only says what a run would do
+_FIRST = 5  # paths that a note names
 _LOSSES = {f"lost_{kind.name}".lower(): kind for kind in Loss}
 _NOT_STATUSES = frozenset({"bytes", "lost", *_LOSSES})
 _LOST_WHAT = {
@@ -145,7 +147,7 @@ def dry_summary(
     catalog: Catalog,
     dataset: Dataset,
     pair: Pair,
-    tell: Callable[[Plan], None] = lambda _: None,
+    tell: Callable[[Planned], None] = lambda _: None,
 ) -> Summary:
     """Return what a run would do, having touched nothing; `tell` it page by page."""
     ends = _ends_of(catalog, dataset, pair)
@@ -153,19 +155,17 @@ def dry_summary(
     if begins_anew(ends):
         ends = replace(ends, manifest=Manifest(catalog, None))
     counts: Counter[str] = Counter()
-    for plan in planned(ends):
-        tell(plan)
-        counts["listed"] += plan.listed
-        counts["unchanged"] += plan.unchanged
-        counts["planned"] += plan.actions.num_rows
-        counts["bytes"] += int(plan.actions["length"].to_numpy().sum())
-        counts["deletes"] += plan.deletes.num_rows
-        counts["delete_bytes"] += int(plan.deletes["length"].to_numpy().sum())
+    first: list[str] = []
+    for page in planned(ends):
+        tell(page)
+        _count(counts, page)
+        first += [shown(failure.path) for failure in page.failures[:_FIRST]]
+        del first[_FIRST:]
     return Summary(
         run_id="-",
         dataset=dataset.name,
-        state="planned",
-        exit_code=0,
+        state=PLANNED,
+        exit_code=1 if counts["failed"] else 0,
         listed=counts["listed"],
         unchanged=counts["unchanged"],
         copied=0,
@@ -175,16 +175,36 @@ def dry_summary(
         verified=0,
         deleted=0,
         kept=0,
-        failed=0,
+        failed=counts["failed"],
         seconds=0.0,
         first_byte_s=None,
-        notes=tuple(_intentions(dataset, ends, counts)),
+        notes=(*_intentions(dataset, ends, counts), *_unreadable(counts, first)),
     )
+
+
+def _count(counts: Counter[str], page: Planned) -> None:
+    plan = page.plan
+    counts["listed"] += plan.listed
+    counts["unchanged"] += plan.unchanged
+    counts["planned"] += plan.actions.num_rows
+    counts["bytes"] += int(plan.actions["length"].to_numpy().sum())
+    counts["deletes"] += plan.deletes.num_rows
+    counts["delete_bytes"] += int(plan.deletes["length"].to_numpy().sum())
+    counts["failed"] += len(page.failures)
+
+
+def _unreadable(counts: Counter[str], first: list[str]) -> list[str]:
+    """Say which entries a run would fail in, by what the listing has shown."""
+    if not counts["failed"]:
+        return []
+    more = ", ..." if counts["failed"] > len(first) else ""
+    names = ", ".join(first) + more
+    return [f"a run would fail in {counts['failed']} entries, not readable: {names}"]
 
 
 def _intentions(dataset: Dataset, ends: Ends, counts: Counter[str]) -> list[str]:
     notes = [f"would act on {counts['planned']} entries, {counts['bytes']} bytes"]
-    if dataset.policy.delete is Delete.OFF:
+    if dataset.policy.delete is Delete.OFF or Step.DELETE not in dataset.policy.steps:
         return notes
     notes.append(f"would delete {counts['deletes']} entries")
     gone = Gone(

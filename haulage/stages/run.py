@@ -1,12 +1,13 @@
 """What may be asked for, each as a run, and the one sequence of a sync."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
 from haulage.catalog import datasets, delete_plans, runs
 from haulage.catalog.engine import open_catalog
+from haulage.catalog.looking import looked_into
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.runs import RunState
 from haulage.policy import Dataset, Delete, Verify
@@ -20,6 +21,7 @@ from haulage.stages.driving import Standing, driven
 from haulage.stages.finishing import finish_dirs
 from haulage.stages.layouts import prepare_target
 from haulage.stages.linking import settle_blocked_links, settle_links
+from haulage.stages.planning import Planned
 from haulage.stages.preflight import check_ends, check_target
 from haulage.stages.recognition import is_source_recognised
 from haulage.stages.report import dry_summary, summary_of
@@ -41,7 +43,6 @@ def sync(  # noqa: PLR0913  everything a trigger may say of a run
     trigger: str = "cli",
     flow_run_id: str | None = None,
     resume: str | None = None,
-    dry_run: bool = False,
     keep_policy: bool = False,
     secrets: Mapping[str, str] | None = None,
 ) -> Summary:
@@ -54,8 +55,6 @@ def sync(  # noqa: PLR0913  everything a trigger may say of a run
     """
     dataset, pair = check_ends(dataset, secrets)
     with open_catalog(catalog_url) as catalog:
-        if dry_run:
-            return dry_summary(catalog, dataset, pair)
         if keep_policy:
             row = replace(datasets.find(catalog, dataset.name), dataset=dataset)
         else:
@@ -64,6 +63,22 @@ def sync(  # noqa: PLR0913  everything a trigger may say of a run
         run = begin(standing, trigger, flow_run_id, resume)
         with driven(standing, run, crew) as site:
             return _carry_out(site, crew)
+
+
+def plan(
+    dataset: Dataset,
+    tell: Callable[[Planned], None] = lambda _: None,
+    *,
+    catalog_url: str | None = None,
+    secrets: Mapping[str, str] | None = None,
+) -> Summary:
+    """Return what `sync` would do, having written nothing anywhere.
+
+    `tell` is told page by page. What a run could not read makes the exit code 1.
+    """
+    dataset, pair = check_ends(dataset, secrets, looks=True)
+    with looked_into(catalog_url) as catalog:
+        return dry_summary(catalog, dataset, pair, tell)
 
 
 def resume(run_id: str, crew: Crew, *, catalog_url: str | None = None) -> Summary:

@@ -14,7 +14,6 @@ from haulage.model import ACTION, Pass, Verb
 from haulage.ops.pack import costs, pack
 from haulage.ops.plan import Plan
 from haulage.ops.rows import is_dir
-from haulage.policy import Delete, Step
 from haulage.shardfile import Job, write_shard
 from haulage.stages.links import gathered, links_of
 from haulage.stages.site import Site
@@ -125,25 +124,15 @@ class Sealer:
         counts["deletes"] += plan.deletes.num_rows
         counts["delete_bytes"] += int(plan.deletes["length"].to_numpy().sum())
         counts["unreadable"] += len(unreadable)
-        actions = self._wanted(plan.actions)
-        if actions.num_rows:
-            self._actions.append(actions)
-            self._entries += actions.num_rows
-            self._cost += int(costs(actions, self._site.bounds).sum())
-        if plan.deletes.num_rows and self._site.policy.delete is not Delete.OFF:
+        if plan.actions.num_rows:
+            self._actions.append(plan.actions)
+            self._entries += plan.actions.num_rows
+            self._cost += int(costs(plan.actions, self._site.bounds).sum())
+        if plan.deletes.num_rows:
             self._deletes.append(plan.deletes)
             self._gone += plan.deletes.num_rows
-        if Step.COPY in self._site.policy.steps:
-            self.links.add(plan.links)
+        self.links.add(plan.links)
         self._note_unreadable(unreadable)
-
-    def _wanted(self, actions: pa.Table) -> pa.Table:
-        """Return what the policy's steps leave of the actions."""
-        steps = self._site.policy.steps
-        if Step.COPY in steps:
-            return actions
-        is_dir = actions["verb"].to_numpy() == Verb.MKDIR
-        return actions.filter(pa.array(is_dir & (Step.DIRS in steps)))
 
     def _note_unreadable(self, unreadable: Sequence[Unreadable]) -> None:
         if not unreadable:

@@ -12,7 +12,12 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from haulage.errors import RefusedError
 from haulage.storage.base import NOTHING_CARRIED, Carried, Sums
+
+
+class MissingBucketError(RefusedError):
+    """There is no such bucket, and nobody asked for it to be made."""
 
 
 class Found(NamedTuple):
@@ -94,7 +99,8 @@ class Bucket(Lists, Protocol):
     def check(self, *, create: bool = False) -> None:
         """Make sure that the bucket is there and ours; RefusedError says what is not.
 
-        `create` makes it if it is missing.
+        `create` makes it if it is missing, else that is a MissingBucketError where one
+        could be made.
         """
         ...
 

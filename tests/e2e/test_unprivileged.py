@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 
 from tests.e2e.conftest import give_to_nobody
 from tests.e2e.place import GUARDED_OPTIONS, Place, paths_in, write
@@ -79,14 +80,14 @@ def test_what_can_not_be_read_is_reported_and_nothing_below_it_is_deleted(
     give_to_nobody(source / "open")
     for _ in range(2):
         ended = nobodys_place.sync_by_command(*GUARDED_OPTIONS)
-        assert ended.code == 1, ended.text
+        assert (ended.code, ended.summary()["failed"]) == (1, 1), ended.text
         run = ended.summary()["run_id"]
         told = nobodys_place.haulage("failures", run, "--json").lines()
-        assert {(row["path"], row["errno"]) for row in told} == {
-            ("shut/", errno.EACCES)
-        }
-        assert "unreadable" in {row["status"] for row in told}
+        assert [(row["path"], row["status"], row["errno"]) for row in told] == [
+            ("shut/", "unreadable", errno.EACCES)
+        ]
         assert paths_in(target) == before - {b"gone"} | {b"open/new"}
+        assert stat.S_IMODE(os.lstat(target / "shut").st_mode) == 0, "as its source"
     os.chmod(source / "shut", 0o755)
     ended = nobodys_place.sync_by_command(*GUARDED_OPTIONS)
     assert (ended.code, ended.summary()["copied"]) == (0, 0)
@@ -129,3 +130,23 @@ def test_owners_that_only_root_may_give_are_told_of(nobodys_place: Place) -> Non
     assert "owner 0:0 not kept" in lost[b"set-id"].reason
     assert differences(source, target, ignore=OWNER) == ["set-id: mode 6755 != 0755"]
     assert nobodys_place.sync_by_command().summary()["copied"] == 0
+
+
+def test_a_dry_run_names_what_the_run_can_not_read(nobodys_place: Place) -> None:
+    source = nobodys_place.source
+    for name in ("open/one", "shut/in", "open/secret", "open/two names"):
+        write(source / name)
+    os.link(source / "open" / "two names", source / "open" / "other name")
+    give_to_nobody(source)
+    for name in ("shut", "open/secret", "open/two names"):
+        os.chmod(source / name, 0)
+    told = nobodys_place.sync_by_command("--dry-run")
+    failed = {row["path"] for row in told.lines() if "status" in row}
+    assert (told.code, told.summary()["failed"]) == (1, len(failed))
+    copied = {row["path"] for row in told.lines() if row.get("verb") == "copy"}
+    assert copied == {"open/one"}
+    assert "haulage failures" not in told.text
+    did = nobodys_place.sync_by_command()
+    assert (did.code, did.summary()["copied"]) == (1, 1)
+    assert failed < set(map(os.fsdecode, nobodys_place.failures()))
+    assert failed == {"shut/", "open/secret", "open/other name"}

@@ -8,6 +8,7 @@ from haulage.errors import (
     RefusedError,
     TransientError,
 )
+from haulage.storage.bucket import MissingBucketError
 from haulage.storage.faults import NoBucketError
 from haulage.storage.pace import Pace, Patience
 from haulage.storage.s3.reach import Reach
@@ -27,7 +28,7 @@ def make_sure(reach: Reach, *, create: bool) -> None:
         _ask(reach, what, lambda: reach.wire.send("GET", "", query=_ONE_KEY))
     except NoBucketError as err:
         if not create:
-            raise RefusedError(str(err)) from None
+            raise MissingBucketError(str(err)) from None
         _make(reach)
     except (FatalError, PermanentError, TransientError) as err:
         raise RefusedError(str(err)) from None

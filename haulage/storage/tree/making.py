@@ -111,7 +111,8 @@ def keep_default(source: Descent, path: bytes, target_fd: int) -> Lost | None:
     """Have a directory hand on the layout that its counterpart at the source does."""
     try:
         source_fd = source.open(path)
-    except (FileNotFoundError, NotADirectoryError):  # its entry will say so
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        # Its entry, or its listing, will say so.
         return None
     try:
         wanted = layout_of(source_fd)

@@ -1,0 +1,21 @@
+"""Which part of a plan the steps leave, for a run and for its dry run alike."""
+
+from dataclasses import replace
+
+import pyarrow as pa
+
+from haulage.model import Verb
+from haulage.ops.groups import NO_LINKS
+from haulage.ops.plan import Plan
+from haulage.policy import Delete, Policy, Step
+
+
+def limited(page: Plan, policy: Policy) -> Plan:
+    """Return what the policy leaves of a page's plan."""
+    if policy.delete is Delete.OFF or Step.DELETE not in policy.steps:
+        page = replace(page, deletes=page.deletes.slice(0, 0))
+    if Step.COPY in policy.steps:
+        return page
+    is_dir = page.actions["verb"].to_numpy() == Verb.MKDIR
+    made = page.actions.filter(pa.array(is_dir & (Step.DIRS in policy.steps)))
+    return replace(page, actions=made, links=NO_LINKS)
