@@ -19,7 +19,7 @@ from haulage.catalog.delete_plans import DeletePlan
 from haulage.catalog.engine import open_catalog
 from haulage.catalog.failures import Failure
 from haulage.errors import HaulageError
-from haulage.policy import Dataset
+from haulage.policy import NOTHING_ONCE, Dataset, Once
 from haulage.stages import run
 from haulage.stages.crew import Summary
 from haulage.stages.report import PLANNED
@@ -48,19 +48,25 @@ def name_of_run() -> str:
     on_cancellation=[tell_how_it_goes_on],
     on_crashed=[tell_how_it_goes_on],
 )
-def sync(dataset: Dataset, dry_run: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002
+def sync(
+    dataset: Dataset,
+    dry_run: bool = False,  # noqa: FBT001, FBT002
+    once: Once = NOTHING_ONCE,
+) -> Any:  # noqa: ANN401
     """Make a dataset's target equal to its source, and prove that every byte arrived.
 
     Args:
         dataset: What is kept in sync, and by which policy.
         dry_run: List and compare only: say what a run would do, and touch nothing.
+        once: What this run alone is to do; none of it stands for the next one.
     """
     tag_run(dataset)
     try:
         with movers_stopped_early():
             resolved = resolve(dataset)
             board = open_board(resolved.dataset)
-            summary = carry_out_sequence(resolved, PrefectCrew(board), dry_run=dry_run)
+            crew = PrefectCrew(board)
+            summary = carry_out_sequence(resolved, crew, once, dry_run=dry_run)
     except HaulageError as err:
         return verdict_on(err)
     board.close(summary, first_failures_of(summary))
@@ -86,14 +92,15 @@ def tag_run(dataset: Dataset) -> None:
 
 
 def carry_out_sequence(
-    resolved: Resolved, crew: PrefectCrew, *, dry_run: bool
+    resolved: Resolved, crew: PrefectCrew, once: Once, *, dry_run: bool
 ) -> Summary:
     """Run the one sequence; the same flow run continues the run that it began."""
     if dry_run:
-        return run.plan(resolved.dataset, secrets=resolved.environ)
+        return run.plan(resolved.dataset, once=once, secrets=resolved.environ)
     return run.sync(
         resolved.dataset,
         crew,
+        once=once,
         secrets=resolved.environ,
         trigger="prefect",
         flow_run_id=str(runtime.flow_run.id),

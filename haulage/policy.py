@@ -214,25 +214,6 @@ class Policy(Form):
         "'.haulage-trash', before a later run removes them. Left empty: deletes are "
         "final.",
     )
-    steps: tuple[Step, ...] = Field(
-        tuple(Step),
-        min_length=1,
-        title="Steps",
-        description="Which parts of a run to do: copy (with its verification), "
-        "delete, and dirs, the final attributes of directories. Left alone, dirs does "
-        "all of them.",
-    )
-    allow_empty_source: bool = Field(
-        False,
-        title="Allow an empty source",
-        description="Go on even when the source is empty although the manifest is not.",
-    )
-    allow_empty_target: bool = Field(
-        False,
-        title="Allow an empty target",
-        description="Fill an empty target anew although the manifest says that it "
-        "holds what was copied before.",
-    )
     shards: Shards = Field(Shards(), title="Shards", description="How the work is cut.")
     movers: int = Field(
         2,
@@ -312,3 +293,73 @@ class Dataset(Form):
     policy: Policy = Field(
         Policy(), title="Policy", description="How the dataset is kept in sync."
     )
+
+
+class Once(Form):
+    """What a person asks of one run alone; none of it stands for the next one."""
+
+    steps: tuple[Step, ...] = Field(
+        tuple(Step),
+        min_length=1,
+        title="Steps of this run",
+        description="Which parts of this run to do: copy (with its verification), "
+        "delete, and dirs, the final attributes of directories. Left alone, dirs does "
+        "all of them.",
+    )
+    allow_empty_source: bool = Field(
+        False,
+        title="Allow an empty source, in this run",
+        description="Go on even when the source is empty although the manifest is not.",
+    )
+    allow_empty_target: bool = Field(
+        False,
+        title="Allow an empty target, in this run",
+        description="Fill an empty target anew although the manifest says that it "
+        "holds what was copied before.",
+    )
+    compare: Compare | None = Field(
+        None,
+        title="Compare, in this run",
+        description="Instead of what the policy says.",
+    )
+    movers: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        title="Movers of this run",
+        description="Instead of what the policy says.",
+    )
+    listers: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        title="Listers of this run",
+        description="Instead of what the policy says.",
+    )
+
+
+NOTHING_ONCE = Once()
+_AS_IT_STANDS = ("compare", "movers", "listers")  # unless this run has its own
+
+
+class RunPolicy(Policy):
+    """What one run does: its dataset's policy, and what is asked for once."""
+
+    steps: tuple[Step, ...] = tuple(Step)
+    allow_empty_source: bool = False
+    allow_empty_target: bool = False
+
+    @property
+    def once(self) -> Once:
+        """Return what a run that goes on with this one asks for once."""
+        wanted = set(Once.model_fields)
+        return Once.model_validate(self.model_dump(include=wanted))
+
+
+def for_one_run(policy: Policy, once: Once) -> RunPolicy:
+    """Return what a run does by the standing `policy` and what is asked for `once`."""
+    fields = policy.model_dump()
+    for name, value in once.model_dump().items():
+        if value is not None or name not in _AS_IT_STANDS:
+            fields[name] = value
+    return RunPolicy.model_validate(fields)

@@ -10,6 +10,7 @@ import pytest
 from haulage.catalog import datasets, runs
 from haulage.catalog.datasets import DatasetRow
 from haulage.catalog.engine import Catalog, open_catalog
+from haulage.catalog.patience import patient
 from haulage.catalog.runs import Run
 from haulage.catalog.shards import NewShard
 from haulage.model import MANIFEST, Pass
@@ -32,17 +33,25 @@ def catalog(catalog_url: str) -> Iterator[Catalog]:
     opened.engine.dispose()
 
 
+@patient
+def recorded(catalog: Catalog, dataset: Dataset) -> DatasetRow:
+    """Record a dataset, as a run that begins does."""
+    with catalog.begin() as connection:
+        datasets.record(connection, dataset)
+    return datasets.find(catalog, dataset.name)
+
+
 @pytest.fixture
 def home(catalog: Catalog) -> DatasetRow:
     """Return a dataset in the catalog."""
     dataset = Dataset(name="home", source="/data/home", target="/backup/home")
-    return datasets.ensure(catalog, dataset)
+    return recorded(catalog, dataset)
 
 
 @pytest.fixture
 def run(catalog: Catalog, home: DatasetRow) -> Run:
     """Return an active run of the dataset."""
-    return runs.begin(catalog, home, trigger="test")
+    return runs.begin(catalog, home.dataset, trigger="test")
 
 
 def new_shard(seq: int, pass_: Pass = Pass.COPY, round_: int = 0) -> NewShard:

@@ -3,7 +3,7 @@
 import difflib
 from dataclasses import dataclass
 
-from sqlalchemy import RowMapping, and_, select
+from sqlalchemy import Connection, RowMapping, select, update
 
 from haulage.catalog.engine import Catalog, insert_or_update
 from haulage.catalog.patience import patient
@@ -24,38 +24,42 @@ class DatasetRow:
     manifest_id: int | None
 
 
-@patient
-def ensure(catalog: Catalog, dataset: Dataset) -> DatasetRow:
-    """Record `dataset`, or its new policy; a name keeps its source and target.
+def record(connection: Connection, dataset: Dataset) -> int:
+    """Record `dataset`, or its new policy, and return its number.
 
-    The endpoint of a bucket is a part of where it is: its other options may change.
+    A name keeps its source, its target and their servers; other options of a store
+    may change.
     """
-    values = {**dataset.model_dump(mode="json")}
-    _check_endpoints(catalog, dataset)
-    with catalog.begin() as connection:
-        insert = insert_or_update(connection, DatasetTable).values(values)
-        upsert = insert.on_conflict_do_update(
-            index_elements=["name"],
-            set_={name: values[name] for name in _MAY_CHANGE},
-            where=and_(
-                DatasetTable.source == dataset.source,
-                DatasetTable.target == dataset.target,
-            ),
-        ).returning(DatasetTable)
-        row = connection.execute(upsert).mappings().one_or_none()
-    if row is None:
-        raise RefusedError(_taken(find(catalog, dataset.name), dataset))
-    return _of(row)
+    values = dataset.model_dump(mode="json")
+    new = insert_or_update(connection, DatasetTable).values(values)
+    connection.execute(new.on_conflict_do_nothing())
+    wanted = select(DatasetTable).where(DatasetTable.name == dataset.name)
+    row = _of(connection.execute(wanted.with_for_update()).mappings().one())
+    _check_same_ends(row.dataset, dataset)
+    change = update(DatasetTable).where(DatasetTable.id == row.id)
+    connection.execute(change.values({name: values[name] for name in _MAY_CHANGE}))
+    return row.id
 
 
 @patient
-def _check_endpoints(catalog: Catalog, wanted: Dataset) -> None:
-    select_it = select(DatasetTable).where(DatasetTable.name == wanted.name)
+def known(catalog: Catalog, wanted: Dataset) -> DatasetRow | None:
+    """Return what is known of a dataset, which must have the same ends; or nothing."""
+    named = select(DatasetTable).where(DatasetTable.name == wanted.name)
     with catalog.read() as connection:
-        row = connection.execute(select_it).mappings().one_or_none()
+        row = connection.execute(named).mappings().one_or_none()
     if row is None:
-        return
-    old = _of(row).dataset
+        return None
+    found = _of(row)
+    _check_same_ends(found.dataset, wanted)
+    return found
+
+
+def _check_same_ends(old: Dataset, wanted: Dataset) -> None:
+    if (wanted.source, wanted.target) != (old.source, old.target):
+        raise RefusedError(
+            f"dataset {old.name} goes from {old.source} to {old.target}, not from"
+            f" {wanted.source} to {wanted.target}; choose another name"
+        )
     for now, was in (
         (wanted.source_store, old.source_store),
         (wanted.target_store, old.target_store),
@@ -106,11 +110,3 @@ def _of(row: RowMapping) -> DatasetRow:
         target_store=StoreOptions.model_validate(row["target_store"]),
     )
     return DatasetRow(row["id"], dataset, row["manifest_id"])
-
-
-def _taken(row: DatasetRow, wanted: Dataset) -> str:
-    old = row.dataset
-    return (
-        f"dataset {old.name} goes from {old.source} to {old.target}, not from"
-        f" {wanted.source} to {wanted.target}; choose another name"
-    )

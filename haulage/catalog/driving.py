@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping, Update, select, update
 from haulage.catalog.drivers import Driver
 from haulage.catalog.tables import RunTable
 from haulage.errors import LostRunError
-from haulage.policy import Policy
+from haulage.policy import RunPolicy
 
 
 class RunState(StrEnum):
@@ -36,7 +36,7 @@ class Run:
     flow_run_id: str | None
     base_manifest_id: int | None
     manifest_id: int | None
-    policy: Policy
+    policy: RunPolicy
     driver: Driver
     started_at: datetime
     heartbeat_at: datetime
@@ -86,7 +86,7 @@ def run_of(row: RowMapping) -> Run:
     return Run(
         **{name: row[name] for name in same.split()},
         state=RunState(row["state"]),
-        policy=Policy.model_validate(row["policy"]),
+        policy=RunPolicy.model_validate(row["policy"]),
         driver=_driver_of(row),
         counts={**row["live_counts"], **row["counts"]},
     )

@@ -15,14 +15,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from haulage.catalog import datasets
 from haulage.catalog.columns import DatabaseNow
-from haulage.catalog.datasets import DatasetRow
 from haulage.catalog.drivers import Driver
 from haulage.catalog.driving import Run, RunState, guarded, must_hit, run_of
 from haulage.catalog.engine import Catalog
 from haulage.catalog.patience import patient
 from haulage.catalog.tables import AttemptTable, DatasetTable, RunTable, ShardTable
 from haulage.errors import RefusedError
+from haulage.policy import NOTHING_ONCE, Dataset, Once, for_one_run
 
 __all__ = [
     "LEASE_S",
@@ -47,32 +48,41 @@ _AT_ONCE = 20  # runs that are read together
 
 
 @patient
-def begin(
+def begin(  # noqa: PLR0913  all that a run begins with
     catalog: Catalog,
-    row: DatasetRow,
+    dataset: Dataset,
     *,
     trigger: str,
+    once: Once = NOTHING_ONCE,
+    stands: bool = True,
     flow_run_id: str | None = None,
     afresh: bool = False,
 ) -> Run:
-    """Start a run of the dataset, on top of its current manifest, or of none."""
-    current = select(DatasetTable.manifest_id).where(DatasetTable.id == row.id)
+    """Start a run of the dataset, on top of its current manifest, or of none.
+
+    With it, and only with it, `dataset` gets to be the standing one; unless `stands` is
+    false, because this run alone is to go by it.
+    """
+    named = DatasetTable.name == dataset.name
+    current = select(DatasetTable.manifest_id).where(named)
     try:
         with catalog.begin() as connection:
+            if stands:
+                datasets.record(connection, dataset)
             statement = insert(RunTable).values(
                 id=_new_id(connection),
-                dataset_id=row.id,
+                dataset_id=select(DatasetTable.id).where(named).scalar_subquery(),
                 temp_token=secrets.token_hex(6),
                 trigger=trigger,
                 flow_run_id=flow_run_id,
                 base_manifest_id=None if afresh else current.scalar_subquery(),
-                policy=row.dataset.policy.model_dump(mode="json"),
+                policy=for_one_run(dataset.policy, once).model_dump(mode="json"),
                 **_driven_from_here(),
             )
             row_made = connection.execute(statement.returning(RunTable)).mappings()
             return run_of(row_made.one())
     except IntegrityError as err:
-        raise RefusedError(_already_active(catalog, row.id)) from err
+        raise RefusedError(_already_active(catalog, dataset.name)) from err
 
 
 def active(catalog: Catalog, dataset_id: int) -> Run | None:
@@ -162,7 +172,8 @@ def take_over(catalog: Catalog, run: Run) -> Run:
             release_shards(connection, run.id, to="ready")
             return run_of(row)
     except IntegrityError as err:
-        raise RefusedError(_already_active(catalog, run.dataset_id)) from err
+        name = datasets.get(catalog, run.dataset_id).dataset.name
+        raise RefusedError(_already_active(catalog, name)) from err
 
 
 def heartbeat(
@@ -271,8 +282,8 @@ def _not_taken(run: Run) -> str:
     )
 
 
-def _already_active(catalog: Catalog, dataset_id: int) -> str:
-    run = active(catalog, dataset_id)
+def _already_active(catalog: Catalog, name: str) -> str:
+    run = active(catalog, datasets.find(catalog, name).id)
     if run is None:
         return "another run of this dataset was active a moment ago; try again"
     if not is_driven(catalog, run):

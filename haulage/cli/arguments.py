@@ -11,11 +11,19 @@ from pydantic import ValidationError
 from haulage.cli.stores import add_stores, options_of
 from haulage.errors import RefusedError
 from haulage.model import Preserve
-from haulage.policy import Compare, Dataset, Delete, Fsync, Policy, Step, Verify
+from haulage.policy import (
+    Compare,
+    Dataset,
+    Delete,
+    Fsync,
+    Once,
+    Policy,
+    Step,
+    Verify,
+)
 
 # option -> where its value belongs in the policy
 _FIELDS = {
-    "compare": ("compare",),
     "verify": ("verify",),
     "preserve": ("preserve",),
     "trust_metadata": ("trust_metadata",),
@@ -23,12 +31,7 @@ _FIELDS = {
     "mdts": ("mdts",),
     "delete": ("delete",),
     "trash": ("trash",),
-    "allow_empty_source": ("allow_empty_source",),
-    "allow_empty_target": ("allow_empty_target",),
-    "steps": ("steps",),
     "fsync": ("fsync",),
-    "movers": ("movers",),
-    "listers": ("listers",),
     "attempts": ("attempts",),
     "sample_share": ("sample_share",),
     "max_delete": ("guards", "max_count"),
@@ -45,6 +48,8 @@ _FIELDS = {
     "max_atime_age": ("filters", "max_atime_age"),
     "one_file_system": ("filters", "one_file_system"),
 }
+# and what is asked of one run alone
+_ONCE = {name: (name,) for name in Once.model_fields}
 
 
 class _Rule(argparse.Action):
@@ -64,16 +69,37 @@ class _Rule(argparse.Action):
 def add_policy(parser: argparse.ArgumentParser) -> None:
     """Add every option that changes the policy of a run."""
     _add_choices(parser)
+    _add_once(parser)
     _add_filters(parser)
     _add_guards(parser)
     _add_work(parser)
     add_stores(parser)
 
 
+def _add_once(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("for this run alone")
+    group.add_argument(
+        "--compare", choices=[str(member) for member in Compare],
+        help="what counts as changed (default metadata)",
+    )  # fmt: skip
+    group.add_argument(
+        "--only", dest="steps", action="append", choices=[str(step) for step in Step],
+        help="run this step alone (may be given again)",
+    )  # fmt: skip
+    for name in ("--allow-empty-source", "--allow-empty-target"):
+        group.add_argument(name, action="store_const", const=True)
+    add_movers(group)
+    group.add_argument("--listers", metavar="N", help="processes that list (default 2)")
+
+
+def add_movers(parser: argparse._ActionsContainer) -> None:
+    """Add the option that says how many processes move in one run."""
+    parser.add_argument("--movers", metavar="N", help="processes that move (default 2)")
+
+
 def _add_choices(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is done")
     for name, enum, text in (
-        ("--compare", Compare, "what counts as changed (default metadata)"),
         ("--verify", Verify, "how what was copied is proven (default checksum)"),
         (
             "--delete",
@@ -100,10 +126,6 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--mdts", action="store_const", const=True,
         help="on Lustre: make first-level directories on each MDT in turn",
-    )  # fmt: skip
-    group.add_argument(
-        "--only", dest="steps", action="append", choices=[str(step) for step in Step],
-        help="run this step alone (may be given again)",
     )  # fmt: skip
 
 
@@ -132,14 +154,10 @@ def _add_guards(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--trash", metavar="AGE", help="keep what is deleted aside for 12h, 30d"
     )
-    for name in ("--allow-empty-source", "--allow-empty-target"):
-        group.add_argument(name, action="store_const", const=True)
 
 
 def _add_work(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how the work is done")
-    group.add_argument("--movers", metavar="N", help="processes that move (default 2)")
-    group.add_argument("--listers", metavar="N", help="processes that list (default 2)")
     group.add_argument("--shard-entries", metavar="N", help="default 5000")
     group.add_argument("--shard-bytes", metavar="SIZE", help="default 1G")
     group.add_argument(
@@ -165,10 +183,19 @@ def policy_of(args: argparse.Namespace, base: Policy | None = None) -> Policy:
         raise RefusedError(_first_problem(err)) from err
 
 
+def once_of(args: argparse.Namespace) -> Once:
+    """Return what the command line asks of this run alone."""
+    given = {name: getattr(args, name, None) for name in _ONCE}
+    try:
+        return Once.model_validate({k: v for k, v in given.items() if v is not None})
+    except ValidationError as err:
+        raise RefusedError(_first_problem(err)) from err
+
+
 def _first_problem(err: ValidationError) -> str:
     problem = err.errors()[0]
     where = tuple(str(part) for part in problem["loc"] if isinstance(part, str))
-    options = {fields: option for option, fields in _FIELDS.items()}
+    options = {fields: option for option, fields in (_FIELDS | _ONCE).items()}
     option = options.get(where)
     name = "--" + option.replace("_", "-") if option else ".".join(where)
     text = re.sub(r"^Value error, ", "", problem["msg"])

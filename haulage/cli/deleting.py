@@ -11,6 +11,7 @@ import pyarrow as pa
 from haulage.catalog import datasets, delete_plans
 from haulage.catalog.delete_plans import DeletePlan, PlanState
 from haulage.catalog.engine import Catalog, open_catalog
+from haulage.cli.arguments import once_of
 from haulage.cli.moving import tell
 from haulage.cli.progress import crew_with_progress
 from haulage.model import Kind
@@ -49,7 +50,9 @@ def apply_plan(args: argparse.Namespace) -> int:
     """Delete what a plan lists, after checking every path again."""
     leave = Approval(args.plan, args.yes_delete, _who())
     with crew_with_progress(quiet=args.json) as crew:
-        summary = run.apply_deletes(leave, crew, catalog_url=args.catalog)
+        summary = run.apply_deletes(
+            leave, crew, once=once_of(args), catalog_url=args.catalog
+        )
     return tell(summary, as_json=args.json)
 
 
@@ -64,7 +67,7 @@ def decline_plan(args: argparse.Namespace) -> int:
 def undo(args: argparse.Namespace) -> int:
     """Bring back what a run moved into the trash."""
     with crew_with_progress(quiet=args.json) as crew:
-        summary = run.undo(args.run, crew, catalog_url=args.catalog)
+        summary = run.undo(args.run, crew, once=once_of(args), catalog_url=args.catalog)
     return tell(summary, as_json=args.json)
 
 

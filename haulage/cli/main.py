@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from haulage.cli.arguments import add_policy
+from haulage.cli.arguments import add_movers, add_policy
 from haulage.errors import CancelledError, HaulageError
 from haulage.launch import forks
 from haulage.launch.base import STOP
@@ -209,7 +209,7 @@ _DELETES: _Commands = {
     "apply": _Command(
         "haulage.cli.deleting:apply_plan",
         "Delete what a plan lists, after checking every path again.",
-        (_plan, _confirmed, _catalog),
+        (_plan, _confirmed, _catalog, add_movers),
         moves=True,
     ),
     "decline": _Command(
@@ -241,14 +241,14 @@ _COMMANDS: _Commands = {
     "verify": _Command(
         "haulage.cli.moving:verify",
         "Read a whole target again and hold it against its manifest.",
-        (_name, _catalog),
+        (_name, _catalog, add_movers),
         moves=True,
     ),
     "deletes": _Group("Look at deletes that wait, and decide on them.", _DELETES),
     "undo": _Command(
         "haulage.cli.deleting:undo",
         "Bring back what a run moved into the trash.",
-        (_run, _catalog),
+        (_run, _catalog, add_movers),
         moves=True,
     ),
     "sweep": _Command(

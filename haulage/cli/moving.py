@@ -14,7 +14,7 @@ from haulage.catalog import datasets
 from haulage.catalog.engine import Catalog, open_catalog
 from haulage.catalog.failures import Failure
 from haulage.catalog.looking import looked_into
-from haulage.cli.arguments import changed_by, dataset_of
+from haulage.cli.arguments import changed_by, dataset_of, once_of
 from haulage.cli.progress import crew_with_progress
 from haulage.errors import RefusedError
 from haulage.model import Verb
@@ -37,7 +37,11 @@ def sync(args: argparse.Namespace) -> int:
     dataset = _dataset(args, open_catalog)
     with crew_with_progress(quiet=args.json) as crew:
         summary = run.sync(
-            dataset, crew, catalog_url=args.catalog, keep_policy=bool(args.dataset)
+            dataset,
+            crew,
+            once=once_of(args),
+            catalog_url=args.catalog,
+            keep_policy=bool(args.dataset),
         )
     return tell(summary, as_json=args.json)
 
@@ -51,7 +55,7 @@ def plan(args: argparse.Namespace) -> int:
             _tell_actions(table, as_json=args.json)
         _tell_failures(page.failures, as_json=args.json)
 
-    summary = run.plan(dataset, tell_page, catalog_url=args.catalog)
+    summary = run.plan(dataset, tell_page, once=once_of(args), catalog_url=args.catalog)
     return tell(summary, as_json=args.json)
 
 
@@ -65,7 +69,9 @@ def resume(args: argparse.Namespace) -> int:
 def verify(args: argparse.Namespace) -> int:
     """Read a dataset's target again and hold it against its manifest."""
     with crew_with_progress(quiet=args.json) as crew:
-        summary = run.verify(args.dataset, crew, catalog_url=args.catalog)
+        summary = run.verify(
+            args.dataset, crew, once=once_of(args), catalog_url=args.catalog
+        )
     return tell(summary, as_json=args.json)
 
 

@@ -2,16 +2,17 @@
 
 import os
 
-from haulage.catalog import events, runs
+from haulage.catalog import datasets, events, runs
 from haulage.catalog.engine import Catalog
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.runs import Run, RunState
 from haulage.errors import RefusedError
 from haulage.stages.discover import Ends
-from haulage.stages.driving import Standing, driven
+from haulage.stages.driving import driven
 from haulage.stages.recognition import begins_anew, check_recognised
 from haulage.stages.salvage import supersede
 from haulage.stages.site import workspace_of
+from haulage.stages.standing import Standing
 
 RESUMABLE = (RunState.ACTIVE, RunState.FAILED, RunState.CANCELLED)
 
@@ -20,26 +21,25 @@ def begin(
     standing: Standing, trigger: str, flow_run_id: str | None, resume: str | None
 ) -> Run:
     """Begin a run or go on with one; what an earlier one left undone is not lost."""
-    catalog, row = standing.catalog, standing.row
+    catalog = standing.catalog
     earlier = to_resume(catalog, flow_run_id, resume)
     if earlier:
         base = Manifest(catalog, earlier.base_manifest_id)
         check_recognised(Ends(standing.pair, earlier.policy, base, 0.0))
         return _noted(catalog, runs.take_over(catalog, earlier), "resumed", trigger)
-    ends = Ends(
-        standing.pair,
-        row.dataset.policy,
-        Manifest(catalog, row.manifest_id),
-        0.0,
-    )
+    row = datasets.known(catalog, standing.dataset)
+    manifest = Manifest(catalog, row.manifest_id if row else None)
+    ends = Ends(standing.pair, standing.policy, manifest, 0.0)
     check_recognised(ends)
-    latest = next(iter(runs.recent(catalog, row.id, 1)), None)
+    latest = next(iter(runs.recent(catalog, row.id, 1)), None) if row else None
     if latest and latest.state in RESUMABLE:
         _check_not_driven(catalog, latest)
         _supersede(standing, latest)
     run = runs.begin(
         catalog,
-        row,
+        standing.dataset,
+        once=standing.once,
+        stands=standing.stands,
         trigger=trigger,
         flow_run_id=flow_run_id,
         afresh=begins_anew(ends),

@@ -34,7 +34,7 @@ from haulage.ops.listing import Selection
 from haulage.ops.mounts import Mounts
 from haulage.ops.plan import Intent, plan
 from haulage.place import Place
-from haulage.policy import Compare, Filters, Policy, Verify
+from haulage.policy import Compare, Filters, Policy, RunPolicy, Verify
 from haulage.stages.ends import Pair
 from haulage.stages.replacing import replacing_in
 from haulage.stages.sealing import UNREADABLE_FILE, Sealer
@@ -57,7 +57,7 @@ class Ends:
     """What discovery compares: a source, a target, the manifest, and the rules."""
 
     pair: Pair
-    policy: Policy
+    policy: RunPolicy
     manifest: Manifest
     started_s: float
     after: bytes | None = None
@@ -96,8 +96,8 @@ def discover(site: Site) -> Iterator[Wave]:
         Manifest(site.catalog, site.run.base_manifest_id),
         site.run.started_at.timestamp(),
         site.run.listed_until,
-        home() / "datasets" / site.row.dataset.name,
-        lacking(site.catalog, site.row.id, site.policy, site.run.id),
+        home() / "datasets" / site.dataset,
+        lacking(site.catalog, site.run.dataset_id, site.policy, site.run.id),
     )
     delete_plans.outdate(site.catalog, site.run)
     sealer = Sealer(site, known)

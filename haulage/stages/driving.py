@@ -4,11 +4,9 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from haulage.catalog import events, runs
-from haulage.catalog.datasets import DatasetRow
-from haulage.catalog.engine import Catalog
 from haulage.catalog.runs import Run, RunState
 from haulage.errors import CancelledError
 from haulage.launch.base import STOP
@@ -16,20 +14,11 @@ from haulage.launch.leftover import end_leftover_movers
 from haulage.launch.local import LocalPool
 from haulage.stages.clearing import clear_away
 from haulage.stages.crew import Crew
-from haulage.stages.ends import Pair
 from haulage.stages.meter import Meter
 from haulage.stages.preflight import make_target
 from haulage.stages.report import stopped_summary
 from haulage.stages.site import Site, workspace_of
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What is there before a run: the catalog, the dataset's row, and both ends."""
-
-    catalog: Catalog
-    row: DatasetRow
-    pair: Pair
+from haulage.stages.standing import Standing
 
 
 @contextmanager
@@ -48,13 +37,13 @@ def driven(standing: Standing, run: Run, crew: Crew | None = None) -> Iterator[S
     pool = LocalPool(run.policy.movers, workspace / "logs", pair.secrets)
     meter = Meter(dict(run.counts))
     catalog = replace(standing.catalog, hurried=threading.Event())
-    site = Site(catalog, standing.row, run, pair, pool, meter)
+    site = Site(catalog, standing.dataset.name, run, pair, pool, meter)
     with _end_recorded(site), closing(pool), _watched(site, crew):
         make_target(pair.target)
         if run.base_manifest_id is None:  # a first run, which has work for them
             pool.begin(warm=True)
         yield site
-    clear_away(standing.catalog, standing.row.id)
+    clear_away(standing.catalog, run.dataset_id)
 
 
 @contextmanager

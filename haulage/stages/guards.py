@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from haulage.policy import Delete, Policy
+from haulage.policy import Delete, Policy, RunPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Gone:
     known: int
 
 
-def emptiness(policy: Policy, gone: Gone) -> str | None:
+def emptiness(policy: RunPolicy, gone: Gone) -> str | None:
     """Say that the source looks unmounted, and how to go on; None if it does not."""
     if gone.listed <= 1 and not policy.allow_empty_source:
         return "the source is empty; if that is right: --allow-empty-source"

@@ -7,14 +7,18 @@ from pathlib import Path
 from haulage.errors import RefusedError, shown_path
 from haulage.model import PRESERVED
 from haulage.place import Place, normalized
-from haulage.policy import Dataset
+from haulage.policy import NOTHING_ONCE, Dataset, Once
 from haulage.stages.ends import Pair, pair_of
 from haulage.stages.layouts import check_layouts
 from haulage.storage.bucket import MissingBucketError, keys_below
 
 
 def check_ends(
-    dataset: Dataset, secrets: Mapping[str, str] | None = None, *, looks: bool = False
+    dataset: Dataset,
+    secrets: Mapping[str, str] | None = None,
+    once: Once = NOTHING_ONCE,
+    *,
+    looks: bool = False,
 ) -> tuple[Dataset, Pair]:
     """Return the dataset with both roots in one spelling, and the two places.
 
@@ -41,7 +45,7 @@ def check_ends(
         )
     if pair.source.is_bucket:
         pair.bucket(pair.source).check()
-        if not dataset.policy.allow_empty_source:
+        if not once.allow_empty_source:
             _check_source_has_keys(pair)
     else:
         _check_source(source)

@@ -6,21 +6,20 @@ from dataclasses import replace
 
 from haulage.catalog import datasets
 from haulage.catalog import shards as ledger
-from haulage.catalog.engine import Catalog
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.shards import ShardState
-from haulage.errors import FatalError, RefusedError
+from haulage.errors import FatalError
 from haulage.model import Loss, Pass
 from haulage.paths import shown
-from haulage.policy import Dataset, Delete, Step
+from haulage.policy import Delete, Step
 from haulage.stages.commit import Ledger
 from haulage.stages.crew import Summary
 from haulage.stages.discover import Ends, now_s
-from haulage.stages.ends import Pair
 from haulage.stages.guards import Gone, emptiness, needs_approval
 from haulage.stages.planning import Planned, planned
 from haulage.stages.recognition import begins_anew, check_recognised
 from haulage.stages.site import Site
+from haulage.stages.standing import Standing
 from haulage.stages.widening import lacking
 
 PLANNED = "planned"  # the state of what only says what a run would do
@@ -65,7 +64,7 @@ def _summary(
         site.notes.append(f"{counts['skipped']} special files were left out")
     return Summary(
         run_id=site.run.id,
-        dataset=site.row.dataset.name,
+        dataset=site.dataset,
         state=state,
         exit_code=_exit_code(state, failed),
         listed=counts["listed"],
@@ -144,16 +143,14 @@ def _losses_in(tally: Mapping[str, int]) -> dict[str, int]:
 
 
 def dry_summary(
-    catalog: Catalog,
-    dataset: Dataset,
-    pair: Pair,
+    standing: Standing,
     tell: Callable[[Planned], None] = lambda _: None,
 ) -> Summary:
     """Return what a run would do, having touched nothing; `tell` it page by page."""
-    ends = _ends_of(catalog, dataset, pair)
+    ends = _ends_of(standing)
     check_recognised(ends)
     if begins_anew(ends):
-        ends = replace(ends, manifest=Manifest(catalog, None))
+        ends = replace(ends, manifest=Manifest(standing.catalog, None))
     counts: Counter[str] = Counter()
     first: list[str] = []
     for page in planned(ends):
@@ -163,7 +160,7 @@ def dry_summary(
         del first[_FIRST:]
     return Summary(
         run_id="-",
-        dataset=dataset.name,
+        dataset=standing.dataset.name,
         state=PLANNED,
         exit_code=1 if counts["failed"] else 0,
         listed=counts["listed"],
@@ -178,7 +175,7 @@ def dry_summary(
         failed=counts["failed"],
         seconds=0.0,
         first_byte_s=None,
-        notes=(*_intentions(dataset, ends, counts), *_unreadable(counts, first)),
+        notes=(*_intentions(ends, counts), *_unreadable(counts, first)),
     )
 
 
@@ -202,9 +199,9 @@ def _unreadable(counts: Counter[str], first: list[str]) -> list[str]:
     return [f"a run would fail in {counts['failed']} entries, not readable: {names}"]
 
 
-def _intentions(dataset: Dataset, ends: Ends, counts: Counter[str]) -> list[str]:
+def _intentions(ends: Ends, counts: Counter[str]) -> list[str]:
     notes = [f"would act on {counts['planned']} entries, {counts['bytes']} bytes"]
-    if dataset.policy.delete is Delete.OFF or Step.DELETE not in dataset.policy.steps:
+    if ends.policy.delete is Delete.OFF or Step.DELETE not in ends.policy.steps:
         return notes
     notes.append(f"would delete {counts['deletes']} entries")
     gone = Gone(
@@ -215,19 +212,19 @@ def _intentions(dataset: Dataset, ends: Ends, counts: Counter[str]) -> list[str]
     )
     if not counts["deletes"]:
         return notes
-    if forbidden := emptiness(dataset.policy, gone):
+    if forbidden := emptiness(ends.policy, gone):
         notes.append(f"would delete nothing after all: {forbidden}")
-    elif reason := needs_approval(dataset.policy, gone):
+    elif reason := needs_approval(ends.policy, gone):
         notes.append(f"would keep that as a plan until it is approved: {reason}")
     return notes
 
 
-def _ends_of(catalog: Catalog, dataset: Dataset, pair: Pair) -> Ends:
+def _ends_of(standing: Standing) -> Ends:
     """Return what a plan without a run compares."""
-    try:
-        row = datasets.find(catalog, dataset.name)
-    except RefusedError:  # a dataset that was never synced has no manifest
-        return Ends(pair, dataset.policy, Manifest(catalog, None), now_s())
+    catalog, pair, policy = standing.catalog, standing.pair, standing.policy
+    row = datasets.known(catalog, standing.dataset)
+    if row is None:  # a dataset that was never synced has no manifest
+        return Ends(pair, policy, Manifest(catalog, None), now_s())
     manifest = Manifest(catalog, row.manifest_id)
-    lacks = lacking(catalog, row.id, dataset.policy)
-    return Ends(pair, dataset.policy, manifest, now_s(), lacking=lacks)
+    lacks = lacking(catalog, row.id, policy)
+    return Ends(pair, policy, manifest, now_s(), lacking=lacks)

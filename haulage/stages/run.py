@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 
 from haulage.catalog import datasets, delete_plans, runs
@@ -10,14 +9,14 @@ from haulage.catalog.engine import open_catalog
 from haulage.catalog.looking import looked_into
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.runs import RunState
-from haulage.policy import Dataset, Delete, Verify
+from haulage.policy import NOTHING_ONCE, Dataset, Delete, Once, Policy, Verify
 from haulage.stages import deleting
 from haulage.stages.approval import Approval, approved_plan
 from haulage.stages.beginning import RESUMABLE, begin, to_resume
 from haulage.stages.commit import commit
 from haulage.stages.crew import Crew, Summary
 from haulage.stages.discover import Ends, discover
-from haulage.stages.driving import Standing, driven
+from haulage.stages.driving import driven
 from haulage.stages.finishing import finish_dirs
 from haulage.stages.layouts import prepare_target
 from haulage.stages.linking import settle_blocked_links, settle_links
@@ -28,6 +27,7 @@ from haulage.stages.report import dry_summary, summary_of
 from haulage.stages.rounds import prove_manifest, settle, settle_blocked
 from haulage.stages.salvage import sweep
 from haulage.stages.site import VERIFY, Site
+from haulage.stages.standing import Standing
 from haulage.stages.undo import bring_back, empty_expired, trash_to_undo
 from haulage.stages.wave import run_wave
 
@@ -39,6 +39,7 @@ def sync(  # noqa: PLR0913  everything a trigger may say of a run
     dataset: Dataset,
     crew: Crew,
     *,
+    once: Once = NOTHING_ONCE,
     catalog_url: str | None = None,
     trigger: str = "cli",
     flow_run_id: str | None = None,
@@ -48,18 +49,16 @@ def sync(  # noqa: PLR0913  everything a trigger may say of a run
 ) -> Summary:
     """Make the dataset's target equal to its source; return what became of it.
 
-    `resume` names a run to go on with; so does a `flow_run_id` that began one. With
-    `keep_policy` the dataset's recorded policy stays what it is. `secrets` are
-    variables for the environment of movers and listers. RefusedError means that nothing
-    was touched; after CancelledError and FatalError the run can be resumed.
+    `resume` names a run to go on with; so does a `flow_run_id` that began one. The
+    dataset's recorded policy becomes what `dataset` says when a run begins, or stays
+    what it is with `keep_policy`; what is asked for `once` is never recorded there.
+    `secrets` are variables for the environment of movers and listers. RefusedError
+    means that nothing was touched; after CancelledError and FatalError the run can be
+    resumed.
     """
-    dataset, pair = check_ends(dataset, secrets)
+    dataset, pair = check_ends(dataset, secrets, once)
     with open_catalog(catalog_url) as catalog:
-        if keep_policy:
-            row = replace(datasets.find(catalog, dataset.name), dataset=dataset)
-        else:
-            row = datasets.ensure(catalog, dataset)
-        standing = Standing(catalog, row, pair)
+        standing = Standing(catalog, dataset, pair, once, stands=not keep_policy)
         run = begin(standing, trigger, flow_run_id, resume)
         with driven(standing, run, crew) as site:
             return _carry_out(site, crew)
@@ -69,6 +68,7 @@ def plan(
     dataset: Dataset,
     tell: Callable[[Planned], None] = lambda _: None,
     *,
+    once: Once = NOTHING_ONCE,
     catalog_url: str | None = None,
     secrets: Mapping[str, str] | None = None,
 ) -> Summary:
@@ -76,9 +76,9 @@ def plan(
 
     `tell` is told page by page. What a run could not read makes the exit code 1.
     """
-    dataset, pair = check_ends(dataset, secrets, looks=True)
+    dataset, pair = check_ends(dataset, secrets, once, looks=True)
     with looked_into(catalog_url) as catalog:
-        return dry_summary(catalog, dataset, pair, tell)
+        return dry_summary(Standing(catalog, dataset, pair, once), tell)
 
 
 def resume(run_id: str, crew: Crew, *, catalog_url: str | None = None) -> Summary:
@@ -101,28 +101,41 @@ def resume(run_id: str, crew: Crew, *, catalog_url: str | None = None) -> Summar
     if what == _UNDO:
         return undo(of_run, crew, catalog_url=catalog_url, resume=run.id)
     if run.trigger == VERIFY and run.state in RESUMABLE:
-        return verify(dataset.name, crew, catalog_url=catalog_url)
-    return sync(dataset, crew, catalog_url=catalog_url, resume=run_id, keep_policy=True)
+        once = run.policy.once
+        return verify(dataset.name, crew, once=once, catalog_url=catalog_url)
+    return sync(
+        dataset,
+        crew,
+        once=run.policy.once,
+        catalog_url=catalog_url,
+        resume=run_id,
+        keep_policy=True,
+    )
 
 
-def verify(name: str, crew: Crew, *, catalog_url: str | None = None) -> Summary:
+def verify(
+    name: str,
+    crew: Crew,
+    *,
+    once: Once = NOTHING_ONCE,
+    catalog_url: str | None = None,
+) -> Summary:
     """Read all of a dataset's target again; what differs leaves the manifest."""
     with open_catalog(catalog_url) as catalog:
-        row = datasets.find(catalog, name)
-        _, pair = check_ends(row.dataset)
-        policy = row.dataset.policy.model_copy(update={"verify": Verify.CHECKSUM})
-        row = replace(row, dataset=row.dataset.model_copy(update={"policy": policy}))
-        standing = Standing(catalog, row, pair)
+        dataset, pair = check_ends(datasets.find(catalog, name).dataset)
+        dataset = _changed(dataset, verify=Verify.CHECKSUM)
+        standing = Standing(catalog, dataset, pair, once)
         run = begin(standing, VERIFY, None, None)
         with driven(standing, run, crew) as site:
             prove_manifest(site, crew)
             return _finish(site, crew)
 
 
-def apply_deletes(
+def apply_deletes(  # noqa: PLR0913  everything a trigger may say of a run
     approval: Approval,
     crew: Crew,
     *,
+    once: Once = NOTHING_ONCE,
     catalog_url: str | None = None,
     flow_run_id: str | None = None,
     resume: str | None = None,
@@ -135,9 +148,9 @@ def apply_deletes(
     with open_catalog(catalog_url) as catalog:
         earlier = to_resume(catalog, flow_run_id, resume)
         plan = approved_plan(catalog, approval, earlier)
-        row = datasets.get(catalog, plan.dataset_id)
-        _, pair = check_ends(row.dataset, secrets)
-        standing = Standing(catalog, row, pair)
+        dataset = datasets.get(catalog, plan.dataset_id).dataset
+        dataset, pair = check_ends(dataset, secrets)
+        standing = Standing(catalog, dataset, pair, once)
         run = begin(standing, _DELETES, flow_run_id, resume)
         with driven(standing, run, crew) as site:
             delete_plans.approve(catalog, run, plan, approval.who)
@@ -151,6 +164,7 @@ def undo(
     run_id: str,
     crew: Crew,
     *,
+    once: Once = NOTHING_ONCE,
     catalog_url: str | None = None,
     resume: str | None = None,
 ) -> Summary:
@@ -161,11 +175,10 @@ def undo(
     with open_catalog(catalog_url) as catalog:
         undone = runs.find(catalog, run_id)
         trash = trash_to_undo(catalog, undone.id, resumed=resume is not None)
-        row = datasets.get(catalog, undone.dataset_id)
-        looks_away = {"delete": Delete.OFF, "allow_empty_source": True}
-        policy = row.dataset.policy.model_copy(update=looks_away)
-        row = replace(row, dataset=row.dataset.model_copy(update={"policy": policy}))
-        standing = Standing(catalog, row, check_target(row.dataset))
+        dataset = datasets.get(catalog, undone.dataset_id).dataset
+        dataset = _changed(dataset, delete=Delete.OFF)
+        once = once.model_copy(update={"allow_empty_source": True})
+        standing = Standing(catalog, dataset, check_target(dataset), once)
         run = begin(standing, f"{_UNDO} {undone.id}", None, resume)
         with driven(standing, run, crew) as site:
             bring_back(site, crew, trash)
@@ -173,6 +186,11 @@ def undo(
             if is_source_recognised(Ends(site.pair, run.policy, base, 0.0)):
                 finish_dirs(site, crew)
             return _finish(site, crew)
+
+
+def _changed(dataset: Dataset, **policy: object) -> Dataset:
+    changed: Policy = dataset.policy.model_copy(update=policy)
+    return dataset.model_copy(update={"policy": changed})
 
 
 def _carry_out(site: Site, crew: Crew) -> Summary:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from haulage.catalog import runs
-from haulage.catalog.datasets import DatasetRow
 from haulage.catalog.engine import Catalog, home
 from haulage.catalog.runs import Run
 from haulage.errors import (
@@ -20,7 +19,7 @@ from haulage.errors import (
 )
 from haulage.launch.base import STOP, Launcher
 from haulage.ops.pack import Bounds
-from haulage.policy import Fsync, Policy, Verify
+from haulage.policy import Fsync, RunPolicy, Verify
 from haulage.shardfile import Job
 from haulage.stages.crew import Progress
 from haulage.stages.ends import Pair
@@ -43,7 +42,7 @@ class Site:
     """What every stage of one run works with."""
 
     catalog: Catalog
-    row: DatasetRow
+    dataset: str
     run: Run
     pair: Pair
     launcher: Launcher
@@ -56,7 +55,7 @@ class Site:
     _probed: Pair | None = None
 
     @property
-    def policy(self) -> Policy:
+    def policy(self) -> RunPolicy:
         """Return the policy that the run began with."""
         return self.run.policy
 

@@ -7,10 +7,10 @@ import pyarrow as pa
 from haulage.model import Verb
 from haulage.ops.groups import NO_LINKS
 from haulage.ops.plan import Plan
-from haulage.policy import Delete, Policy, Step
+from haulage.policy import Delete, RunPolicy, Step
 
 
-def limited(page: Plan, policy: Policy) -> Plan:
+def limited(page: Plan, policy: RunPolicy) -> Plan:
     """Return what the policy leaves of a page's plan."""
     if policy.delete is Delete.OFF or Step.DELETE not in policy.steps:
         page = replace(page, deletes=page.deletes.slice(0, 0))

@@ -118,7 +118,7 @@ def empty_expired(site: Site) -> None:
     """
     if site.pair.target.is_bucket:
         return
-    for trash in trashes.kept(site.catalog, site.row.id):
+    for trash in trashes.kept(site.catalog, site.run.dataset_id):
         if trash.is_over:
             site.meter.stage = "trash"
             _empty(site, trash)

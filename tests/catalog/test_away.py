@@ -32,7 +32,7 @@ from haulage.catalog.tombstones import Tombstone
 from haulage.errors import AwayError
 from haulage.model import Pass
 from haulage.policy import Dataset
-from tests.catalogs import manifest_table, new_shard
+from tests.catalogs import manifest_table, new_shard, recorded
 from tests.cutting import Cutter, cutter
 from tests.postgres import PostgresServer
 
@@ -65,8 +65,8 @@ def test_every_change_of_state_happens_once_though_commits_are_cut_off(
     dice = random.Random(seed)
     way.arrives, way.cuts = arrives, lambda _: dice.random() < 0.35
     asked = Dataset(name="home", source="/data/home", target="/backup/home")
-    row = datasets.ensure(catalog, asked)
-    run = runs.begin(catalog, row, trigger="test")
+    row = recorded(catalog, asked)
+    run = runs.begin(catalog, row.dataset, trigger="test")
     sealed = shards.seal(catalog, run, [new_shard(seq) for seq in range(3)])
     attempts = shards.start(catalog, run, sealed, "here")
     assert [attempt.shard.id for attempt in attempts] == [one.id for one in sealed]
@@ -110,13 +110,15 @@ def assert_once(catalog: Catalog, run_id: str, made: int) -> None:
 def test_what_is_asked_while_the_server_restarts_is_answered_when_it_is_back(
     postgres: PostgresServer, cut_catalog: Catalog
 ) -> None:
-    row = datasets.ensure(
+    row = recorded(
         cut_catalog, Dataset(name="home", source="/data/home", target="/backup")
     )
     postgres.stop("fast")
     begun: list[Any] = []
     asks = threading.Thread(
-        target=lambda: begun.append(runs.begin(cut_catalog, row, trigger="test"))
+        target=lambda: begun.append(
+            runs.begin(cut_catalog, row.dataset, trigger="test")
+        )
     )
     asks.start()
     while not cut_catalog.is_away_for_s():
@@ -151,12 +153,12 @@ def test_a_writer_that_holds_a_sqlite_file_for_long_is_waited_for(
 ) -> None:
     with open_catalog(f"sqlite:///{impatient_file}") as catalog:
         asked = Dataset(name="home", source="/data/home", target="/backup")
-        row = datasets.ensure(catalog, asked)
+        row = recorded(catalog, asked)
         holder = sqlite3.connect(impatient_file, isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
         begun: list[Any] = []
         asks = threading.Thread(
-            target=lambda: begun.append(runs.begin(catalog, row, trigger="test"))
+            target=lambda: begun.append(runs.begin(catalog, asked, trigger="test"))
         )
         asks.start()
         while asks.is_alive() and not catalog.is_away_for_s():

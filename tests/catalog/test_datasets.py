@@ -2,19 +2,21 @@
 
 import pytest
 
-from haulage.catalog import datasets
+from haulage.catalog import datasets, runs
 from haulage.catalog.datasets import DatasetRow
 from haulage.catalog.engine import Catalog
+from haulage.catalog.runs import Run, RunState
 from haulage.errors import RefusedError
-from haulage.policy import Dataset, Policy
+from haulage.policy import Dataset, Delete, Once, Policy, Step
 from haulage.store_options import StoreOptions
+from tests.catalogs import recorded
 
 
 def test_a_dataset_is_recorded_once_and_takes_a_new_policy(
     catalog: Catalog, home: DatasetRow
 ) -> None:
     changed = home.dataset.model_copy(update={"policy": Policy(movers=9)})
-    again = datasets.ensure(catalog, changed)
+    again = recorded(catalog, changed)
     assert again == DatasetRow(home.id, changed, None)
     assert datasets.every(catalog) == [again]
 
@@ -24,8 +26,34 @@ def test_a_name_with_another_target_is_refused(
 ) -> None:
     other = home.dataset.model_copy(update={"target": "/elsewhere"})
     with pytest.raises(RefusedError, match=r"/backup/home.*/elsewhere"):
-        datasets.ensure(catalog, other)
+        recorded(catalog, other)
     assert datasets.find(catalog, "home") == home
+
+
+def test_a_run_that_is_refused_changes_nothing_that_stands(
+    catalog: Catalog, home: DatasetRow, run: Run
+) -> None:
+    stricter = home.dataset.model_copy(update={"policy": Policy(delete=Delete.GUARDED)})
+    with pytest.raises(RefusedError, match=run.id):
+        runs.begin(catalog, stricter, trigger="test")
+    elsewhere = stricter.model_copy(update={"target": "/elsewhere"})
+    with pytest.raises(RefusedError, match="/elsewhere"):
+        runs.begin(catalog, elsewhere, trigger="test")
+    assert datasets.find(catalog, "home") == home
+    assert runs.recent(catalog) == [run]
+
+
+def test_a_run_that_begins_records_its_dataset_unless_it_is_for_once(
+    catalog: Catalog, home: DatasetRow
+) -> None:
+    changed = home.dataset.model_copy(update={"policy": Policy(delete=Delete.PLAN)})
+    once = Once(steps=(Step.COPY,), allow_empty_target=True, movers=64)
+    for stands, standing in ((False, home.dataset), (True, changed)):
+        run = runs.begin(catalog, changed, trigger="test", once=once, stands=stands)
+        assert datasets.find(catalog, "home").dataset == standing
+        assert (run.policy.delete, run.policy.movers) == (Delete.PLAN, 64)
+        assert run.policy.once.steps == (Step.COPY,)
+        runs.end(catalog, run, RunState.DONE, {})
 
 
 def test_an_unknown_name_is_refused_with_its_neighbours(
@@ -40,7 +68,7 @@ def test_an_unknown_name_is_refused_with_its_neighbours(
 def test_a_dataset_is_had_again_by_the_id_that_its_runs_carry(
     catalog: Catalog, home: DatasetRow
 ) -> None:
-    other = datasets.ensure(catalog, Dataset(name="b", source="/b", target="/backup/b"))
+    other = recorded(catalog, Dataset(name="b", source="/b", target="/backup/b"))
     assert other.id != home.id
     assert datasets.get(catalog, home.id) == home
     assert datasets.get(catalog, other.id) == other
@@ -53,16 +81,16 @@ def test_the_options_of_a_store_may_change_but_not_its_server(
     first = Dataset(
         name="lake", source="s3://lake/a", target="/backup", source_store=lab
     )
-    row = datasets.ensure(catalog, first)
+    row = recorded(catalog, first)
     assert datasets.find(catalog, "lake").dataset == first
     faster = lab.model_copy(update={"in_flight": 99, "profile": "nightly"})
     changed = first.model_copy(update={"source_store": faster})
-    assert datasets.ensure(catalog, changed) == DatasetRow(row.id, changed, None)
+    assert recorded(catalog, changed) == DatasetRow(row.id, changed, None)
     for endpoint, named in ((None, "that of the cloud"), ("http://other", "other")):
         moved = faster.model_copy(update={"endpoint": endpoint})
         elsewhere = first.model_copy(update={"source_store": moved})
         with pytest.raises(RefusedError, match=f"lake.*lab:9000.*{named}"):
-            datasets.ensure(catalog, elsewhere)
+            recorded(catalog, elsewhere)
     assert datasets.get(catalog, row.id).dataset == changed
 
 

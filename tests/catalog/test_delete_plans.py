@@ -24,7 +24,7 @@ def _kept(catalog: Catalog, run: Run, *paths: bytes) -> DeletePlan:
 
 def _next(catalog: Catalog, run: Run, home: DatasetRow) -> Run:
     runs.end(catalog, run, RunState.DONE, {})
-    return runs.begin(catalog, home, trigger="test")
+    return runs.begin(catalog, home.dataset, trigger="test")
 
 
 def _pages_stored(catalog: Catalog) -> int:

@@ -223,7 +223,7 @@ def _written(catalog: Catalog, run: Run, *tables: pa.Table) -> int:
 
 def _next(catalog: Catalog, run: Run, home: DatasetRow) -> Run:
     runs.end(catalog, run, RunState.DONE, {})
-    return runs.begin(catalog, home, trigger="test")
+    return runs.begin(catalog, home.dataset, trigger="test")
 
 
 def _current(catalog: Catalog, home: DatasetRow) -> Manifest:

@@ -37,7 +37,7 @@ def test_a_second_run_of_the_same_dataset_is_refused(
     catalog: Catalog, run: Run, home: DatasetRow
 ) -> None:
     with pytest.raises(RefusedError, match=f"run {run.id}.*is active.*wait for it"):
-        runs.begin(catalog, home, trigger="test")
+        runs.begin(catalog, home.dataset, trigger="test")
 
 
 def test_of_two_that_begin_at_once_one_is_refused(
@@ -45,7 +45,7 @@ def test_of_two_that_begin_at_once_one_is_refused(
 ) -> None:
     def begin(trigger: str) -> Run | RefusedError:
         try:
-            return runs.begin(catalog, home, trigger=trigger)
+            return runs.begin(catalog, home.dataset, trigger=trigger)
         except RefusedError as err:
             return err
 
@@ -64,7 +64,7 @@ def test_a_run_that_ended_makes_room_for_the_next(
     assert ended.ended_at is not None
     assert not runs.is_driven(catalog, ended)
     assert runs.active(catalog, home.id) is None
-    following = runs.begin(catalog, home, trigger="test", flow_run_id="f-1")
+    following = runs.begin(catalog, home.dataset, trigger="test", flow_run_id="f-1")
     assert [one.id for one in runs.recent(catalog)] == [following.id, run.id]
     assert [one.id for one in runs.recent(catalog, home.id, 1)] == [following.id]
     assert runs.recent(catalog, home.id + 1) == []
@@ -84,7 +84,7 @@ def test_a_part_of_an_id_that_fits_two_runs_is_refused(
     catalog: Catalog, run: Run, home: DatasetRow
 ) -> None:
     runs.end(catalog, run, RunState.DONE, {})
-    runs.begin(catalog, home, trigger="test")
+    runs.begin(catalog, home.dataset, trigger="test")
     with pytest.raises(RefusedError, match=f"not unique.*{run.id}"):
         runs.find(catalog, run.id[:4])
 
@@ -121,7 +121,7 @@ def test_a_failed_run_is_not_taken_over_beside_an_active_one(
     catalog: Catalog, run: Run, home: DatasetRow
 ) -> None:
     runs.end(catalog, run, RunState.FAILED, {})
-    following = runs.begin(catalog, home, trigger="test")
+    following = runs.begin(catalog, home.dataset, trigger="test")
     with pytest.raises(RefusedError, match=following.id):
         runs.take_over(catalog, run)
 
@@ -130,7 +130,7 @@ def test_a_failed_run_that_another_has_overtaken_is_not_taken_over(
     catalog: Catalog, run: Run, home: DatasetRow
 ) -> None:
     runs.end(catalog, run, RunState.FAILED, {})
-    following = runs.begin(catalog, home, trigger="test")
+    following = runs.begin(catalog, home.dataset, trigger="test")
     writer = ManifestWriter(catalog, following)
     writer.add(manifest_table([b"a"]))
     writer.commit()
@@ -160,7 +160,7 @@ def test_a_local_driver_that_died_does_not_drive(
     _driven_by(catalog, replace(run.driver, pid=os.getpid(), pid_started=1))
     assert not runs.is_driven(catalog, run)
     with pytest.raises(RefusedError, match="interrupted; resume it"):
-        runs.begin(catalog, home, trigger="test")
+        runs.begin(catalog, home.dataset, trigger="test")
 
 
 def test_a_driver_elsewhere_is_believed_for_the_lease(

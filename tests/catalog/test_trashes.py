@@ -13,7 +13,7 @@ PATHS = [b"a", b"d/", b"d/\n", b"d/\xff"]
 
 def _next(catalog: Catalog, run: Run, home: DatasetRow) -> Run:
     runs.end(catalog, run, RunState.DONE, {})
-    return runs.begin(catalog, home, trigger="test")
+    return runs.begin(catalog, home.dataset, trigger="test")
 
 
 def _paths(catalog: Catalog, run: Run, at_once: int = 3) -> list[bytes]:

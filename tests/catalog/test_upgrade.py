@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from haulage.catalog import datasets, manifests, runs
 from haulage.catalog.engine import Catalog, open_catalog
@@ -13,10 +13,11 @@ from haulage.catalog.manifest_writer import ManifestWriter
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.pages import decoded
 from haulage.catalog.runs import Run
+from haulage.catalog.tables import DatasetTable
 from haulage.model import MANIFEST
 from haulage.policy import Policy
 from haulage.store_options import StoreOptions
-from tests.catalogs import manifest_table
+from tests.catalogs import manifest_table, recorded
 
 NEW = ["etag", "made"]
 PATHS = [b"a", b"d/", b"d/latin-\xe4"]
@@ -53,6 +54,9 @@ def test_an_older_catalog_is_upgraded_with_its_datasets_and_manifests(
         change = text("UPDATE manifest_pages SET content = :content")
         connection.execute(change, {"content": old_page(table)})
     downgraded(catalog)
+    with catalog.begin() as connection:  # what was asked for once stood in it, then
+        stood = Policy().model_dump(mode="json") | {"allow_empty_target": True}
+        connection.execute(update(DatasetTable).values(policy=stood))
     with catalog.read() as connection:
         found = connection.execute(text("SELECT * FROM datasets")).mappings().one()
     assert "source_store" not in found
@@ -62,8 +66,9 @@ def test_an_older_catalog_is_upgraded_with_its_datasets_and_manifests(
         assert row.manifest_id == manifest_id
         version = Manifest(upgraded, row.manifest_id)
         assert pa.concat_tables(version.tables()).equals(table)
+        assert row.dataset.policy == Policy()
         changed = row.dataset.model_copy(update={"policy": Policy(movers=9)})
-        assert datasets.ensure(upgraded, changed).dataset == changed
+        assert recorded(upgraded, changed).dataset == changed
         assert runs.find(upgraded, run.id).manifest_id == manifest_id
         assert len(manifests.versions(upgraded, row.id)) == 1
 

@@ -16,7 +16,7 @@ from haulage.catalog.engine import Catalog, open_catalog
 from haulage.catalog.failures import Failure
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.runs import Run
-from haulage.policy import Dataset, Policy
+from haulage.policy import Dataset, Once, Policy
 from haulage.stages import run as running
 from haulage.stages.crew import Crew, Summary, Threads
 from tests.trees.walk import below, opened
@@ -29,6 +29,8 @@ GUARDED: dict[str, Any] = {"delete": "guarded", "guards": {"max_share": 1}}
 GUARDED_OPTIONS = ("--delete", "guarded", "--max-delete-share", "1")
 FEW = {"movers": 1, "listers": 1}
 _YOUNG_S = 2.1  # what is younger is looked at twice, so that no late edit is missed
+
+_ONLY_ONCE = Once.model_fields.keys() - Policy.model_fields.keys()
 
 _opened: list[Catalog] = []
 
@@ -97,8 +99,12 @@ class Place:
 
     def sync(self, crew: Crew | None = None, **policy: Any) -> Summary:
         """Sync in this process, with few movers where nothing else is asked for."""
+        once = {name: policy.pop(name) for name in _ONLY_ONCE & policy.keys()}
         return running.sync(
-            self.dataset(**policy), crew or Threads(), catalog_url=self.catalog_url
+            self.dataset(**policy),
+            crew or Threads(),
+            once=Once.model_validate(once),
+            catalog_url=self.catalog_url,
         )
 
     def dataset(self, **policy: Any) -> Dataset:

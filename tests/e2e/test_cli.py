@@ -84,7 +84,9 @@ def test_a_verification_that_stopped_is_begun_anew_by_resume(place: Place) -> No
     grow_old()
     place.sync()
     catalog = place.catalog()
-    run = runs.begin(catalog, datasets.find(catalog, place.name), trigger="verify")
+    run = runs.begin(
+        catalog, datasets.find(catalog, place.name).dataset, trigger="verify"
+    )
     runs.end(catalog, run, RunState.CANCELLED, {})
     summary = place.haulage("resume", run.id, "--json").summary()
     assert (summary["verified"], summary["listed"]) == (2, 0)

@@ -9,7 +9,7 @@ import subprocess
 import pyarrow.parquet as pq
 import pytest
 
-from haulage.catalog import datasets
+from tests.catalogs import recorded
 from tests.e2e.conftest import give_to_nobody
 from tests.e2e.place import Place, paths_in, write
 
@@ -118,7 +118,7 @@ def test_a_manifest_in_parquet_has_the_bytes_of_each_name(nasty: Place) -> None:
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_an_empty_manifest_is_a_file_with_columns(place: Place, kind: str) -> None:
     catalog = place.catalog()
-    datasets.ensure(catalog, place.dataset())
+    recorded(catalog, place.dataset())
     catalog.engine.dispose()
     ended = place.haulage("manifest", place.name, "--format", kind)
     assert ended.code == 0, ended.text

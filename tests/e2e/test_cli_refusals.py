@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from haulage.catalog import datasets, runs
+from haulage.catalog import runs
 from tests.e2e.conftest import give_to_nobody
 from tests.e2e.place import Ended, Place, paths_in, write
 from tests.e2e.processes import start
@@ -176,9 +176,7 @@ def test_a_second_run_of_an_active_dataset_is_refused(any_place: Place) -> None:
     place = any_place
     write(place.source / "file")
     catalog = place.catalog()
-    mine = runs.begin(
-        catalog, datasets.ensure(catalog, place.dataset()), trigger="test"
-    )
+    mine = runs.begin(catalog, place.dataset(), trigger="test")
     ended = place.sync_by_command()
     assert ended.code == 2
     assert mine.id in ended.text
