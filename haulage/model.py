@@ -44,7 +44,7 @@ class Verb(IntEnum):
     HARD = 12  # make a hard link to another entry of the target, its `leader`
     RESTORE = 13  # bring back what DELETE moved aside
     NODE = 14  # make or replace a FIFO, a socket or a device
-    REPLACE = 15  # COPY or LINK where a bucket's directory was, if nothing is in it
+    REPLACE = 15  # COPY, LINK or MKDIR where a bucket has the name in its other form
 
 
 class Status(IntEnum):

@@ -6,6 +6,16 @@ def parent_of(path: bytes) -> bytes:
     return path[: path.rfind(b"/", 0, len(path) - 1) + 1]
 
 
+def other_form(path: bytes) -> bytes:
+    """Return the other form of a name, which no tree has beside it: `d/` of `d`.
+
+    The root has none, and gives itself.
+    """
+    if path.endswith(b"/"):
+        return path[:-1]
+    return path and path + b"/"
+
+
 def shown(path: bytes) -> str:
     r"""Return `path` as printable text that names it exactly.
 

@@ -52,6 +52,12 @@ def test_a_directory_some_pages_behind_a_files_name_is_found():
     assert marked(manifest, d=Verb.LINK) == {"d"}
 
 
+def test_a_file_whose_name_a_directory_gets_is_found():
+    manifest = manifest_of(b"", b"a", b"d", b"d-1", b"d-2", b"d-3")
+    assert marked(manifest, **{"d/": Verb.MKDIR, "e/": Verb.MKDIR}) == {"d/"}
+    assert manifest.read_pages == [1, 2]
+
+
 def test_files_and_the_unchanged_and_the_new_of_an_empty_manifest_are_let_be():
     manifest = manifest_of(b"", b"d/")
     assert marked(manifest, **{"x": Verb.COPY, "": Verb.COPY}) == set()

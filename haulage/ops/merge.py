@@ -3,9 +3,11 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from haulage.model import MANIFEST, OUTCOME, Status, Verb, Verified
 
@@ -17,6 +19,7 @@ HOLDS = (
     Status.VERIFIED,
 )
 _GONE = (Status.DELETED, Status.ABSENT, Status.MISMATCH)
+NOTHING_TAKEN = MANIFEST.empty_table().select(["path"])
 _BASE = -1  # rank of the old manifest's rows
 
 
@@ -66,11 +69,29 @@ class Stream:
             self._load()
 
 
-def merge(base: pa.Table, overlays: Sequence[pa.Table]) -> Merged:
+class HasEnd(Protocol):
+    """What is taken up in windows: it tells where its head ends."""
+
+    @property
+    def next_last(self) -> bytes | None:
+        """Return the last path at the head; None at the end."""
+        ...
+
+
+def next_end(streams: Iterable[HasEnd]) -> bytes | None:
+    """Return where the next window of all ends, so that no head is cut twice."""
+    lasts = (stream.next_last for stream in streams)
+    return min((last for last in lasts if last is not None), default=None)
+
+
+def merge(
+    base: pa.Table, overlays: Sequence[pa.Table], taken: pa.Table = NOTHING_TAKEN
+) -> Merged:
     """Lay outcomes over entries of one stretch; later overlays win.
 
     An outcome that says what the target holds replaces the entry, one that says it is
-    gone or proven wrong removes it, and any other leaves what was there.
+    gone or proven wrong removes it, and any other leaves what was there. What has lost
+    its name to another kind is `taken`, and goes whatever is said of it.
     """
     ranked = [_ranked(base, _BASE, _BASE)]
     for rank, outcomes in enumerate(overlays):
@@ -79,7 +100,9 @@ def merge(base: pa.Table, overlays: Sequence[pa.Table]) -> Merged:
         rows = outcomes.take(says).select(MANIFEST.names)
         ranked.append(_ranked(rows, rank, effects[says]))
     last = _last_of_each_path(pa.concat_tables(ranked))
-    holds = last.filter(pa.array(last["effect"].to_numpy() != _REMOVE))
+    is_held = pa.array(last["effect"].to_numpy() != _REMOVE)
+    is_taken = pc.is_in(last["path"], taken["path"])
+    holds = last.filter(pc.and_not(is_held, is_taken))
     return Merged(
         entries=holds.select(MANIFEST.names).cast(MANIFEST),
         last_outcomes=_last_outcomes(overlays),

@@ -1,6 +1,7 @@
 """Makes the target's entry what the source's is, where one of both is in a bucket."""
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 
 import xxhash
@@ -206,10 +207,13 @@ def link(carrier: Carrier, action: Action, row: int) -> Outcome:
 
 
 def replace(carrier: Carrier, action: Action, row: int) -> Outcome:
-    """Make a file or a link where a directory was, once nothing is left in that."""
+    """Make a file or a link where a directory was, or a directory where one of these.
+
+    Something is left in a directory: BlockedError.
+    """
     carrier.target.vacate(action.path)
-    do = link if action.kind == Kind.SYMLINK else copy
-    return do(carrier, action, row)
+    do: dict[int, Callable[..., Outcome]] = {Kind.SYMLINK: link, Kind.DIR: mkdir}
+    return do.get(action.kind, copy)(carrier, action, row)
 
 
 def mkdir(carrier: Carrier, action: Action, row: int) -> Outcome:

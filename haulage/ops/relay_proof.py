@@ -4,6 +4,7 @@ from haulage.errors import FatalError, MismatchError, UnstableError, VanishedErr
 from haulage.model import Action, Kind, Outcome, Status, Verified
 from haulage.ops.carrier import Carrier
 from haulage.ops.stream import digest_of
+from haulage.ops.unlike import unlike
 from haulage.ops.versions import is_version
 from haulage.storage.base import Seen, is_implied
 
@@ -80,11 +81,7 @@ def _hold_against(action: Action, seen: Seen | None) -> None:
         names += ["kind", "target"]
         names += [] if is_implied(action.entry) else ["mtime_s", "mtime_ns"]
         action = action.with_mtime_at_target()
-    wrong = [
-        f"{name} is {getattr(seen.entry, name)!r}, not {getattr(action, name)!r}"
-        for name in names
-        if getattr(seen.entry, name) != getattr(action, name)
-    ]
+    wrong = unlike(seen.entry, action, names)
     if action.etag_at_target not in (None, seen.entry.etag):
         wrong.append("it is another version than the one that was made")
     if wrong:

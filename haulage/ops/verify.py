@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from haulage.errors import MismatchError
 from haulage.model import Action, Kind, Outcome, Status, Verified
 from haulage.ops.content import digest_of, forget_cached, is_same_data
+from haulage.ops.unlike import unlike
 from haulage.ops.work import Work
 from haulage.paths import parent_of, shown
 from haulage.storage.tree.attributes import Attributes, as_kept, attributes_of
@@ -129,14 +130,8 @@ def _hold_against(
         names += ["uid", "gid"]
         if action.kind != Kind.SYMLINK:
             names.append("mode")
-    wrong = [name for name in names if getattr(entry, name) != getattr(wanted, name)]
-    if wrong:
-        raise MismatchError(
-            "; ".join(
-                f"{name} is {getattr(entry, name)!r}, not {getattr(wanted, name)!r}"
-                for name in wrong
-            )
-        )
+    if wrong := unlike(entry, wanted, names):
+        raise MismatchError("; ".join(wrong))
 
 
 def _as_made(work: Work, action: Action, found: os.stat_result) -> Action:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -51,7 +52,7 @@ def commit(site: Site) -> Ledger:
     failures.forget(site.catalog, site.run)
     _record(site, seen, [*_unreadable(site), *_lost_shards(site)])
     writer = ManifestWriter(site.catalog, site.run)
-    for stretch in stretches(site):
+    for stretch in stretches(site, partial(_record_torn, site, seen)):
         if isinstance(stretch, PageRef):
             writer.keep(stretch)
             continue
@@ -78,6 +79,15 @@ def _record(site: Site, seen: Ledger, failed: list[Failure]) -> None:
     if failed:
         failures.add(site.catalog, site.run, failed)
         seen.failed += sum(failure.status != "kept" for failure in failed)
+
+
+def _record_torn(site: Site, seen: Ledger, paths: list[bytes]) -> None:
+    reason = (
+        "was a directory at the source as well while the run went on; the next run "
+        "makes what is there then"
+    )
+    torn = (Failure(path, "copy", "unstable", "transient", 0, reason) for path in paths)
+    _record(site, seen, list(torn))
 
 
 def _failures_in(merged: Merged) -> list[Failure]:

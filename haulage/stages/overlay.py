@@ -1,6 +1,6 @@
 """Lays what a run has done so far over the manifest that it began with."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -8,9 +8,11 @@ import pyarrow as pa
 from haulage.catalog.manifests import Manifest, PageRef
 from haulage.catalog.shards import Shard
 from haulage.model import MANIFEST, Pass
-from haulage.ops.merge import Merged, Stream, merge
+from haulage.ops.merge import NOTHING_TAKEN, Merged, Stream, merge, next_end
+from haulage.stages.known import KnownNames
 from haulage.stages.rounds import MAKES_AND_PROVES, done, outcomes_of
-from haulage.stages.site import Site
+from haulage.stages.site import VERIFY, Site
+from haulage.stages.taken import LOOKED_AT, Taken
 
 
 class Laid(NamedTuple):
@@ -20,17 +22,41 @@ class Laid(NamedTuple):
     overlays: list[pa.Table]  # OUTCOME, in the order they happened in
 
 
-def stretches(site: Site) -> Iterator[PageRef | Laid]:
-    """Yield the order stretch by stretch; a page in which nothing happened, unread."""
+def stretches(
+    site: Site, tell_torn: Callable[[list[bytes]], None]
+) -> Iterator[PageRef | Laid]:
+    """Yield the order stretch by stretch; a page in which nothing happened, unread.
+
+    First `tell_torn` is called with the files below which something is held as well.
+    """
+    manifest = Manifest(site.catalog, site.run.base_manifest_id)
+    gone = Stream(_taken(site, manifest, tell_torn))
     streams = [Stream(tables) for tables in _overlays(site)]
-    base = _Base(Manifest(site.catalog, site.run.base_manifest_id))
-    while (upto := _window(base, streams)) is not None:
-        taken = [list(stream.take(upto)) for stream in streams]
-        overlays = [pa.concat_tables(tables) for tables in taken if tables]
-        if not overlays and base.is_whole_page(upto):
+    base = _Base(manifest)
+    while (upto := next_end([base, gone, *streams])) is not None:
+        taken = pa.concat_tables([NOTHING_TAKEN, *gone.take(upto)])
+        windows = [list(stream.take(upto)) for stream in streams]
+        overlays = [pa.concat_tables(tables) for tables in windows if tables]
+        if not overlays and not taken.num_rows and base.is_whole_page(upto):
             yield base.take_page()
         else:
-            yield Laid(merge(base.take(upto), overlays), overlays)
+            yield Laid(merge(base.take(upto), overlays, taken), overlays)
+
+
+def _taken(
+    site: Site, manifest: Manifest, tell_torn: Callable[[list[bytes]], None]
+) -> Iterator[pa.Table]:
+    """Yield the paths that the target holds no more, because others have their names.
+
+    Buckets alone hold `d` beside `d/`, and do so in peace.
+    """
+    into_bucket = site.pair.target.is_bucket
+    if into_bucket and (site.pair.source.is_bucket or site.run.trigger == VERIFY):
+        return
+    taken = Taken(KnownNames(manifest), site.workspace / "taken")
+    for torn in taken.look([Stream(each) for each in _overlays(site, LOOKED_AT)]):
+        tell_torn(torn)
+    yield from taken.tables()
 
 
 class _Base:
@@ -66,30 +92,32 @@ class _Base:
         return taken
 
 
-def _window(base: _Base, streams: list[Stream]) -> bytes | None:
-    """Return where the next stretch ends, so that no head and no page is cut twice."""
-    lasts = [stream.next_last for stream in streams] + [base.next_last]
-    return min((last for last in lasts if last is not None), default=None)
-
-
-def _overlays(site: Site) -> Iterator[Iterator[pa.Table]]:
+def _overlays(
+    site: Site, columns: Sequence[str] | None = None
+) -> Iterator[Iterator[pa.Table]]:
     """Yield the outcomes of each pass and round, in the order they happened in."""
+    for shards in _in_time(site):
+        for stream in _in_order(shards):
+            yield _sorted_tables(site, stream, columns)
+
+
+def _in_time(site: Site) -> Iterator[list[Shard]]:
     rounds = range(site.policy.attempts + 1)
     for round_ in rounds:
         for pass_ in MAKES_AND_PROVES:
-            yield from _in_order(site, done(site, pass_, round_))
+            yield done(site, pass_, round_)
         if round_ == site.policy.attempts - 1:
             for again in range(round_ + 1):
-                yield from _in_order(site, done(site, Pass.LINKS, again))
+                yield done(site, Pass.LINKS, again)
             for part in (0, 1):
-                yield from _in_order(site, done(site, Pass.DELETE, part))
-    yield from _in_order(site, done(site, Pass.LINKS, site.policy.attempts))
-    yield from _in_order(site, done(site, Pass.VERIFY, site.policy.attempts + 1))
-    yield from _in_order(site, done(site, Pass.DIRS, 0))
+                yield done(site, Pass.DELETE, part)
+    yield done(site, Pass.LINKS, site.policy.attempts)
+    yield done(site, Pass.VERIFY, site.policy.attempts + 1)
+    yield done(site, Pass.DIRS, 0)
 
 
-def _in_order(site: Site, shards: list[Shard]) -> Iterator[Iterator[pa.Table]]:
-    """Yield streams in each of which the shards lie behind one another.
+def _in_order(shards: list[Shard]) -> list[list[Shard]]:
+    """Return streams in each of which the shards lie behind one another.
 
     Those of parts, of linked files and of what was published lie between others.
     """
@@ -101,10 +129,11 @@ def _in_order(site: Site, shards: list[Shard]) -> Iterator[Iterator[pa.Table]]:
             streams.append([shard])
         else:
             stream.append(shard)
-    for stream in streams:
-        yield _sorted_tables(site, stream)
+    return streams
 
 
-def _sorted_tables(site: Site, shards: list[Shard]) -> Iterator[pa.Table]:
+def _sorted_tables(
+    site: Site, shards: list[Shard], columns: Sequence[str] | None
+) -> Iterator[pa.Table]:
     for shard in shards:
-        yield outcomes_of(site, shard).sort_by("path")
+        yield outcomes_of(site, shard, columns).sort_by("path")

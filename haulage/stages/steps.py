@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from haulage.model import Verb
 from haulage.ops.groups import NO_LINKS
 from haulage.ops.plan import Plan
+from haulage.ops.rows import is_dir
 from haulage.policy import Delete, RunPolicy, Step
 
 
@@ -16,6 +16,6 @@ def limited(page: Plan, policy: RunPolicy) -> Plan:
         page = replace(page, deletes=page.deletes.slice(0, 0))
     if Step.COPY in policy.steps:
         return page
-    is_dir = page.actions["verb"].to_numpy() == Verb.MKDIR
-    made = page.actions.filter(pa.array(is_dir & (Step.DIRS in policy.steps)))
+    is_made = is_dir(page.actions) & (Step.DIRS in policy.steps)
+    made = page.actions.filter(pa.array(is_made))
     return replace(page, actions=made, links=NO_LINKS)

@@ -239,9 +239,9 @@ class Store(Protocol):
         ...
 
     def vacate(self, path: bytes) -> None:
-        """Remove an empty directory that stands where a file or a link is to be.
+        """Remove what stands where an entry of another kind is to be.
 
-        BlockedError if it has content.
+        BlockedError if that is a directory with content.
         """
         ...
 

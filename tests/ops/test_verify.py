@@ -112,5 +112,5 @@ def test_a_link_to_elsewhere_is_found(copied):
     os.unlink(copied.target / "l")
     (copied.target / "l").symlink_to("else")
     os.utime(copied.target / "l", ns=(OLD_NS, OLD_NS), follow_symlinks=False)
-    with pytest.raises(MismatchError, match="target is b'else', not b'to'"):
+    with pytest.raises(MismatchError, match="target is else, not to"):
         proven(copied, b"l")

@@ -14,6 +14,7 @@ from haulage.errors import (
     VanishedError,
 )
 from haulage.model import Action, Entry, Kind, Loss, Lost, Outcome, Status
+from haulage.paths import other_form
 from haulage.place import Place, part_bytes
 from haulage.storage.base import (
     Carried,
@@ -226,9 +227,11 @@ class Objects(Store):
 
     def vacate(self, path: bytes) -> None:
         """See Store; no tree could hold a file whose key is a prefix of others."""
-        key = self._key(path + b"/")
+        other = other_form(path)
+        key = self._key(other)
         found = self.bucket.head(key)
-        if (found and found.size) or holds_more_than(self.bucket, key):
+        is_dir = other.endswith(b"/")
+        if is_dir and ((found and found.size) or holds_more_than(self.bucket, key)):
             raise BlockedError("the target has a directory with content here")
         if found:
             self.bucket.remove(key, etag=found.etag)
