@@ -11,8 +11,10 @@ from sqlalchemy import (
     RowMapping,
     Select,
     case,
+    false,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -145,6 +147,20 @@ def listed(
     wanted = _among(select(ShardTable), run_id, pass_, round_, states)
     rank = case({one.value: i for i, one in enumerate(Pass)}, value=ShardTable.pass_)
     wanted = wanted.order_by(rank, ShardTable.round, ShardTable.seq)
+    with catalog.read() as connection:
+        return [_of(row) for row in connection.execute(wanted).mappings()]
+
+
+@patient
+def counting(
+    catalog: Catalog, run_id: str, pass_: Pass, round_: int, names: Collection[str]
+) -> list[Shard]:
+    """Return the finished shards of one pass and round whose tally counts any of
+    `names`, in canonical order.
+    """
+    wanted = _among(select(ShardTable), run_id, pass_, round_, [ShardState.DONE])
+    counts = (ShardTable.tally[name].as_integer() > 0 for name in names)
+    wanted = wanted.where(or_(false(), *counts)).order_by(ShardTable.seq)
     with catalog.read() as connection:
         return [_of(row) for row in connection.execute(wanted).mappings()]
 

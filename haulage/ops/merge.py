@@ -19,7 +19,8 @@ HOLDS = (
     Status.VERIFIED,
 )
 _GONE = (Status.DELETED, Status.ABSENT, Status.MISMATCH)
-NOTHING_TAKEN = MANIFEST.empty_table().select(["path"])
+PATHS = pa.schema([OUTCOME.field("path")])
+NOTHING_TAKEN = PATHS.empty_table()
 _BASE = -1  # rank of the old manifest's rows
 
 
@@ -82,6 +83,17 @@ def next_end(streams: Iterable[HasEnd]) -> bytes | None:
     """Return where the next window of all ends, so that no head is cut twice."""
     lasts = (stream.next_last for stream in streams)
     return min((last for last in lasts if last is not None), default=None)
+
+
+def among(tables: Iterable[pa.Table], paths: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield the rows whose path is one of `paths`; both are sorted by path."""
+    wanted = Stream(paths)
+    for table in tables:
+        is_wanted = np.zeros(table.num_rows, np.bool_)
+        for some in wanted.take(table["path"][-1].as_py()):
+            found = pc.is_in(table["path"], some["path"].combine_chunks())
+            is_wanted |= found.to_numpy()
+        yield table.filter(pa.array(is_wanted))
 
 
 def merge(

@@ -1,10 +1,7 @@
 """Looks at whole columns of tables, and fills in those that a table has not."""
 
-from collections.abc import Collection
-
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from haulage.model import Kind
 
@@ -25,14 +22,6 @@ def is_dir(table: pa.Table) -> np.ndarray:
     """Tell which rows are directories."""
     found: np.ndarray = table["kind"].to_numpy() == Kind.DIR
     return found
-
-
-def among(table: pa.Table, paths: Collection[bytes] | None) -> pa.Table:
-    """Return the rows whose path is one of `paths`; all of them for None."""
-    if paths is None:
-        return table
-    wanted = pa.array(sorted(paths), pa.binary())
-    return table.filter(pc.is_in(table["path"], wanted))
 
 
 def with_columns(table: pa.Table, **columns: pa.Array) -> pa.Table:

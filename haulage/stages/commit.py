@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 import pyarrow as pa
@@ -22,9 +23,12 @@ from haulage.stages.overlay import stretches
 from haulage.stages.sealing import UNREADABLE_FILE
 from haulage.stages.site import Site
 from haulage.stages.unlisted import failure_of
+from haulage.storage.disksort import DiskSort
 from haulage.storage.tree.sync import sync_file_system
 from haulage.storage.tree.walk import Unreadable
 
+_LINES = pa.schema([pa.field("line", pa.binary())])
+_AT_ONCE = 10_000  # failures in memory
 _LOST = "lost"  # made, but without something that its source has
 _MOST_LOST = 10_000  # listed of a run; the summary counts all
 _FAILED = (Status.FAILED, Status.UNSTABLE, Status.MISMATCH, Status.BLOCKED)
@@ -50,7 +54,9 @@ def commit(site: Site) -> Ledger:
         sync_file_system(site.pair.target.url)
     seen = Ledger(_approval(site))
     failures.forget(site.catalog, site.run)
-    _record(site, seen, [*_unreadable(site), *_lost_shards(site)])
+    unlisted = chain(_unreadable(site), _lost_shards(site))
+    while some := list(islice(unlisted, _AT_ONCE)):
+        _record(site, seen, some)
     writer = ManifestWriter(site.catalog, site.run)
     for stretch in stretches(site, partial(_record_torn, site, seen)):
         if isinstance(stretch, PageRef):
@@ -146,14 +152,24 @@ def _failure(row: dict[str, Any]) -> Failure:
 
 def _unreadable(site: Site) -> Iterator[Failure]:
     """Yield what could not be listed; everything below it was left as it is."""
-    try:
-        lines = (site.workspace / UNREADABLE_FILE).read_text().splitlines()
-    except FileNotFoundError:
-        return
-    for path, number, reason in {tuple(json.loads(line)) for line in lines}:
+    for path, number, reason in map(json.loads, _noted(site)):
         failure = failure_of(Unreadable(bytes.fromhex(path), number, reason))
         if failure:
             yield failure
+
+
+def _noted(site: Site) -> Iterator[bytes]:
+    """Yield what was noted while listing, once; it may be all of a tree."""
+    try:
+        file = (site.workspace / UNREADABLE_FILE).open("rb")
+    except FileNotFoundError:
+        return
+    lines = DiskSort(site.workspace / "unreadable", _LINES, "line")
+    with file:
+        while some := list(islice(file, _AT_ONCE)):
+            lines.add(pa.table([some], schema=_LINES))
+    for table in lines.tables():
+        yield from table["line"].to_pylist()
 
 
 def _lost_shards(site: Site) -> Iterator[Failure]:

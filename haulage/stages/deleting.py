@@ -18,7 +18,6 @@ from haulage.policy import Delete, Step
 from haulage.shardfile import read_shard
 from haulage.stages.crew import Crew
 from haulage.stages.guards import Gone, emptiness, needs_approval
-from haulage.stages.rounds import done
 from haulage.stages.sealing import DIRS_ROUND, FILES_ROUND, delete_shards
 from haulage.stages.site import Site
 from haulage.stages.wave import Wave, run_wave
@@ -65,8 +64,8 @@ def _ready(site: Site) -> list[Shard]:
 
 def _gone(site: Site) -> Gone:
     """Return all that the run planned to delete, not only what is left of it."""
-    planned = ledger.listed(site.catalog, site.run.id, pass_=Pass.DELETE)
-    entries = sum(shard.entries for shard in planned)
+    totals = ledger.totals(site.catalog, site.run.id)
+    entries = sum(total.entries for total in totals if total.pass_ is Pass.DELETE)
     counts = site.meter.counts
     known = Manifest(site.catalog, site.run.base_manifest_id).entries
     return Gone(entries, counts["delete_bytes"], counts["listed"], known)
@@ -100,8 +99,11 @@ def _run_deletes(site: Site, crew: Crew, planned: list[Shard]) -> None:
     if site.policy.trash is not None:
         trashes.note(site.catalog, site.run, site.policy.trash)
     crew.call("delete", partial(_delete, site, planned))
-    deleted = any(shard.tally.get("deleted") for shard in done(site, Pass.DELETE))
-    if deleted and site.policy.trash is not None:
+    deleted = (
+        ledger.counting(site.catalog, site.run.id, Pass.DELETE, round_, ["deleted"])
+        for round_ in (FILES_ROUND, DIRS_ROUND)
+    )
+    if site.policy.trash is not None and any(deleted):
         site.notes.append(
             f"what was deleted is in the target's trash: 'haulage undo {site.run.id}' "
             f"brings it back"

@@ -85,7 +85,6 @@ def selection_of(filters: Filters, now_s: float) -> Selection:
 
 def discover(site: Site) -> Iterator[Wave]:
     """Yield the waves that are left to do: those sealed before, then new ones."""
-    known = ledger.listed(site.catalog, site.run.id)
     yield from _unfinished_waves(site, Pass.COPY, 0)
     if site.run.discovered:
         site.meter.finished_listing = True
@@ -100,7 +99,7 @@ def discover(site: Site) -> Iterator[Wave]:
         lacking(site.catalog, site.run.dataset_id, site.policy, site.run.id),
     )
     delete_plans.outdate(site.catalog, site.run)
-    sealer = Sealer(site, known)
+    sealer = Sealer(site, ledger.listed(site.catalog, site.run.id))
     intent, replacing = intent_of(ends), replacing_in(ends.pair, ends.manifest)
     for difference in differences(ends, site.workspace / "spool"):
         site.check()

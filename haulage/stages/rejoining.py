@@ -1,12 +1,12 @@
 """Finds the names that came from a bucket apart, and belong to one file."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 import pyarrow as pa
 
 from haulage.catalog.manifests import Manifest, PageRef
 from haulage.ops.rejoin import KIN, as_kin, rejoined
-from haulage.ops.rows import among, is_linked
+from haulage.ops.rows import is_linked
 from haulage.stages.overlay import stretches
 from haulage.stages.rounds import MAKES, done, outcomes_of
 from haulage.stages.site import Site
@@ -15,8 +15,8 @@ from haulage.storage.disksort import ENTRY_ROWS, DiskSort
 _LOOKED_AT = ["kind", "nlink"]
 
 
-def links_again(site: Site, only: Collection[bytes] | None) -> Iterator[pa.Table]:
-    """Yield the links that make names one file again, of all or of `only` some.
+def links_again(site: Site) -> Iterator[pa.Table]:
+    """Yield the links that make names one file again.
 
     A run that has met no such name looks at nothing more.
     """
@@ -26,8 +26,7 @@ def links_again(site: Site, only: Collection[bytes] | None) -> Iterator[pa.Table
     kin = DiskSort(spool, KIN, "key", run_rows=ENTRY_ROWS)
     for entries in _entries(site):
         kin.add(as_kin(entries))
-    for links in rejoined(kin.tables()):
-        yield among(links, only)
+    yield from rejoined(kin.tables())
 
 
 def _has_any(site: Site) -> bool:

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
+from itertools import chain, product
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ from haulage.catalog import shards as ledger
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.shards import Shard, ShardState
 from haulage.errors import TRANSIENT_ERRNOS
-from haulage.model import ACTION, Kind, Pass, Preserve, Status, Verified
+from haulage.model import ACTION, OUTCOME, Kind, Pass, Preserve, Status, Verified
 from haulage.ops.pack import pack
 from haulage.ops.plan import join_parts, prove, redo
 from haulage.ops.rows import is_linked
@@ -70,23 +71,31 @@ def settle_blocked(site: Site, crew: Crew) -> None:
     """Copy what a directory blocked that the delete pass may have removed."""
     last = site.policy.attempts
     blocked = [Status.BLOCKED]
-    rows = _distinct(rows_with(site, MAKES, range(last), blocked))
-    _copy_round(site, crew, last, rows)
+    if not is_sealed(site, Pass.COPY, last):
+        rows = rows_with(site, MAKES, range(last), blocked)
+        _seal_again(site, last, once(site, "again", OUTCOME, rows))
+    _run_again(site, crew, last)
     _prove_round(site, crew, last)
 
 
 def _copy_again(site: Site, crew: Crew, round_: int) -> bool:
     """Copy what the round before left unstable, mismatched or failed for a while."""
-    rows = _distinct(worth_another_try(site, MAKES_AND_PROVES, round_ - 1))
-    if rows.num_rows and not is_sealed(site, Pass.COPY, round_):
-        site.pause(round_)
-    return _copy_round(site, crew, round_, rows)
+    if not is_sealed(site, Pass.COPY, round_):
+        rows = worth_another_try(site, MAKES_AND_PROVES, round_ - 1)
+        again = once(site, "again", OUTCOME, rows)
+        if again is not None:
+            site.pause(round_)
+        _seal_again(site, round_, again)
+    return _run_again(site, crew, round_)
 
 
-def _copy_round(site: Site, crew: Crew, round_: int, rows: pa.Table) -> bool:
-    """Seal the rows as a round of its own, unless that was done, and run it."""
-    if not is_sealed(site, Pass.COPY, round_) and rows.num_rows:
-        seal(site, Pass.COPY, round_, pack(redo(rows), site.bounds))
+def _seal_again(site: Site, round_: int, rows: Iterator[pa.Table] | None) -> None:
+    """Seal what is to be copied again as a round of its own."""
+    shards = (shard for some in rows or () for shard in pack(redo(some), site.bounds))
+    seal(site, Pass.COPY, round_, shards)
+
+
+def _run_again(site: Site, crew: Crew, round_: int) -> bool:
     site.meter.stage = "retry"
     return run_pass(site, crew, Pass.COPY, round_, f"copy again, round {round_}")
 
@@ -143,13 +152,11 @@ def rows_with(
 ) -> Iterator[pa.Table]:
     """Yield the outcomes with one of `statuses`, reading only files that have some."""
     names = [status.name.lower() for status in statuses]
-    for pass_ in passes:
-        for shard in done(site, pass_):
-            if shard.round in rounds and any(shard.tally.get(name) for name in names):
-                table = outcomes_of(site, shard)
-                yield table.filter(
-                    pc.is_in(table["status"], pa.array(statuses, pa.uint8()))
-                )
+    wanted = pa.array(statuses, pa.uint8())
+    for pass_, round_ in product(passes, rounds):
+        for shard in ledger.counting(site.catalog, site.run.id, pass_, round_, names):
+            table = outcomes_of(site, shard)
+            yield table.filter(pc.is_in(table["status"], wanted))
 
 
 def worth_another_try(
@@ -162,16 +169,20 @@ def worth_another_try(
         yield table.filter(pc.is_in(table["errno"], transient))
 
 
-def _distinct(tables: Iterator[pa.Table]) -> pa.Table:
-    """Return one row a path: parts of one file failed together or not at all."""
-    rows = list(tables)
-    if not rows:
-        return pa.table({"path": pa.array([], pa.binary())})
-    table = pa.concat_tables(rows)
-    _, first = np.unique(
-        np.array(table["path"].to_pylist(), dtype=object), return_index=True
-    )
-    return table.take(first)
+def once(
+    site: Site, name: str, schema: pa.Schema, tables: Iterator[pa.Table]
+) -> Iterator[pa.Table] | None:
+    """Return one row a path, in order and in large tables; None if there is no row.
+
+    They are sorted on disk, as `name`: all of a huge tree may have failed for a while.
+    Parts of one file failed together or not at all.
+    """
+    rows = DiskSort(site.workspace / name, schema, "path", run_rows=ENTRY_ROWS)
+    for table in tables:
+        rows.add(table.select(schema.names))
+    found = gathered(rows.tables())
+    first = next(found, None)
+    return None if first is None else chain([first], found)
 
 
 def _publishable(site: Site, round_: int) -> pa.Table:
@@ -189,10 +200,10 @@ def _publishable(site: Site, round_: int) -> pa.Table:
 
 def _provable(site: Site, round_: int) -> Iterator[pa.Table]:
     """Yield, shard by shard, the actions that verify what this round made."""
+    made = ("copied", "made")
     for pass_ in MAKES:
-        for shard in done(site, pass_, round_):
-            if shard.tally.get("copied") or shard.tally.get("made"):
-                yield prove(to_prove(site, outcomes_of(site, shard)))
+        for shard in ledger.counting(site.catalog, site.run.id, pass_, round_, made):
+            yield prove(to_prove(site, outcomes_of(site, shard)))
 
 
 def _wanted(verify: Verify) -> Verified:

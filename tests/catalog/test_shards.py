@@ -144,3 +144,27 @@ def test_what_is_not_done_is_dropped(catalog: Catalog, run: Run) -> None:
     found = [(t.state, t.shards, t.bytes) for t in shards.totals(catalog, run.id)]
     assert found == [(ShardState.DONE, 1, 1000), (ShardState.DROPPED, 2, 2000)]
     runs.end(catalog, run, RunState.SUPERSEDED, {})
+
+
+def test_shards_are_found_by_what_their_tallies_count(
+    catalog: Catalog, run: Run
+) -> None:
+    sealed = shards.seal(catalog, run, [new_shard(seq) for seq in range(4)])
+    tallies: tuple[dict[str, int], ...]
+    tallies = ({"copied": 10}, {"failed": 1, "copied": 9}, {"failed": 0}, {})
+    attempts = shards.start(catalog, run, sealed, "here")
+    for attempt, tally in zip(attempts[:3], tallies, strict=False):
+        assert shards.finish(catalog, attempt, "outcome", tally)
+
+    def found(*names: str, round_: int = 0) -> list[int]:
+        some = shards.counting(catalog, run.id, Pass.COPY, round_, names)
+        return [shard.seq for shard in some]
+
+    assert found("failed") == [1]
+    assert found("failed", "copied") == [0, 1]
+    assert found("failed", round_=1) == found("mismatch") == found() == []
+    assert shards.are_there(catalog, run.id, Pass.COPY)
+    assert shards.are_there(catalog, run.id, Pass.COPY, 0, [ShardState.RUNNING])
+    assert not shards.are_there(catalog, run.id, Pass.COPY, 0, [ShardState.FAILED])
+    assert not shards.are_there(catalog, run.id, Pass.COPY, 1)
+    assert not shards.are_there(catalog, run.id, Pass.VERIFY)

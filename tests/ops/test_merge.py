@@ -1,10 +1,11 @@
 import random
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pytest
 
 from haulage.model import MANIFEST, OUTCOME, Status, Verb
-from haulage.ops.merge import Stream, merge
+from haulage.ops.merge import PATHS, Stream, among, merge
 from tests.engine_builders import entry, paths_of, recorded
 
 HOLDS = {
@@ -133,3 +134,22 @@ def test_a_stream_taken_in_any_windows_gives_each_row_once(seed):
         assert stream.next_last is None or stream.next_last > upto
     assert taken == paths
     assert stream.next_last is None
+
+
+def test_rows_are_found_by_their_paths_however_both_are_cut():
+    dice = random.Random(4)
+    paths = [b"%03d" % number for number in range(200)]
+    for _ in range(20):
+        rows = recorded(*(entry(path) for path in sorted(dice.sample(paths, 90))))
+        wanted = pa.table([sorted(dice.sample(paths, 60))], schema=PATHS)
+        found = pa.concat_tables(among(cut(rows, dice), cut(wanted, dice)))
+        both = set(paths_of(rows)) & set(paths_of(wanted))
+        assert paths_of(found) == sorted(both)
+
+
+def cut(table: pa.Table, dice: random.Random) -> Iterator[pa.Table]:
+    """Yield the rows in pieces of any size."""
+    while table.num_rows:
+        size = dice.randint(1, 40)
+        yield table.slice(0, size)
+        table = table.slice(size)
