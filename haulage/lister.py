@@ -133,7 +133,7 @@ def _obey(desk: _Desk, line: bytes) -> None:
     except HaulageError as err:
         desk.tell(fatal=str(err))
     else:
-        desk.tell(span=number, end=True)
+        desk.tell(span=number, end=True, decided=desk.selection.decided())
 
 
 def _pieces(desk: _Desk, span: Span) -> Iterator[Piece]:

@@ -1,4 +1,4 @@
-r"""Include and exclude rules, in the syntax that rsync and rclone users know.
+r"""Include and exclude rules, in the syntax of rsync.
 
 A rule is `+ PATTERN` or `- PATTERN`; the first rule that matches a path decides, and a
 path that no rule matches is included. A directory that is excluded takes everything
@@ -8,13 +8,36 @@ below it along.
     ?      one byte but `/`             [a-z]  one of a set, [!a-z] none of it
     /x     x at the root only           x/     directories only
     a/b    with a slash inside: the end of a path, at component borders
-    \*     the character itself
+    **/x   x anywhere; only here may `**/` stand for nothing
+    x/***  a directory x and all that is in it
+    \*     the character itself, in a set as well; [[:digit:]] as in POSIX
+
+A pattern is matched against the path with a slash before it. What rsync or rclone take
+for something else, silently, is refused.
 """
 
 import re
 from dataclasses import dataclass
 
 from haulage.errors import RefusedError
+
+_POSIX = {
+    b"alnum": rb"0-9A-Za-z",
+    b"alpha": rb"A-Za-z",
+    b"blank": rb" \t",
+    b"cntrl": rb"\x00-\x1f\x7f",
+    b"digit": rb"0-9",
+    b"graph": rb"!-~",
+    b"lower": rb"a-z",
+    b"print": rb" -~",
+    b"punct": rb"!-/:-@\[-`{-~",
+    b"space": rb" \t\n\r\x0b\x0c",
+    b"upper": rb"A-Z",
+    b"xdigit": rb"0-9A-Fa-f",
+}
+_CLASS = re.compile(rb"\[:([a-z]*):\]")
+_CHOICE = re.compile(rb"\{\{|\{[^{}]*,[^{}]*\}")
+_ESCAPED = re.compile(rb"[^0-9A-Za-z]")  # what a backslash makes the character itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +46,16 @@ class Rule:
 
     include: bool
     dirs_only: bool
+    with_itself: bool  # `x/***`, which matches `x/` as if something were in it
     regex: re.Pattern[bytes]
 
     def matches(self, path: bytes) -> bool:
         """Tell whether the rule is about `path` itself."""
-        is_dir = path.endswith(b"/")
-        if self.dirs_only and not is_dir:
+        if path.endswith(b"/"):
+            path = path if self.with_itself else path[:-1]
+        elif self.dirs_only:
             return False
-        return self.regex.search(path[:-1] if is_dir else path) is not None
+        return self.regex.search(b"/" + path) is not None
 
 
 def parse_rule(text: str) -> Rule:
@@ -41,17 +66,46 @@ def parse_rule(text: str) -> Rule:
             f"filter rule {text!r}: write '+ PATTERN' to include or '- PATTERN' to "
             f"exclude"
         )
+    raw = pattern.encode("utf-8", "surrogateescape")
+    name = raw.removesuffix(b"/")
     try:
-        regex = re.compile(_regex(pattern), re.DOTALL)
+        _check(raw)
+        regex = re.compile(_regex(name), re.DOTALL)
     except re.error as err:
         raise RefusedError(f"filter rule {text!r}: bad pattern: {err}") from err
-    return Rule(sign == "+", pattern.endswith("/"), regex)
+    return Rule(sign == "+", raw.endswith(b"/"), name.endswith(b"***"), regex)
 
 
-def _regex(pattern: str) -> bytes:
-    raw = pattern.encode("utf-8", "surrogateescape")
-    head = rb"\A" if raw.startswith(b"/") else rb"(?:\A|/)"
-    return head + _translate(raw.strip(b"/")) + rb"\Z"
+def check_rules(rules: tuple[str, ...] | list[str]) -> None:
+    """Refuse rules that can not be compiled, or that leave nothing out."""
+    parsed = [parse_rule(text) for text in rules]
+    if parsed and all(rule.include for rule in parsed):
+        raise RefusedError(
+            f"{', '.join(map(repr, rules))}: what no rule matches is included as well, "
+            f"so rules that only include leave nothing out. To take nothing else, add "
+            f"'+ */' and, last, '- *' (--include '*/' --exclude '*')"
+        )
+
+
+def _check(raw: bytes) -> None:
+    """Refuse what matches nothing, or means something else to other tools."""
+    if raw[-1:].isspace():
+        raise re.error("it ends in a blank; write '[ ]' if that is a part of names")
+    if b"//" in raw or raw == b"/":
+        raise re.error("no name is empty; write one slash, with a name beside it")
+    if {b".", b".."}.intersection(raw.split(b"/")):
+        raise re.error(
+            "no entry is named '.' or '..'; write '/x' for x at the root, 'x' for x "
+            "anywhere"
+        )
+
+
+def _regex(glob: bytes) -> bytes:
+    """Return what is searched for in a path that begins with a slash."""
+    if glob.startswith(b"**"):
+        return rb"\A" + _translate(glob) + rb"\Z"
+    head = rb"\A/" if glob.startswith(b"/") else rb"/"
+    return head + _translate(glob.removeprefix(b"/")) + rb"\Z"
 
 
 def _translate(glob: bytes) -> bytes:
@@ -65,48 +119,85 @@ def _translate(glob: bytes) -> bytes:
 
 def _token(glob: bytes, at: int) -> tuple[bytes, int]:
     char = glob[at : at + 1]
-    if glob.startswith(b"**/", at):
-        return rb"(?:.*/)?", at + 3
-    if glob.startswith(b"**", at):
-        return rb".*", at + 2
     if char == b"*":
-        return rb"[^/]*", at + 1
+        end = at + len(glob[at:]) - len(glob[at:].lstrip(b"*"))
+        return (rb".*" if end - at > 1 else rb"[^/]*"), end
     if char == b"?":
         return rb"[^/]", at + 1
     if char == b"[":
         return _char_set(glob, at)
     if char == b"\\":
-        if at + 1 == len(glob):
-            raise re.error("a backslash at the end escapes nothing")
-        return re.escape(glob[at + 1 : at + 2]), at + 2
+        return re.escape(_escaped(glob, at)), at + 2
+    if _CHOICE.match(glob, at):
+        raise re.error(
+            "{a,b} is no choice here; write a rule for each, or '\\{' for the brace"
+        )
     return re.escape(char), at + 1
+
+
+def _escaped(glob: bytes, at: int) -> bytes:
+    """Return the character behind a backslash."""
+    char = glob[at + 1 : at + 2]
+    if not char:
+        raise re.error("a backslash at the end escapes nothing")
+    if not _ESCAPED.match(char):
+        raise re.error("a backslash before a letter is none; write '\\\\' for itself")
+    return char
 
 
 def _char_set(glob: bytes, at: int) -> tuple[bytes, int]:
     negated = glob[at + 1 : at + 2] in (b"!", b"^")
-    start = at + 1 + negated
-    end = glob.find(b"]", start + 1)
-    if end < 0:
-        raise re.error("unclosed '['")
+    start = at = at + 1 + negated
+    members: list[bytes] = []
+    while at == start or glob[at : at + 1] != b"]":
+        member, at = _member(glob, at)
+        members.append(member)
     # A set never matches the slash, whatever range it names.
-    members = re.sub(rb"([\\\[\]^&~|])", rb"\\\1", glob[start:end])
-    return rb"(?!/)[" + (b"^" if negated else b"") + members + rb"]", end + 1
+    inner = (b"^" if negated else b"") + b"".join(members)
+    return rb"(?!/)[" + inner + rb"]", at + 1
+
+
+def _member(glob: bytes, at: int) -> tuple[bytes, int]:
+    """Return one part of a set: a class, a range, or a character."""
+    if known := _CLASS.match(glob, at):
+        if known[1] not in _POSIX:
+            raise re.error(f"there is no class {known[0].decode()}")
+        return _POSIX[known[1]], known.end()
+    first, at = _of_set(glob, at)
+    if glob[at : at + 1] != b"-" or glob[at + 1 : at + 2] in (b"]", b""):
+        return first, at
+    last, at = _of_set(glob, at + 1)
+    return first + b"-" + last, at
+
+
+def _of_set(glob: bytes, at: int) -> tuple[bytes, int]:
+    char = glob[at : at + 1]
+    if not char:
+        raise re.error("unclosed '['")
+    if char == b"\\":
+        return re.escape(_escaped(glob, at)), at + 2
+    return re.escape(char), at + 1
 
 
 class Rules:
-    """An ordered list of rules; the first that matches decides."""
+    """An ordered list of rules; the first that matches decides.
+
+    `decided` are the numbers of those that have.
+    """
 
     def __init__(self, texts: tuple[str, ...] | list[str]) -> None:
         """Compile `texts`; RefusedError for one that can not be."""
         self._rules = [parse_rule(text) for text in texts]
+        self.decided: set[int] = set()
 
     def __bool__(self) -> bool:
         return bool(self._rules)
 
     def keep(self, path: bytes) -> bool:
         """Tell whether the rules include `path`, looking at this one path alone."""
-        for rule in self._rules:
+        for number, rule in enumerate(self._rules):
             if rule.matches(path):
+                self.decided.add(number)
                 return rule.include
         return True
 

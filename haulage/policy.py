@@ -7,13 +7,17 @@ the JSON in the catalog, so that a field is described here and nowhere else.
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from haulage.model import PRESERVED, Preserve
-from haulage.patterns import parse_rule
+from haulage.patterns import check_rules
 from haulage.spelling import parse_age, parse_preserve, parse_size
 from haulage.store_options import Form, StoreOptions
 from haulage.striping import checked_rules
+
+# The context of what is read back: what an older version took is refused when it is
+# used, not when it is looked at.
+RECORDED = {"recorded": True}
 
 Size = Annotated[int, Field(ge=0), BeforeValidator(parse_size)]
 ShardSize = Annotated[int, Field(ge=1 << 16), BeforeValidator(parse_size)]
@@ -71,8 +75,8 @@ class Filters(Form):
         (),
         title="Include and exclude rules",
         description="One rule a line: '- PATTERN' excludes, '+ PATTERN' includes; "
-        "the first that matches decides. *, ?, [a-z], ** as in rsync and rclone; /x "
-        "only at the root; x/ only directories.",
+        "the first that matches decides. *, ?, [a-z], ** as in rsync; /x only at the "
+        "root; x/ only directories.",
     )
     min_size: Size | None = Field(
         None, title="Minimum size", description="Bytes; smaller files are left out."
@@ -109,9 +113,11 @@ class Filters(Form):
 
     @field_validator("rules")
     @classmethod
-    def _rules_compile(cls, rules: tuple[str, ...]) -> tuple[str, ...]:
-        for rule in rules:
-            parse_rule(rule)
+    def _rules_make_sense(
+        cls, rules: tuple[str, ...], info: ValidationInfo
+    ) -> tuple[str, ...]:
+        if info.context is not RECORDED:
+            check_rules(rules)
         return rules
 
 
@@ -362,4 +368,4 @@ def for_one_run(policy: Policy, once: Once) -> RunPolicy:
     for name, value in once.model_dump().items():
         if value is not None or name not in _AS_IT_STANDS:
             fields[name] = value
-    return RunPolicy.model_validate(fields)
+    return RunPolicy.model_validate(fields, context=RECORDED)

@@ -9,7 +9,7 @@ from haulage.catalog.engine import Catalog, insert_or_update
 from haulage.catalog.patience import patient
 from haulage.catalog.tables import DatasetTable
 from haulage.errors import RefusedError
-from haulage.policy import Dataset, Policy
+from haulage.policy import RECORDED, Dataset, Policy
 from haulage.store_options import StoreOptions
 
 _MAY_CHANGE = ("policy", "source_store", "target_store")
@@ -105,7 +105,7 @@ def _of(row: RowMapping) -> DatasetRow:
         name=row["name"],
         source=row["source"],
         target=row["target"],
-        policy=Policy.model_validate(row["policy"]),
+        policy=Policy.model_validate(row["policy"], context=RECORDED),
         source_store=StoreOptions.model_validate(row["source_store"]),
         target_store=StoreOptions.model_validate(row["target_store"]),
     )

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping, Update, select, update
 from haulage.catalog.drivers import Driver
 from haulage.catalog.tables import RunTable
 from haulage.errors import LostRunError
-from haulage.policy import RunPolicy
+from haulage.policy import RECORDED, RunPolicy
 
 
 class RunState(StrEnum):
@@ -86,7 +86,7 @@ def run_of(row: RowMapping) -> Run:
     return Run(
         **{name: row[name] for name in same.split()},
         state=RunState(row["state"]),
-        policy=RunPolicy.model_validate(row["policy"]),
+        policy=RunPolicy.model_validate(row["policy"], context=RECORDED),
         driver=_driver_of(row),
         counts={**row["live_counts"], **row["counts"]},
     )

@@ -39,7 +39,6 @@ _FIELDS = {
     "max_delete_bytes": ("guards", "max_bytes"),
     "shard_entries": ("shards", "max_entries"),
     "shard_bytes": ("shards", "max_bytes"),
-    "rules": ("filters", "rules"),
     "min_size": ("filters", "min_size"),
     "max_size": ("filters", "max_size"),
     "min_age": ("filters", "min_age"),
@@ -137,6 +136,10 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
         "--filter", action=_Rule, dest="rules", metavar="RULE",
         help="'+ PATTERN' or '- PATTERN'",
     )  # fmt: skip
+    group.add_argument(
+        "--no-rules", action="store_true",
+        help="with --dataset: these rules instead of the dataset's, not before them",
+    )  # fmt: skip
     for name in ("--min-size", "--max-size"):
         group.add_argument(name, metavar="SIZE", help="of files: 512, 64K, 1.5G")
     for name in ("--min-age", "--max-age", "--min-atime-age", "--max-atime-age"):
@@ -177,6 +180,9 @@ def policy_of(args: argparse.Namespace, base: Policy | None = None) -> Policy:
         for step in where[:-1]:
             place = place[step]
         place[where[-1]] = value
+    rules = getattr(args, "rules", None) or ()
+    known = () if getattr(args, "no_rules", False) else fields["filters"]["rules"]
+    fields["filters"]["rules"] = (*rules, *known)  # the first that matches decides
     try:
         return Policy.model_validate(fields)
     except ValidationError as err:

@@ -90,6 +90,11 @@ class Listers:
             self._start_again()
             yield from self._told_pieces(after)
 
+    @property
+    def decided(self) -> set[int]:
+        """The numbers of the rules that decided about a path, once all is told."""
+        return self._rope.decided
+
     def _told_pieces(self, after: bytes | None) -> Iterator[pa.Table | Unreadable]:
         for piece in self._rope.pieces(after):
             self._told = True

@@ -46,6 +46,7 @@ class Rope:
         self._readers: list[threading.Thread] = []
         self._lost: FatalError | DisorderError | None = None
         self._ending = False
+        self.decided: set[int] = set()  # numbers of rules, as lists that ended tell
         (setup.spool / HUNGER_FILE).write_bytes(bytes(HUNGER_BYTES))
         with (setup.spool / HUNGER_FILE).open("r+b") as shared:
             self._hunger = mmap.mmap(shared.fileno(), HUNGER_BYTES)
@@ -146,6 +147,7 @@ class Rope:
         else:
             self._events[int(str(event["span"]))].append(event)
         if "end" in event:
+            self.decided.update(cast("list[int]", event["decided"]))
             self._idle.append(process)
             self._assign()
         self._changed.notify_all()

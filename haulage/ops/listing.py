@@ -40,6 +40,10 @@ class Selection:
         """Return the decision on one path, or None when every path is kept."""
         return self.compiled.keep if self.compiled else None
 
+    def decided(self) -> list[int]:
+        """Return the numbers of the rules that have decided about a path so far."""
+        return sorted(self.compiled.decided)
+
     def mark(self, page: Page) -> pa.Table:
         """Return a page's entries, with a column that tells which of them take part.
 

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from haulage.ops.mounts import Mounts
 from haulage.ops.plan import Intent, plan
 from haulage.place import Place
 from haulage.policy import Compare, Filters, Policy, RunPolicy, Verify
+from haulage.stages.aside import Aside
 from haulage.stages.ends import Pair
 from haulage.stages.replacing import replacing_in
 from haulage.stages.sealing import UNREADABLE_FILE, Sealer
@@ -63,6 +64,7 @@ class Ends:
     after: bytes | None = None
     notes: Path | None = None  # a directory of the dataset's own that outlives runs
     lacking: Lacking = NOTHING  # entries that have less than is preserved
+    aside: Aside = field(default_factory=Aside)  # filled in while it is listed
 
 
 def selection_of(filters: Filters, now_s: float) -> Selection:
@@ -97,6 +99,7 @@ def discover(site: Site) -> Iterator[Wave]:
         site.run.listed_until,
         home() / "datasets" / site.dataset,
         lacking(site.catalog, site.run.dataset_id, site.policy, site.run.id),
+        site.aside,
     )
     delete_plans.outdate(site.catalog, site.run)
     sealer = Sealer(site, ledger.listed(site.catalog, site.run.id))
@@ -169,6 +172,7 @@ def differences(ends: Ends, spool: Path) -> Iterator[Difference]:
             mounts=None if first else _mounts(ends, spool.parent),
         )
         yield from compare(_readable(ends, source.pieces(ends.after)), against)
+        ends.aside.note_decided(source.decided)
 
 
 def _mounts(ends: Ends, workspace: Path) -> Mounts | None:
@@ -215,6 +219,8 @@ def _readable(
                 f"{os.strerror(piece.errno)}; see its permissions and mount, then "
                 f"resume"
             )
+        if isinstance(piece, Unreadable) and piece.left_out:
+            ends.aside.leave_out(piece.path)
         yield piece
 
 

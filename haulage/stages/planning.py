@@ -40,7 +40,7 @@ def planned(ends: Ends) -> Iterator[Planned]:
     ):
         links = LinkSpool(Path(name) / "links")
         last = b""
-        for difference in differences(ends, Path(name)):
+        for difference in differences(ends, Path(name) / "spool"):
             page = limited(replacing.marked(plan(difference, intent)), ends.policy)
             links.add(page.links)
             links.keep()

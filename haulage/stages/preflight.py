@@ -6,6 +6,7 @@ from pathlib import Path
 
 from haulage.errors import RefusedError, shown_path
 from haulage.model import PRESERVED
+from haulage.patterns import check_rules
 from haulage.place import Place, normalized
 from haulage.policy import NOTHING_ONCE, Dataset, Once
 from haulage.stages.ends import Pair, pair_of
@@ -29,6 +30,7 @@ def check_ends(
     dataset = dataset.model_copy(update={"source": source, "target": target})
     pair = pair_of(dataset, secrets)
     filters = dataset.policy.filters
+    check_rules(filters.rules)
     if pair.source.is_bucket and (filters.min_atime_age or filters.max_atime_age):
         raise RefusedError(
             f"source {source}: objects have no time of their last read; filter by age, "

@@ -62,6 +62,8 @@ def _summary(
         site.notes.append(_shown_fidelity(fidelity, tally))
     if counts["skipped"]:
         site.notes.append(f"{counts['skipped']} special files were left out")
+    if counts["listed"] and site.meter.finished_listing:
+        site.notes += site.aside.notes(site.policy.filters)
     return Summary(
         run_id=site.run.id,
         dataset=site.dataset,
@@ -175,7 +177,11 @@ def dry_summary(
         failed=counts["failed"],
         seconds=0.0,
         first_byte_s=None,
-        notes=(*_intentions(ends, counts), *_unreadable(counts, first)),
+        notes=(
+            *_intentions(ends, counts),
+            *ends.aside.notes(ends.policy.filters),
+            *_unreadable(counts, first),
+        ),
     )
 
 

@@ -21,6 +21,7 @@ from haulage.launch.base import STOP, Launcher
 from haulage.ops.pack import Bounds
 from haulage.policy import Fsync, RunPolicy, Verify
 from haulage.shardfile import Job
+from haulage.stages.aside import Aside
 from haulage.stages.crew import Progress
 from haulage.stages.ends import Pair
 from haulage.stages.meter import Meter
@@ -50,9 +51,14 @@ class Site:
     notes: list[str] = field(default_factory=list)
     waiting_plan: int | None = None  # the delete plan that this run has kept
     mdts: tuple[int, ...] = ()  # over which directories of a Lustre alternate
+    aside: Aside = field(init=False)
     _ended: threading.Event = field(default_factory=threading.Event)
     _lost: HaulageError | None = None
     _probed: Pair | None = None
+
+    def __post_init__(self) -> None:
+        """Note what the listing tells aside among the run's own counts."""
+        self.aside = Aside(self.meter.counts)
 
     @property
     def policy(self) -> RunPolicy:

@@ -40,6 +40,36 @@ def test_an_option_beside_a_dataset_counts_for_this_run(place: Place) -> None:
     assert place.haulage(*words).summary()["copied"] == 1
 
 
+def test_rules_beside_a_dataset_come_before_its_own(place: Place) -> None:
+    for name in ("secret/key", "a.tmp", "keep.o", "drop.o", "plain"):
+        write(place.source / name)
+    assert place.sync_by_command("--exclude", "/secret/", "--exclude", "*.o").code == 0
+    assert paths_in(place.target) == {b"a.tmp", b"plain"}
+    words = ("plan", "--dataset", place.name, "--json")
+    rules = ("--exclude", "*.tmp", "--include", "keep.o")
+    for number, name in enumerate(("new", "new.tmp")):
+        write(place.source / name, b"%d" % number)
+
+    def copied(*more: str) -> set[str]:
+        lines = place.haulage(*words, *rules, *more).lines()
+        return {row["path"] for row in lines if row.get("verb") == "copy"}
+
+    assert copied() == {"new", "keep.o"}
+    assert copied("--no-rules") == {"new", "keep.o", "drop.o", "secret/key"}
+
+
+def test_a_rule_that_matched_nothing_is_noted(place: Place) -> None:
+    write(place.source / "a.o")
+    rules = ("--exclude", "*.o", "--exclude", "a.o", "--exclude", "/x[12]")
+    for words in (("--dry-run",), ()):
+        notes = place.sync_by_command(*rules, *words).summary()["notes"]
+        told = [note for note in notes if "rules matched nothing" in note]
+        assert told
+        assert told[0].startswith("2 of 3 rules")
+        assert "'- a.o', '- /x[12]'" in told[0]
+    assert place.sync_by_command("--exclude", "*.o").summary()["notes"] == []
+
+
 def flip_a_byte(file: Path) -> None:
     """Change a file as a failing disk does: no time moves."""
     was = os.stat(file)

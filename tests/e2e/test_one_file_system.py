@@ -36,6 +36,8 @@ def test_what_is_known_below_a_mount_point_is_not_deleted(
         for _ in range(2):
             summary = covered.sync(**STAYS, listers=listers)
             assert (summary.exit_code, summary.failed) == (0, 0)
+            assert "1 directories of other file systems" in summary.notes[0]
+            assert summary.notes[0].endswith(": dir/tmpfs/")
     assert below == hidden(covered)
     assert covered.manifest().keys() >= {b"dir/tmpfs/in/", b"dir/tmpfs/in/file"}
     assert not paths_in(covered.target) & {b"dir/tmpfs-file", b"dir/file"}
