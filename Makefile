@@ -43,17 +43,22 @@ build/localstack/.installed: tests/servers/localstack.lock | .venv/.installed
 		build/localstack/bin/python -m localstack.aws.spec
 	@touch $@
 
+# Servers of tests; without Go, or without a way to its modules, their tests are skipped.
+build/go/%: tests/servers/go.versions
+	@command -v go >/dev/null || exit 0; GOBIN=$(CURDIR)/build/go GOFLAGS=-buildvcs=false \
+		go install $$(grep '/$*@' $<) && touch $@ || echo "$* was not built"
+
 demo: install ## two nights of a real tree, synced by a flow
 	@$(BIN)/python -m deployments.demo
 
 SYSTEM_PACKAGES = pg_ctl:postgresql rsync:rsync strace:strace \
 	setfacl:acl setfattr:attr $(FILE_SYSTEMS)
 
-test: .venv/.dev build/localstack/.installed ## run the tests, against real servers
+test: .venv/.dev build/localstack/.installed build/go/versitygw ## run the tests, against real servers
 	@scripts/system-packages $(SYSTEM_PACKAGES)
 	@$(BIN)/pytest -n 4 --dist loadgroup  # they wait as long as they work
 
-torture: .venv/.dev build/localstack/.installed ## more nights, kills, crowds and variants
+torture: .venv/.dev build/localstack/.installed build/go/versitygw build/go/minio ## more nights, kills, crowds and variants
 	@scripts/system-packages $(SYSTEM_PACKAGES)
 	@$(BIN)/pytest -m torture -n 2 --dist loadgroup
 

@@ -38,6 +38,7 @@ from haulage.shardfile import Job, Order, read_shard, write_outcomes
 from haulage.storage.base import Store
 from haulage.storage.bucket import Bucket
 from haulage.storage.objects.doubted import DoubtedObjects
+from haulage.storage.objects.spellings import Spellings
 from haulage.storage.objects.store import Objects
 from haulage.storage.objects.tagged import TaggedObjects
 from haulage.storage.opening import open_bucket
@@ -206,7 +207,8 @@ def _memory_of(job: Job) -> int:
 def _open_end(place: Place, attempt: _Attempt) -> Store:
     order, job = attempt.order, attempt.job
     if place.is_bucket:
-        return _kind_of(place, job)(_bucket(place), place, order.ranges)
+        kind = _kind_of(place, job)
+        return kind(_bucket(place), place, order.ranges, _spellings(place))
     descent = _open_root(place.url)
     descent.maker = _maker(order, job, None)
     return Files(
@@ -234,6 +236,12 @@ def _kind_of(place: Place, job: Job) -> type[Objects]:
 def _bucket(place: Place) -> Bucket:
     """Open a bucket once for all shards; its connections stay open between them."""
     return open_bucket(place, os.environ, STOP)
+
+
+@lru_cache(maxsize=8)
+def _spellings(place: Place) -> Spellings:
+    """Remember for all shards what a server makes of peculiar keys."""
+    return Spellings(_bucket(place), place.prefix)
 
 
 def _telling(

@@ -34,6 +34,7 @@ class Place:
     checksum: str = "auto"
     tags: tuple[tuple[str, str], ...] = ()
     markers: bool = True  # whether objects stand for directories
+    folds: bool = False  # whether names that differ in case alone are one to its server
     in_flight: int = 64
     memory_bytes: int = 48 * _MIB
 

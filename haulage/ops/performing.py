@@ -45,6 +45,10 @@ _STATUS_OF = (
 # What is done deepest first, because a directory closes what lies below it.
 _IN_ORDER = frozenset({(Verb.DIR, Kind.DIR), (Verb.DELETE, Kind.DIR)})
 
+_LISTED = (
+    "the server lists it, and has no object by that key: it may list others under this "
+    "name; rename them with another tool"
+)
 _TOGETHER = 8  # entries that one thread is given, where there are enough for all
 
 _Do = Callable[..., Outcome]
@@ -172,6 +176,10 @@ def _perform(do: _Do, work: Work | Carrier, action: Action, row: int) -> Outcome
         return do(work, action, row)
     except (CancelledError, FatalError):
         raise
+    except VanishedError as err:
+        if isinstance(work, Carrier) and work.source.lists(action.path):
+            return _failure(UnstableError(_LISTED), 0)
+        return _failure(err, 0)
     except HaulageError as err:
         return _failure(err, 0)
     except OSError as err:

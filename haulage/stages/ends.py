@@ -14,6 +14,7 @@ from haulage.policy import Dataset
 from haulage.storage.bucket import Bucket, holds_more_than
 from haulage.storage.faults import NoBucketError
 from haulage.storage.objects.markers import keeps_markers
+from haulage.storage.objects.spellings import folds_names
 from haulage.storage.opening import open_bucket
 from haulage.storage.tree.trash import is_trash
 from haulage.store_options import StoreOptions
@@ -53,14 +54,16 @@ class Pair:
         target = self.target
         if not target.is_bucket:
             return self
+        bucket = self.bucket(target)
         try:
-            markers = keeps_markers(self.bucket(target), target.prefix)
+            markers = keeps_markers(bucket, target.prefix)
+            folds = folds_names(bucket, target.prefix)
         except PermanentError as err:  # so it would be with every other object
             raise FatalError(
                 f"target {shown_path(target.url)} takes no object: {err}; correct the "
                 f"target's options or permissions, then sync again"
             ) from err
-        return replace(self, target=replace(target, markers=markers))
+        return replace(self, target=replace(target, markers=markers, folds=folds))
 
     def bucket(self, place: Place) -> Bucket:
         """Open the bucket of one end; once for this process."""

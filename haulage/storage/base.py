@@ -170,6 +170,10 @@ class Store(Protocol):
         """
         ...
 
+    def lists(self, path: bytes) -> bool:
+        """Tell whether a listing still has an entry that `look` does not find."""
+        ...
+
     def is_empty(self) -> bool:
         """Tell whether the root holds no entry, or is not there at all."""
         ...

@@ -37,7 +37,8 @@ class Keys:
     """One page of a listing, in the order in which the server gave it.
 
     Row i of the arrays belongs to `keys[i]`. `prefixes` are what a delimiter rolled up.
-    `token` goes on exactly behind this page, whatever order the server keeps.
+    `token` goes on exactly behind this page, whatever order the server keeps. With
+    `replaced`, U+FFFD in a key may stand for what the answer could not hold.
     """
 
     keys: Sequence[str]
@@ -47,6 +48,7 @@ class Keys:
     prefixes: Sequence[str]
     is_last: bool
     token: str | None = None
+    replaced: bool = False
 
 
 class PutBy(NamedTuple):

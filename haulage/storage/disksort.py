@@ -14,13 +14,20 @@ _MOST_RUNS = 32  # merged at once
 
 
 class DiskSort:
-    """Takes rows in any order, and yields them by one binary column, each value once.
+    """Takes rows in any order, and yields them by one binary column.
 
-    What it must keep is in `spool`, a directory of its own.
+    With `once`, each value of it once. What it must keep is in `spool`, a directory of
+    its own.
     """
 
     def __init__(
-        self, spool: Path, schema: pa.Schema, key: str, *, run_rows: int = RUN_ROWS
+        self,
+        spool: Path,
+        schema: pa.Schema,
+        key: str,
+        *,
+        run_rows: int = RUN_ROWS,
+        once: bool = True,
     ) -> None:
         """Begin with nothing; `key` is the column to sort by."""
         spool.mkdir(parents=True, exist_ok=True)
@@ -28,6 +35,7 @@ class DiskSort:
         self._schema = schema
         self._key = key
         self._run_rows = run_rows
+        self._is_once = once
         self._held: list[pa.Table] = []
         self._held_rows = 0
         self._files: list[Path] = []
@@ -90,7 +98,7 @@ class DiskSort:
 
     def _once(self, table: pa.Table, last: bytes | None) -> pa.Table:
         """Leave out keys that came before, here or as `last` of the table before."""
-        if not table.num_rows:
+        if not table.num_rows or not self._is_once:
             return table
         keys = table[self._key].combine_chunks()
         again = np.zeros(table.num_rows, np.bool_)

@@ -9,6 +9,8 @@ from itertools import count
 
 import pytest
 
+from tests.servers.golang import minio as run_minio
+from tests.servers.golang import versitygw as run_versitygw
 from tests.servers.localstack import localstack as run_localstack
 from tests.servers.moto import moto
 from tests.servers.rclone import rclone
@@ -35,6 +37,20 @@ def moto_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 def rclone_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """Run rclone's server for the session."""
     with rclone(tmp_path_factory.mktemp("rclone")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Run versitygw for the session, or skip in words."""
+    with run_versitygw(tmp_path_factory.mktemp("versitygw")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Run MinIO for the session, or skip in words."""
+    with run_minio(tmp_path_factory.mktemp("minio")) as server:
         yield server
 
 

@@ -13,7 +13,10 @@ from botocore.exceptions import ClientError
 from tests.servers.processes import Command, ServerFailedError, free_port, running
 from tests.servers.rclone import rclone
 
-SERVERS = ["localstack", "moto_s3", "rclone_s3"]
+SERVERS = [
+    *("localstack", "moto_s3", "rclone_s3", "versitygw"),
+    pytest.param("minio", marks=pytest.mark.torture),
+]
 
 
 @pytest.fixture(params=SERVERS)

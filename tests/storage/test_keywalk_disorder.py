@@ -1,16 +1,19 @@
 """Pages that are out of order, or make no sense, lose no key unnoticed."""
 
 import random
+import re
 import time
+from dataclasses import replace
 
 import pytest
 
 from haulage.errors import FatalError
 from haulage.storage.bucket import Keys
+from haulage.storage.keys.lies import REPLACED, TWICE
 from haulage.storage.keys.pages import DisorderError, KeyRoot, server_pages
 from haulage.storage.keys.paths import key_of
 from haulage.storage.keys.walk import KeyWalk, sorted_pieces
-from haulage.storage.tree.walk import Span
+from haulage.storage.tree.walk import Span, Unreadable
 from tests.engine_builders import paths_of
 from tests.storage.key_bucket import KeyBucket
 from tests.storage.key_listing import random_keys, tables, walked, whole
@@ -75,7 +78,8 @@ def test_a_listing_out_of_order_is_the_same_when_it_is_sorted(
     rng = random.Random(seed)
     keys = random_keys(rng, 100)
     shuffled = rng.sample(keys, len(keys))
-    bucket = KeyBucket(keys, order=shuffled + shuffled[:30], most=7)
+    again = list(filter(str.isascii, shuffled))[:30]
+    bucket = KeyBucket(keys, order=shuffled + again, most=7)
     root = KeyRoot(bucket, "p/", for_files=for_files)
     right = KeyBucket(keys)
     for after in (None, b"", b"a/b", b"b"):
@@ -123,3 +127,45 @@ def test_a_key_that_comes_twice_is_a_disorder_and_sorted_to_one(tmp_path):
     root = KeyRoot(Broken(pages), "p/", for_files=True)
     found = list(sorted_pieces(root, tmp_path))
     assert paths_of(tables(found)) == [b"", b"a", b"b", b"c"]
+
+
+def test_a_key_that_stands_for_several_is_told_and_none_of_them_is_listed(tmp_path):
+    bucket = KeyBucket(["p/a", "p/b", "p/\xe9", "p/z"], most=2)
+    bucket.keys.insert(0, "p/\xe9")  # e and an accent, composed by the listing
+    with pytest.raises(DisorderError):
+        walked(bucket)
+    bucket.is_sorted = False
+    found = list(sorted_pieces(KeyRoot(bucket, "p/", for_files=True), tmp_path))
+    assert paths_of(tables(found)) == [b"", b"a", b"b", b"z"]
+    told = {
+        piece.path: piece.reason for piece in found if isinstance(piece, Unreadable)
+    }
+    assert told == {"\xe9".encode(): TWICE}
+
+
+def test_a_key_that_no_object_has_is_a_disorder_and_told_when_it_is_sorted(tmp_path):
+    bucket = Veiled(["p/\ufffd", "p/a\1", "p/a\ufffd", "p/b\2", "p/c"])
+    with pytest.raises(DisorderError, match="no object of that name"):
+        walked(bucket)
+    bucket.is_sorted = False
+    found = list(sorted_pieces(KeyRoot(bucket, "p/", for_files=True), tmp_path))
+    assert paths_of(tables(found)) == [b"", b"c", "\ufffd".encode()]
+    told = {
+        piece.path: piece.reason for piece in found if isinstance(piece, Unreadable)
+    }
+    assert told == {"a\ufffd".encode(): TWICE, "b\ufffd".encode(): REPLACED}
+
+
+def refused_in(pieces):
+    return {
+        piece.path: piece.reason for piece in pieces if isinstance(piece, Unreadable)
+    }
+
+
+class Veiled(KeyBucket):
+    """Lists control characters as U+FFFD."""
+
+    def page(self, prefix, **options):
+        page = super().page(prefix, **options)
+        keys = [re.sub("[\1-\x1f]", "\ufffd", key) for key in page.keys]
+        return replace(page, keys=keys, replaced=True)

@@ -27,7 +27,12 @@ PLAIN_KEYS = ["a", "a b", "a+b%20c&d?e#f", "Grüße/\U0001f600", "a'\"<>\\^`{|}~
 MIB = 1 << 20
 
 
-@pytest.fixture(params=["localstack", "moto_s3", "rclone_s3"])
+@pytest.fixture(
+    params=[
+        *("localstack", "moto_s3", "rclone_s3", "versitygw"),
+        pytest.param("minio", marks=pytest.mark.torture),
+    ]
+)
 def server(request):
     return request.getfixturevalue(request.param)
 
@@ -40,7 +45,8 @@ def s3(server, bucket):
 
 
 def keys_for(server):
-    return PLAIN_KEYS if server.name == WEAK else PLAIN_KEYS + ODD_KEYS
+    as_paths = (WEAK, "versitygw")  # keys are names of files there
+    return PLAIN_KEYS if server.name in as_paths else PLAIN_KEYS + ODD_KEYS
 
 
 def test_what_is_put_is_got_with_its_metadata_under_any_key(server, s3):

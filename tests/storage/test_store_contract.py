@@ -27,7 +27,12 @@ WEAK = "rclone"  # no directory markers, no `-N` etags
 LARGE = os.urandom(1 << 16) * (PART >> 16) + b"and five"
 
 
-@pytest.fixture(params=["files", "moto_s3", "localstack", "rclone_s3"])
+@pytest.fixture(
+    params=[
+        *("files", "moto_s3", "localstack", "rclone_s3", "versitygw"),
+        pytest.param("minio", marks=pytest.mark.torture),
+    ]
+)
 def shelf(request, tmp_path):
     if request.param == "files":
         return files_shelf(tmp_path)

@@ -11,10 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from haulage.errors import FatalError
+from haulage.storage.bucket import Keys
 from haulage.storage.keys.bounds import Bounds
 from haulage.storage.keys.cuts import Rest, find_cut
 from haulage.storage.keys.entries import CLASH, Taken, Tree
-from haulage.storage.keys.pages import KeyRoot, check_may_begin, server_pages
+from haulage.storage.keys.lies import lies_in, without_lies
+from haulage.storage.keys.pages import (
+    DisorderError,
+    KeyRoot,
+    check_may_begin,
+    server_pages,
+)
 from haulage.storage.keys.paths import LAST_CHAR, Rows, key_of, rows_of
 from haulage.storage.keys.sorting import in_path_order
 from haulage.storage.tree.walk import PAGE_ROWS, Given, Page, Piece, Span, Unreadable
@@ -84,6 +91,7 @@ class KeyWalk:
         """List until the end, or until a directory is left out page after page."""
         bounds = self._bounds
         for keys in server_pages(self._root, behind, bounds.is_enough):
+            _check_honest(self._root, keys)
             rows, refused = rows_of(bounds.from_low(keys), self._root.prefix)
             yield from _refusals(refused)
             rows = bounds.take(rows)
@@ -134,17 +142,24 @@ def sorted_pieces(
                     f"{root.prefix or 'the bucket'!a}: the server lists in no order "
                     f"and gives no continuation token, so it can not be listed whole"
                 )
-            rows, misspelt = rows_of(keys, root.prefix)
-            refused.extend(misspelt)
+            honest, lies = without_lies(root.bucket, keys, root.prefix)
+            rows, misspelt = rows_of(honest, root.prefix)
+            refused.extend([*misspelt, *lies])
             yield rows
 
-    for rows in in_path_order(listed(), spool):
-        yield from _refusals(refused)  # all of them, before the first row
+    for rows, repeated in in_path_order(listed(), spool):
+        yield from _refusals([*refused, *repeated])  # all, before the first row
         refused.clear()
         yield from gathered.add(bounds.behind_low(rows))
         yield from gathered.flush_if_due()
     yield from _refusals(refused)
     yield from gathered.finish(None)
+
+
+def _check_honest(root: KeyRoot, keys: Keys) -> None:
+    """Raise DisorderError for a page with a key that stands where another would."""
+    for key in lies_in(root.bucket, keys):
+        raise DisorderError(f"the server lists {key!a} and has no object of that name")
 
 
 def _refusals(refused: list[tuple[bytes, str]]) -> Iterator[Unreadable]:

@@ -37,6 +37,7 @@ from haulage.storage.bucket import (
 )
 from haulage.storage.keys.paths import key_of, why_no_key
 from haulage.storage.objects.opened import ObjectReading, UploadWriting
+from haulage.storage.objects.spellings import Spellings
 from haulage.storage.objects.stamp import read_stamp, stamp_of
 from haulage.storage.ranges import Ranges, begun, drop
 
@@ -55,15 +56,43 @@ _NO_MARKER = Lost(
 class Objects(Store):
     """The objects below a place's prefix; large transfers are noted in `ranges`."""
 
-    def __init__(self, bucket: Bucket, place: Place, ranges: Path) -> None:
+    def __init__(
+        self,
+        bucket: Bucket,
+        place: Place,
+        ranges: Path,
+        spellings: Spellings | None = None,
+    ) -> None:
+        """Give the prefix; `spellings` is what was learned of the server before."""
         self.bucket = bucket
         self._place = place
         self._ranges = ranges
+        self._spellings = spellings or Spellings(bucket, place.prefix)
 
     def _key(self, path: bytes) -> str:
         if reason := why_no_key(path, self._place.prefix):
             raise PermanentError(reason)
         return key_of(path, self._place.prefix)
+
+    def _new_key(self, path: bytes) -> str:
+        """Return the key of what is made; PermanentError if it would become another."""
+        key = self._key(path)
+        self._spellings.check(key)
+        if self._is_of_another(key):
+            raise PermanentError(
+                "the target's server takes it for another name that it has, as of "
+                "names that differ in case alone; rename one"
+            )
+        return key
+
+    def _is_of_another(self, key: str) -> bool:
+        """Tell whether an object is found by a key that is not its own."""
+        if not self._place.folds or self.bucket.head(key) is None:
+            return False
+        return not self._is_listed(key)
+
+    def _is_listed(self, key: str) -> bool:
+        return list(self.bucket.page(key, limit=1).keys[:1]) == [key]
 
     def look(self, path: bytes) -> Seen | None:
         """See Store; a directory is there only if an object stands for it."""
@@ -102,6 +131,9 @@ class Objects(Store):
             raise VanishedError("is gone since it was listed")
         return found
 
+    def lists(self, path: bytes) -> bool:
+        return self._is_listed(self._key(path))
+
     def is_empty(self) -> bool:
         return not holds_more_than(self.bucket, self._place.prefix)
 
@@ -125,7 +157,7 @@ class Objects(Store):
             now = source.present(found.key)
             tags = source.bucket.tags(found.key)
             by = PutBy(now.metadata, replace(now.carried, tags=tags))
-        return self.bucket.copy_from(source.bucket, found, self._key(path), by)
+        return self.bucket.copy_from(source.bucket, found, self._new_key(path), by)
 
     def as_listed(self, action: Action) -> Found:
         """Return the version of an object that a listing told of.
@@ -140,14 +172,14 @@ class Objects(Store):
     def write(
         self, path: bytes, row: int, content: bytes | memoryview, seen: Seen
     ) -> Made:
-        key = self._key(path)
+        key = self._new_key(path)
         with _has_a_source():
             return _made(self.bucket.put(key, content, put_by(seen)))
 
     def begin(self, path: bytes, row: int, seen: Seen, *, shared: bool) -> Writing:
         ranges = Ranges(self._ranges, path, seen.entry)
         assert isinstance(self.bucket, ByParts)
-        key, size = self._key(path), seen.entry.size
+        key, size = self._new_key(path), seen.entry.size
         with _has_a_source():
             return UploadWriting(self.bucket, key, put_by(seen), ranges, size)
 
@@ -157,7 +189,7 @@ class Objects(Store):
 
     def pour(self, path: bytes, chunks: Chunks, seen: Seen) -> Made:
         assert isinstance(self.bucket, AsStream)
-        key, size = self._key(path), seen.entry.size
+        key, size = self._new_key(path), seen.entry.size
         with _has_a_source():
             return _made(self.bucket.put_stream(key, chunks, size, put_by(seen)))
 
@@ -180,9 +212,9 @@ class Objects(Store):
             return None
         if not path and not self._place.prefix:
             return Made()
-        key = self._key(path)
         if not self._place.markers:
             return Made(lost=_NO_MARKER)
+        key = self._new_key(path)
         with _has_a_source():
             return _made(self.bucket.put(key, b"", put_by(seen)))
 
@@ -211,7 +243,7 @@ class Objects(Store):
     def remove(self, action: Action) -> Outcome:
         key = self._key(action.path)
         found = self.bucket.head(key)
-        if found is None:
+        if found is None or self._is_of_another(key):
             return Outcome(Status.ABSENT)
         if action.made is not None and found.etag != action.made:
             return Outcome(Status.KEPT, reason="its content changed since we made it")

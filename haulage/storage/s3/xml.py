@@ -23,6 +23,7 @@ _TRUNCATED = re.compile(
 _URL_ENCODED = re.compile(rb"<EncodingType>\s*url\s*</EncodingType>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#x([0-9a-fA-F]+)|#([0-9]+)|(\w+));")
 _WRITTEN = re.compile(rb"[%+&]")
+_REPLACEMENT = "\ufffd"  # what servers write for characters that XML has no room for
 _NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}
 
 
@@ -38,14 +39,16 @@ def read_page(body: bytes, what: str) -> Keys:
     encoded = _URL_ENCODED.search(body) is not None
     keys, sizes, etags, times = _columns(body, what)
     token = _TOKEN.search(body)
+    names = _texts(keys, what, encoded=encoded)
     return Keys(
-        keys=_texts(keys, what, encoded=encoded),
+        keys=names,
         sizes=np.array(sizes, dtype="S20").astype(np.int64),
         etags=[_etag(etag) for etag in etags],
         modified_ns=_nanoseconds(times),
         prefixes=_texts(_PREFIX.findall(body), what, encoded=encoded),
         is_last=truncated[1].lower() == b"false",
         token=unescaped(token[1].decode()) if token else None,
+        replaced=not encoded and any(_REPLACEMENT in name for name in names),
     )
 
 

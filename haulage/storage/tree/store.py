@@ -111,6 +111,9 @@ class Files(Store):
         with self._lock:
             return FileReading(path, open_source(self._descent, path), self._kept)
 
+    def lists(self, path: bytes) -> bool:
+        return False
+
     def is_empty(self) -> bool:
         with os.scandir(self._descent.root_fd) as entries:
             return all(is_trash(os.fsencode(entry.name)) for entry in entries)
