@@ -10,6 +10,7 @@ HaulageError
 │   ├── VanishedError     the source is gone since it was listed
 │   └── BlockedError      a directory with content stands in the way
 ├── FatalError        the run stops: credentials, full target, lost mount
+│   ├── BrokenPageError   a part of the catalog reads back as something else
 │   └── LostRunError  somebody else holds the run now; this process must stop
 └── CancelledError    a person or a signal asked to stop; resume goes on
 
@@ -17,6 +18,9 @@ Messages name the path, the numbers and the next step.
 """
 
 import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class HaulageError(Exception):
@@ -59,6 +63,10 @@ class FatalError(HaulageError):
     """Going on would only fail for every entry."""
 
 
+class BrokenPageError(FatalError):
+    """What the catalog gives back of a manifest or a plan is not what was written."""
+
+
 class LostRunError(FatalError):
     """Another process took this run over, so nothing more may be written for it."""
 
@@ -95,3 +103,18 @@ def sort_os_error(err: OSError, what: str) -> HaulageError:
     if err.errno in TRANSIENT_ERRNOS:
         return TransientError(text)
     return PermanentError(text)
+
+
+@contextmanager
+def own_files(where: str | os.PathLike[str]) -> Iterator[None]:
+    """Say in words what a file of Haulage's own, in a workspace, could not take."""
+    try:
+        yield
+    except ConnectionError:  # of a pipe
+        raise
+    except OSError as err:  # pyarrow's name no file, and hold words of its own
+        words = os.strerror(err.errno) if err.errno else err
+        raise FatalError(
+            f"{err.filename or os.fspath(where)}: {words}; Haulage's own files must"
+            f" have room there and be writable; then 'haulage resume' goes on"
+        ) from err

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from haulage.errors import FatalError
+from haulage.errors import FatalError, own_files
 from haulage.model import ACTION, ENTRY, OUTCOME, PRESERVED, Loss, Outcome
 from haulage.place import Place
 
@@ -174,14 +174,15 @@ def _seen_entries(actions: pa.Table, outcomes: Sequence[Outcome]) -> pa.Table:
 
 def _write(file: Path, table: pa.Table) -> None:
     unfinished = file.with_name(file.name + ".unfinished")
-    pq.write_table(
-        table,
-        unfinished,
-        compression="lz4",  # written and read once, so speed counts more than size
-        use_dictionary=False,
-        write_statistics=False,
-    )
-    os.replace(unfinished, file)
+    with own_files(file):
+        pq.write_table(
+            table,
+            unfinished,
+            compression="lz4",  # written and read once, so speed counts more than size
+            use_dictionary=False,
+            write_statistics=False,
+        )
+        os.replace(unfinished, file)
 
 
 def _read(file: Path, columns: Sequence[str] | None = None) -> pa.Table:

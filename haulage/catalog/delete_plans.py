@@ -117,6 +117,10 @@ def tables(catalog: Catalog, plan: DeletePlan) -> Iterator[pa.Table]:
     wanted = select(page.position).where(page.plan_id == plan.id)
     with catalog.read() as connection:
         positions = connection.scalars(wanted.order_by(page.position)).all()
+    broken = (
+        f"delete plan {plan.id} is broken in {catalog.shown}: look after its disk."
+        f" 'haulage deletes decline {plan.id}' drops it, and the next run plans anew"
+    )
     for position in positions:
         content = select(page.content).where(
             page.plan_id == plan.id, page.position == position
@@ -124,7 +128,7 @@ def tables(catalog: Catalog, plan: DeletePlan) -> Iterator[pa.Table]:
         with catalog.read() as connection:
             found = connection.scalar(content)
         if found is not None:
-            yield decoded(found, None)
+            yield decoded(found, None, broken)
 
 
 @patient

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from haulage.catalog.driving import Run, guarded, hold, must_hit
 from haulage.catalog.engine import Catalog
-from haulage.catalog.pages import decoded, encoded
+from haulage.catalog.pages import checksum_of, decoded, encoded
 from haulage.catalog.patience import patient
 from haulage.catalog.tables import (
     DatasetTable,
@@ -18,7 +18,7 @@ from haulage.catalog.tables import (
     ManifestTable,
     PageTable,
 )
-from haulage.errors import FatalError
+from haulage.errors import BrokenPageError, FatalError
 from haulage.model import MANIFEST, Kind
 from haulage.paths import shown
 
@@ -42,15 +42,27 @@ def read_page(
     catalog: Catalog, ref: PageRef, columns: Sequence[str] | None = None
 ) -> pa.Table:
     """Return the entries of a page, or only some columns of them."""
-    wanted = select(PageTable.content).where(PageTable.id == ref.id)
+    wanted = (
+        select(PageTable.content, PageTable.checksum, DatasetTable.name)
+        .join(DatasetTable, DatasetTable.id == PageTable.dataset_id)
+        .where(PageTable.id == ref.id)
+    )
     with catalog.read() as connection:
-        content = connection.scalar(wanted)
-    if content is None:
+        row = connection.execute(wanted).one_or_none()
+    if row is None:
         raise FatalError(
             f"manifest page {ref.id} (from {shown(ref.first)} on) is not in"
             f" {catalog.shown}: it was pruned; start a new run"
         )
-    return decoded(content, columns)
+    broken = (
+        f"manifest page {ref.id} of dataset {row.name} (from {shown(ref.first)} on) is"
+        f" broken in {catalog.shown}: look after its disk. 'haulage sync --dataset"
+        f" {row.name} --afresh' compares with the target instead"
+    )
+    # Pages from before there were checksums have none.
+    if row.checksum not in (None, checksum_of(row.content)):
+        raise BrokenPageError(broken)
+    return decoded(row.content, columns, broken)
 
 
 class ManifestWriter:
@@ -164,6 +176,7 @@ def _store(catalog: Catalog, run: Run, ref: PageRef, content: bytes) -> int:
         content_bytes=ref.bytes,
         stored_bytes=len(content),
         content=content,
+        checksum=checksum_of(content),
     )
     with catalog.begin() as connection:
         hold(connection, run)

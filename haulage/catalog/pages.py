@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
+from haulage.errors import BrokenPageError
 from haulage.model import MANIFEST
 
 # Few values each, or the same one over and over: a dictionary and run lengths.
@@ -36,18 +38,29 @@ def encoded(table: pa.Table) -> bytes:
         use_dictionary=_REPETITIVE,
         column_encoding=_ENCODINGS,
         write_statistics=False,
+        write_page_checksum=True,
         row_group_size=max(1, table.num_rows),
     )
     return bytes(sink.getvalue())
 
 
-def decoded(content: bytes, columns: Sequence[str] | None) -> pa.Table:
-    """Return the entries of one page, or only some columns of them.
+def checksum_of(content: bytes) -> bytes:
+    """Return what is stored beside a page, to know it again."""
+    return xxhash.xxh3_128_digest(content)
+
+
+def decoded(content: bytes, columns: Sequence[str] | None, broken: str) -> pa.Table:
+    """Return the entries of one page, or only some columns of them; BrokenPageError
+    with the words `broken` where they can not be read.
 
     A page that was written before a column came into use has nulls there.
     """
     names = MANIFEST.names if columns is None else list(columns)
-    page = pq.ParquetFile(pa.BufferReader(content)).read(names, use_threads=False)
+    try:
+        file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
+        page = file.read(names, use_threads=False)
+    except (pa.ArrowException, OSError) as err:
+        raise BrokenPageError(broken) from err
     for at, name in enumerate(names):
         if name not in page.schema.names:
             field = MANIFEST.field(name)

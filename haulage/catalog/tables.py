@@ -178,6 +178,7 @@ class PageTable(Base):
     content_bytes: Mapped[int]
     stored_bytes: Mapped[int]
     content: Mapped[bytes]
+    checksum: Mapped[bytes | None] = mapped_column(LargeBinary(16))
 
 
 class ManifestPageTable(Base):

@@ -1,5 +1,6 @@
 """Drives a run: opens the place where it happens, and records how it ended."""
 
+import logging
 import shutil
 import threading
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from dataclasses import replace
 
 from haulage.catalog import events, runs
 from haulage.catalog.runs import Run, RunState
-from haulage.errors import CancelledError
+from haulage.errors import CancelledError, HaulageError, own_files
 from haulage.launch.base import STOP
 from haulage.launch.leftover import end_leftover_movers
 from haulage.launch.local import LocalPool
@@ -19,6 +20,8 @@ from haulage.stages.preflight import make_target
 from haulage.stages.report import stopped_summary
 from haulage.stages.site import Site, workspace_of
 from haulage.stages.standing import Standing
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -38,7 +41,8 @@ def driven(standing: Standing, run: Run, crew: Crew | None = None) -> Iterator[S
     meter = Meter(dict(run.counts))
     catalog = replace(standing.catalog, hurried=threading.Event())
     site = Site(catalog, standing.dataset.name, run, pair, pool, meter)
-    with _end_recorded(site), closing(pool), _watched(site, crew):
+    told = own_files(workspace)
+    with _end_recorded(site), told, closing(pool), _watched(site, crew):
         make_target(pair.target)
         if run.base_manifest_id is None:  # a first run, which has work for them
             pool.begin(warm=True)
@@ -75,10 +79,18 @@ def _watched(site: Site, crew: Crew | None) -> Iterator[None]:
 
 
 def _record_end(site: Site, err: BaseException) -> None:
-    """Record an early end, unless the run is no longer ours."""
+    """Record an early end, unless the run is no longer ours.
+
+    What can not be recorded must not hide why the run ended; without an end it is one
+    that was interrupted.
+    """
     asked = not isinstance(err, Exception)  # by a signal, as Prefect's cancel is
     stopped = asked or isinstance(err, CancelledError) or STOP.is_set()
     state = RunState.CANCELLED if stopped else RunState.FAILED
-    summary = stopped_summary(site, str(state), str(err) or type(err).__name__)
-    events.note(site.catalog, site.run.id, f"run {state}", {"reason": str(err)})
-    runs.end(site.catalog, site.run, state, summary.as_dict())
+    reason = str(err) or type(err).__name__
+    try:
+        summary = stopped_summary(site, str(state), reason)
+        events.note(site.catalog, site.run.id, f"run {state}", {"reason": reason})
+        runs.end(site.catalog, site.run, state, summary.as_dict())
+    except HaulageError as unrecorded:
+        _log.warning("the end of run %s is not recorded: %s", site.run.id, unrecorded)

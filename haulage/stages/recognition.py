@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from haulage.catalog.manifests import Manifest
-from haulage.errors import RefusedError, shown_path
+from haulage.errors import BrokenPageError, RefusedError, shown_path
 from haulage.place import Place
 from haulage.policy import Delete
 from haulage.stages.discover import Ends, check_not_emptied, starts_afresh
@@ -70,7 +70,10 @@ def _sample(manifest: Manifest) -> list[bytes]:
     """Return some paths, spread over the manifest."""
     pages, found = manifest.pages, list[bytes]()
     for page in pages[:: max(1, (len(pages) - 1) // (_PAGES - 1))][:_PAGES]:
-        paths = manifest.read(page, ["path"])["path"]
+        try:
+            paths = manifest.read(page, ["path"])["path"]
+        except BrokenPageError:  # whoever needs its entries says so
+            continue
         paths = paths.filter(pc.not_equal(paths, pa.scalar(b"", pa.binary())))
         found += paths[:: max(1, len(paths) // _PATHS_A_PAGE)].to_pylist()
     return found

@@ -9,7 +9,7 @@ from haulage.catalog import events, runs
 from haulage.catalog import shards as ledger
 from haulage.catalog.runs import RunState
 from haulage.catalog.shards import ShardState
-from haulage.errors import FatalError
+from haulage.errors import BrokenPageError, FatalError
 from haulage.model import Kind, Pass, Status, Verb
 from haulage.ops.plan import on_paths
 from haulage.ops.progress import Progress
@@ -30,11 +30,25 @@ def supersede(site: Site) -> None:
     """End an interrupted run: sweep behind it and commit the outcomes that it has."""
     sweep(site)
     _give_times_back(site)
-    summary = summary_of(site, commit(site))
+    summary = _brought_home(site)
     ledger.drop_unfinished(site.catalog, site.run)
-    events.note(site.catalog, site.run.id, "superseded", {"copied": summary.copied})
-    runs.end(site.catalog, site.run, RunState.SUPERSEDED, summary.as_dict())
+    events.note(
+        site.catalog, site.run.id, "superseded", {"copied": summary.get("copied", 0)}
+    )
+    runs.end(site.catalog, site.run, RunState.SUPERSEDED, summary)
     shutil.rmtree(site.workspace, ignore_errors=True)
+
+
+def _brought_home(site: Site) -> dict[str, object]:
+    """Commit the outcomes, and return what they add up to.
+
+    Nothing can be laid over a manifest that is broken: a run that compares with the
+    target finds there what this one has made.
+    """
+    try:
+        return summary_of(site, commit(site)).as_dict()
+    except BrokenPageError as err:
+        return {"state": RunState.SUPERSEDED, "notes": [str(err)]}
 
 
 def _give_times_back(site: Site) -> None:

@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from haulage.errors import own_files
+
 RUN_ROWS = 200_000  # sorted in memory at once, by default,
 ENTRY_ROWS = 50_000  # or where a row has all that is known of an entry
 _BATCH_ROWS = 2048  # of each run that is merged
@@ -109,7 +111,11 @@ class DiskSort:
 
 def write_batches(file: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
     """Write an Arrow file that is read a batch at a time."""
-    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, schema) as out:
+    with (
+        own_files(file),
+        pa.OSFile(str(file), "wb") as sink,
+        pa.ipc.new_file(sink, schema) as out,
+    ):
         for table in tables:
             out.write_table(table, max_chunksize=_BATCH_ROWS)
 

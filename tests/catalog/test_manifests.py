@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
 from haulage.catalog import datasets, manifests, runs
 from haulage.catalog.datasets import DatasetRow
@@ -11,7 +11,7 @@ from haulage.catalog.manifests import PAGE_ENTRIES, Manifest, ManifestWriter
 from haulage.catalog.pruning import KEPT_VERSIONS, prune_manifests
 from haulage.catalog.runs import Run, RunState
 from haulage.catalog.tables import PageTable
-from haulage.errors import FatalError, LostRunError
+from haulage.errors import BrokenPageError, FatalError, LostRunError
 from haulage.model import MANIFEST
 from tests.catalogs import manifest_table
 
@@ -208,6 +208,30 @@ def test_pruning_may_be_left_between_small_steps_and_goes_on_later(
     assert _stored_pages(catalog) == 70
     assert _pruned(catalog, home) == 0
     assert _stored_pages(catalog) == 0
+
+
+def test_a_flipped_bit_of_a_page_is_told_with_the_way_out(
+    catalog: Catalog, run: Run, home: DatasetRow
+) -> None:
+    table = _numbered(0, 500)
+    version = Manifest(catalog, _written(catalog, run, table))
+    (ref,) = version.pages
+    with catalog.read() as connection:
+        content = connection.scalars(select(PageTable.content)).one()
+    for at in range(0, len(content), len(content) // 20):
+        flipped = bytearray(content)
+        flipped[at] ^= 4
+        _put(catalog, bytes(flipped))
+        told = rf"page {ref.id} of dataset home .*sync --dataset home --afresh"
+        with pytest.raises(BrokenPageError, match=told):
+            version.read(ref, ["path"])
+    _put(catalog, content)
+    assert version.read(ref).equals(table)
+
+
+def _put(catalog: Catalog, content: bytes) -> None:
+    with catalog.begin() as connection:
+        connection.execute(update(PageTable).values(content=content))
 
 
 def _numbered(start: int, stop: int) -> pa.Table:

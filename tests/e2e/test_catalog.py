@@ -1,12 +1,15 @@
 """What a night leaves in the catalog, and what becomes of it there."""
 
 import subprocess
+from dataclasses import replace
 
 from sqlalchemy import text
 
 from haulage.catalog import datasets, manifests
 from haulage.catalog.runs import RunState
+from tests.e2e.exact import assert_exact
 from tests.e2e.place import COMMAND, GUARDED, GUARDED_OPTIONS, Place, grow_old, write
+from tests.mounts import FileSystem, mounted
 
 
 def versions_of(place: Place) -> list[int]:
@@ -67,3 +70,41 @@ def test_a_night_that_only_deletes_is_forced_to_the_disk(place: Place) -> None:
     assert done.returncode == 0, done.stderr
     assert not (place.target / "a").exists()
     assert "syncfs(" in calls.read_text()
+
+
+def test_a_full_disk_of_the_workspace_and_the_catalog_is_told_as_such(
+    place: Place,
+) -> None:
+    for number in range(4000):
+        write(place.source / f"a-file-with-a-rather-long-name-{number:060}")
+    with mounted(FileSystem.TMPFS, place.root, size=700 << 10) as small:
+        place.home.rmdir()
+        place.home.symlink_to(small)
+        full = replace(place, catalog_url=f"sqlite:///{small}/catalog.db")
+        ended = full.sync_by_command("--shard-entries", "200")
+        assert ended.code == 2, ended.text
+        assert "No space left on device; Haulage's own files" in ended.text
+        assert "Traceback" not in ended.text
+        subprocess.run(["mount", "-o", "remount,size=64m", small], check=True)
+        run_id = full.haulage("runs").out.decode().split()[0]
+        assert full.haulage("resume", run_id).code == 0
+        assert_exact(full)
+
+
+def test_a_broken_page_costs_a_comparison_with_the_target_and_nothing_else(
+    place: Place,
+) -> None:
+    for number in range(9):
+        write(place.source / f"{number}")
+    grow_old()
+    place.sync(**GUARDED)
+    catalog = place.catalog()
+    with catalog.begin() as connection:
+        half = "substr(content, 1, 300) || x'00' || substr(content, 302)"
+        change = text(f"UPDATE manifest_pages SET content = CAST({half} AS BLOB)")
+        connection.execute(change)
+    write(place.source / "new")
+    broken = place.sync_by_command()
+    assert broken.code == 2, broken.text
+    assert f"--dataset {place.name} --afresh" in broken.text
+    assert "Traceback" not in broken.text
