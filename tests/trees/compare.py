@@ -96,10 +96,10 @@ def leftovers(root: Path | str) -> list[bytes]:
         return [path for path, _ in below(top) if _is_temporary(path)]
 
 
-def rsync_differences(a: Path | str, b: Path | str) -> list[str]:
+def rsync_differences(a: Path | str, b: Path | str, *options: str) -> list[str]:
     """Return what a dry run of rsync would change to make `b` equal to `a`."""
     ends = [os.path.join(os.path.abspath(end), "") for end in (a, b)]
-    done = subprocess.run([*_RSYNC, *ends], check=True, capture_output=True)
+    done = subprocess.run([*_RSYNC, *options, *ends], check=True, capture_output=True)
     return done.stdout.decode("utf-8", "backslashreplace").splitlines()
 
 
