@@ -67,6 +67,11 @@ def _resolve_end(end: _End) -> _End:
     kind, _, name = end.url.partition("/")
     if kind == _STORES:
         end = _with_store(end, name)
+    if "://" not in end.url and not end.url.startswith("/"):
+        raise RefusedError(
+            f"{end.url}: a path is relative to the directory in which a worker happens "
+            f"to run; give the whole path, from / on"
+        )
     return _with_keys(end, end.options.credentials) if end.options.credentials else end
 
 

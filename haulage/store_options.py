@@ -3,6 +3,7 @@
 Secrets are references: a block, or what the cloud's standard chain finds.
 """
 
+import re
 from enum import StrEnum
 from typing import Annotated
 
@@ -11,6 +12,25 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from haulage.spelling import parse_size
 
 StoreMemory = Annotated[int, Field(ge=1 << 24), BeforeValidator(parse_size)]
+
+
+_SERVER = re.compile(r"https?://[^/@\s]+")
+
+
+def _server_of(endpoint: object) -> object:
+    """Return the URL of a server as it is compared: without the slash at its end."""
+    if not isinstance(endpoint, str):
+        return endpoint
+    server = endpoint.removesuffix("/")
+    if not _SERVER.fullmatch(server):
+        raise ValueError(
+            "an endpoint is http:// or https:// and a host, with a port where it needs "
+            "one, such as https://s3.lab.example:9000; the bucket is named elsewhere"
+        )
+    return server
+
+
+Endpoint = Annotated[str, BeforeValidator(_server_of)]
 
 
 class Form(BaseModel):
@@ -49,10 +69,9 @@ class StoreOptions(Form):
     profile: str | None = Field(
         None, title="Profile", description="Of the shared AWS configuration files."
     )
-    endpoint: str | None = Field(
+    endpoint: Endpoint | None = Field(
         None,
         title="Endpoint",
-        pattern=r"^https?://[^/@\s]+$",
         description="URL of an S3-compatible server, such as https://s3.lab.example.",
     )
     region: str | None = Field(None, title="Region", description="Of the bucket.")

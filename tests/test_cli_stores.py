@@ -29,6 +29,13 @@ def test_each_end_has_options_of_its_own():
     assert options(*words, end="target").endpoint == "https://b:1"
 
 
+def test_an_endpoint_is_one_server_with_a_slash_at_its_end_or_without():
+    given = options("--target-endpoint", "http://lab:9000/")
+    assert given.endpoint == "http://lab:9000"
+    with pytest.raises(RefusedError, match="the bucket is named elsewhere"):
+        options("--target-endpoint", "http://lab:9000/bucket")
+
+
 def test_an_option_changes_what_it_names_and_nothing_else():
     changed = options("--target-in-flight", "3", base=BASE)
     assert changed == BASE.model_copy(update={"in_flight": 3})

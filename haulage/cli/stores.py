@@ -63,7 +63,8 @@ def options_of(args: argparse.Namespace, end: str, base: StoreOptions) -> StoreO
         problem = err.errors()[0]
         option = _option(end, str(problem["loc"][0]))
         given = _CREDENTIALS.sub("//***@", repr(problem["input"]))
-        raise RefusedError(f"{option}: {problem['msg']} (given: {given})") from None
+        text = problem["msg"].removeprefix("Value error, ")
+        raise RefusedError(f"{option}: {text} (given: {given})") from None
 
 
 def _tag_of(option: str, text: str) -> tuple[str, str]:

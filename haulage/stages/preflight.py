@@ -7,7 +7,7 @@ from pathlib import Path
 from haulage.errors import RefusedError, shown_path
 from haulage.model import PRESERVED
 from haulage.patterns import check_rules
-from haulage.place import Place, normalized
+from haulage.place import SCHEMES, Place, normalized
 from haulage.policy import NOTHING_ONCE, Dataset, Once
 from haulage.stages.ends import Pair, pair_of
 from haulage.stages.layouts import check_layouts
@@ -118,7 +118,33 @@ def root_of(root: str) -> str:
             f"{root} is a Prefect block, which only a deployment's run can open; give "
             f"its URL here, or ./{root} for a directory of that name"
         )
-    return normalized(root) if "://" in root else os.path.abspath(root)
+    if "://" in root:
+        return normalized(root)
+    _check_is_path(root)
+    return os.path.abspath(root)
+
+
+def _check_is_path(root: str) -> None:
+    """Refuse what a shell, rsync or rclone takes for another place than a directory."""
+    first = root.partition("/")[0]
+    if first.startswith("~"):
+        raise RefusedError(
+            f"{shown_path(root)}: only a shell knows what ~ is, where it is not quoted;"
+            f" give the whole path, or ./{shown_path(root)} for a directory named so"
+        )
+    scheme, colon, _ = first.partition(":")
+    if not colon:
+        return
+    meant = (
+        f"a bucket is {scheme}://BUCKET/PREFIX"
+        if scheme in SCHEMES
+        else f"Haulage goes to no other host: mount what {shown_path(scheme)} has, or "
+        f"run there"
+    )
+    raise RefusedError(
+        f"{shown_path(root)} is no path: {meant}; for a directory of that name, give "
+        f"./{shown_path(root)}"
+    )
 
 
 def _check_prefixes_apart(source: Place, target: Place) -> None:

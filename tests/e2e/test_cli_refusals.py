@@ -54,6 +54,32 @@ def test_a_target_that_can_not_be_made_is_refused(place: Place, name: str) -> No
     assert_refused(place, sync(place, place.source, target), target, "can not be made")
 
 
+@pytest.mark.parametrize(
+    ("root", "told"),
+    [
+        ("host:/backup", "mount what host has"),
+        ("me@host:backup", "./me@host:backup"),
+        ("s3:/bucket/x", "s3://BUCKET/PREFIX"),
+        ("~/backup", "give the whole path"),
+        ("~me/backup", "./~me/backup"),
+    ],
+)
+def test_a_root_that_other_tools_find_elsewhere_is_refused(
+    place: Place, root: str, told: str
+) -> None:
+    before = sorted(place.root.iterdir())
+    for ends in ((place.source, root), (root, place.target)):
+        assert_refused(place, place.haulage("sync", *ends), root, told)
+    assert sorted(place.root.iterdir()) == before
+
+
+def test_a_directory_is_named_like_a_host_by_a_path(place: Place) -> None:
+    write(place.source / "file")
+    for root in ("./host:", "./~"):
+        assert place.haulage("sync", place.source, root).code == 0
+        assert paths_in(place.root / root) == {b"file"}
+
+
 @pytest.mark.parametrize("through_link", [False, True])
 @pytest.mark.parametrize("case", ["target inside", "source inside", "same"])
 def test_roots_that_overlap_are_refused(

@@ -191,6 +191,11 @@ def test_a_block_that_is_not_there_is_refused_by_its_name() -> None:
     )
 
 
+@pytest.mark.parametrize("root", ["data/b", "./b", "~/b", "host:/b"])
+def test_a_root_that_depends_on_where_a_worker_runs_is_refused(root: str) -> None:
+    assert f"{root}: a path is relative" in refusal(to_bucket(root))
+
+
 @pytest.mark.parametrize("url", ["/data/b", "gs://bucket", "az://container"])
 def test_keys_of_s3_for_what_is_no_s3_are_refused(url: str, saved: Saved) -> None:
     block = saved(keys())

@@ -74,6 +74,7 @@ def site_of(place: Place, environ: Mapping[str, str]) -> Site:
     style = place.path_style
     if style is None:
         style = endpoint is not None or "." in place.bucket
+    endpoint = endpoint.rstrip("/") if endpoint else None
     return Site(place.bucket, endpoint, region or _REGION, style)
 
 
