@@ -57,6 +57,7 @@ def node(work: Work, action: Action, row: int) -> Outcome:
 
 def _at_source(work: Work, action: Action) -> tuple[os.stat_result, Wanted]:
     """Return what the source is now, which is never opened: that may wait or act."""
+    work.source.forget()  # a directory kept open may have been replaced
     try:
         fd = pin(work.source, action.path)
     except (FileNotFoundError, NotADirectoryError) as err:

@@ -7,7 +7,7 @@ from contextlib import closing
 import xxhash
 
 from haulage.errors import UnstableError, VanishedError
-from haulage.model import Action, Entry, Kind, Outcome, Status, Verified
+from haulage.model import Action, Kind, Outcome, Status, Verified
 from haulage.ops.carrier import Carrier, is_large, whole_bytes
 from haulage.ops.stream import check_whole, digest_of, hashed, move
 from haulage.ops.versions import as_recorded, is_as_listed, is_racy_entry
@@ -200,10 +200,21 @@ def _updated(action: Action, seen: Seen, made: Made) -> Outcome:
 
 
 def link(carrier: Carrier, action: Action, row: int) -> Outcome:
-    """Make or replace a symbolic link, as it was listed."""
-    entry = Entry(*(getattr(action, name) for name in Entry._fields))
-    made = carrier.target.link(action.path, row, entry)
-    return Outcome(Status.MADE, lost=made.lost, made=made.etag)
+    """Make or replace a symbolic link, as the source has it now."""
+    seen = _look_again(carrier, action.path)
+    if seen.entry.kind != Kind.SYMLINK:
+        raise UnstableError("is no longer a symbolic link")
+    made = carrier.target.link(action.path, row, seen.entry)
+    entry = None if is_as_listed(action, seen.entry) else seen.entry
+    return Outcome(Status.MADE, lost=made.lost, made=made.etag, entry=entry)
+
+
+def _look_again(carrier: Carrier, path: bytes) -> Seen:
+    """Return what the source has now; VanishedError if that is nothing."""
+    seen = carrier.source.look(path)
+    if seen is None:
+        raise VanishedError("is gone since it was listed")
+    return seen
 
 
 def replace(carrier: Carrier, action: Action, row: int) -> Outcome:
@@ -211,6 +222,11 @@ def replace(carrier: Carrier, action: Action, row: int) -> Outcome:
 
     Something is left in a directory: BlockedError.
     """
+    if action.kind != Kind.DIR:
+        if _look_again(carrier, action.path).entry.kind == Kind.DIR:
+            raise UnstableError("is a directory again")
+    elif carrier.source.has_directories:
+        _check_dir(carrier, action)
     carrier.target.vacate(action.path)
     do: dict[int, Callable[..., Outcome]] = {Kind.SYMLINK: link, Kind.DIR: mkdir}
     return do.get(action.kind, copy)(carrier, action, row)
@@ -225,11 +241,30 @@ def mkdir(carrier: Carrier, action: Action, row: int) -> Outcome:
     was_there = action.was_mtime_s or action.was_mtime_ns
     status = Status.UPDATED if was_there else Status.MADE
     if carrier.target.has_directories:
+        _check_dir(carrier, action)
         return Outcome(status, lost=carrier.target.make_dir(action.path, row))
     outcome = finish_dir(carrier, action, row)
     return (
         outcome if outcome.status is Status.ABSENT else outcome._replace(status=status)
     )
+
+
+def _check_dir(carrier: Carrier, action: Action) -> None:
+    """Raise unless the source has a directory there still.
+
+    In a bucket any key below implies one, so it is only asked whether a file is there,
+    and only where one would be replaced.
+    """
+    if not action.path:
+        return
+    if carrier.source.has_directories:
+        _look_again(carrier, action.path)
+        return
+    name = action.path[:-1]
+    there = carrier.target.look(name)
+    in_the_way = there is not None and there.entry.kind != Kind.DIR
+    if in_the_way and carrier.source.look(name) is not None:
+        raise UnstableError("is no longer a directory")
 
 
 def finish_dir(carrier: Carrier, action: Action, _row: int) -> Outcome:
@@ -239,6 +274,8 @@ def finish_dir(carrier: Carrier, action: Action, _row: int) -> Outcome:
     seen = None if is_known else source.look(action.path)
     if seen is None:
         seen = source.implied(action.path)
+    if seen.entry.kind != Kind.DIR:
+        raise UnstableError("is no longer a directory")
     made = carrier.target.finish_dir(action.path, seen)
     if made is None:
         return Outcome(Status.ABSENT)

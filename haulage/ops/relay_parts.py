@@ -8,7 +8,7 @@ from haulage.model import Action, Outcome, Status, Verified
 from haulage.ops.carrier import Carrier
 from haulage.ops.stream import check_whole, move
 from haulage.ops.versions import as_recorded, is_racy_entry, is_version
-from haulage.storage.base import Extent
+from haulage.storage.base import Extent, Seen
 from haulage.storage.tree.xattrs import joined
 
 
@@ -44,12 +44,16 @@ def publish(
     """
     with carrier.source.open(whole.path, whole.size, whole.etag) as reading:
         seen = reading.seen
-        if not all(is_version(piece, seen.entry) for piece in parts):
-            raise UnstableError("changed while its parts were copied")
+        _check_version(seen, parts)
         writing = carrier.target.begin(whole.path, row, seen, shared=True)
         check_whole(reading, writing)
     is_named_twice = seen.entry.etag is not None and seen.entry.nlink > 1
-    made = writing.finish(seen, prove=carrier.hashing or is_named_twice)
+
+    def confirm() -> None:  # reading back what arrived may have taken hours
+        _check_version(carrier.source.look(whole.path), parts)
+
+    prove = carrier.hashing or is_named_twice
+    made = writing.finish(seen, prove=prove, confirm=confirm)
     proof = Verified.METADATA if made.proven else Verified.NONE
     return Outcome(
         Status.COPIED,
@@ -60,6 +64,11 @@ def publish(
         entry=as_recorded(whole, seen.entry),
         made=made.etag,
     )
+
+
+def _check_version(seen: Seen | None, parts: Sequence[Action]) -> None:
+    if seen is None or not all(is_version(piece, seen.entry) for piece in parts):
+        raise UnstableError("changed while its parts were copied")
 
 
 def discard(carrier: Carrier, action: Action, _row: int) -> Outcome:

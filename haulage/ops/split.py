@@ -7,26 +7,29 @@ from collections.abc import Sequence
 
 import xxhash
 
-from haulage.errors import MismatchError, UnstableError
+from haulage.errors import MismatchError, UnstableError, VanishedError
 from haulage.model import Action, Outcome, Status, Verified
 from haulage.ops.content import copy_part, feed, forget_cached
 from haulage.ops.dressing import Wanted, dress, wanted_of
 from haulage.ops.extras import for_old
 from haulage.ops.laying import begin_shared, lost_by_parts
-from haulage.ops.work import Work, is_as_listed, is_racy
+from haulage.ops.work import Work, is_as_listed, is_racy, look_again
 from haulage.paths import parent_of
 from haulage.storage.tree.attributes import mark_of
 from haulage.storage.tree.posix import (
     entry_of,
     open_source,
+    open_to_write,
     reach,
     remove_if_there,
     rename_over,
     split_temp_name,
-    stat_in,
     stood_still,
 )
 from haulage.storage.tree.xattrs import joined
+
+_CHANGED = "changed while its parts were copied"
+_GONE = "its parts are gone; it is copied again"
 
 
 def part(work: Work, action: Action, row: int) -> Outcome:
@@ -58,7 +61,7 @@ def part(work: Work, action: Action, row: int) -> Outcome:
     return Outcome(Status.PART, checksum=checksum, racy=racy, moved=moved, entry=entry)
 
 
-def publish(work: Work, whole: Action, row: int, parts: Sequence[Action]) -> Outcome:
+def publish(work: Work, whole: Action, _row: int, parts: Sequence[Action]) -> Outcome:
     """Give a completed split file its attributes and its name.
 
     Where its bytes passed through us, what arrived is read again first: each part
@@ -69,14 +72,18 @@ def publish(work: Work, whole: Action, row: int, parts: Sequence[Action]) -> Out
         whole.path[len(above) :],
         split_temp_name(work.split_prefix, whole.path),
     )
-    dir_fd = reach(work.target, above, work.temp_prefix + b"%d" % row)
+    try:
+        dir_fd = open_to_write(work.target, above)
+    except (FileNotFoundError, NotADirectoryError) as err:
+        raise UnstableError(_GONE) from err
     if _was_published(dir_fd, name, temp, whole):
         return _complete(work, dir_fd, name, parts)
     try:
         outcome = _complete(work, dir_fd, temp, parts)
+        _look_at_source(work, parts)  # reading back what arrived may have taken hours
         work.check_cancelled()
         rename_over(dir_fd, temp, name)
-    except BaseException:
+    except (MismatchError, UnstableError):  # who was only stopped leaves the parts
         remove_if_there(dir_fd, temp)
         raise
     return outcome
@@ -101,14 +108,12 @@ def _was_published(dir_fd: int, name: bytes, temp: bytes, whole: Action) -> bool
 def _complete(work: Work, dir_fd: int, name: bytes, parts: Sequence[Action]) -> Outcome:
     """Prove what arrived under `name` and give it its attributes."""
     whole = parts[0]
-    now = stat_in(work.source, whole.path)
-    if now is None or not all(is_as_listed(piece, now) for piece in parts):
-        raise UnstableError("changed while its parts were copied")
+    now = _look_at_source(work, parts)
     wanted = _wanted_of(work, whole, now)
     try:
         target = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
     except FileNotFoundError as err:
-        raise UnstableError("its parts are gone; it is copied again") from err
+        raise UnstableError(_GONE) from err
     try:
         os.ftruncate(target, whole.size)  # a hole at the end was not written
         checksum = _prove_parts(work, target, parts)
@@ -123,6 +128,17 @@ def _complete(work: Work, dir_fd: int, name: bytes, parts: Sequence[Action]) -> 
     proof = Verified.NONE if checksum is None else Verified.CHECKSUM
     racy = any(piece.racy for piece in parts)
     return Outcome(Status.COPIED, checksum, proof, racy, lost=lost, made=made)
+
+
+def _look_at_source(work: Work, parts: Sequence[Action]) -> os.stat_result:
+    """Return the source's file, which must be the one that every part was copied of."""
+    try:
+        now = look_again(work, parts[0].path)
+    except VanishedError as err:
+        raise UnstableError(_CHANGED) from err
+    if not all(is_as_listed(piece, now) for piece in parts):
+        raise UnstableError(_CHANGED)
+    return now
 
 
 def _wanted_of(work: Work, whole: Action, now: os.stat_result) -> Wanted:

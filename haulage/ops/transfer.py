@@ -11,7 +11,7 @@ from haulage.ops.content import copy_content, digest_of, is_same_data
 from haulage.ops.dressing import Wanted, dress, wanted_of
 from haulage.ops.extras import for_link, for_new, for_old
 from haulage.ops.laying import begin
-from haulage.ops.work import Work, is_as_listed, is_racy
+from haulage.ops.work import Work, is_as_listed, is_racy, look_again
 from haulage.paths import parent_of
 from haulage.storage.tree.attributes import (
     Attributes,
@@ -231,9 +231,11 @@ def _is_as_recorded(action: Action, found: os.stat_result) -> bool:
 
 
 def link(work: Work, action: Action, row: int) -> Outcome:
-    """Make or replace a symbolic link, as it was listed."""
+    """Make or replace a symbolic link, as the source has it now."""
     if action.target is None:
         raise VanishedError("could not be read when it was listed")
+    listed, action = action, _link_now(work, action)
+    assert action.target is not None
     above = parent_of(action.path)
     temp = work.temp_prefix + b"%d" % row
     dir_fd = reach(work.target, above, temp)
@@ -247,7 +249,24 @@ def link(work: Work, action: Action, row: int) -> Outcome:
     except BaseException:
         remove_if_there(dir_fd, temp)
         raise
-    return Outcome(Status.MADE, lost=lost, made=made)
+    entry = None if action is listed else action.entry
+    return Outcome(Status.MADE, lost=lost, made=made, entry=entry)
+
+
+def _link_now(work: Work, action: Action) -> Action:
+    """Return the action for the link that the source has now.
+
+    Whoever comes late would bring back what a later run has replaced.
+    """
+    found = look_again(work, action.path)
+    if not stat.S_ISLNK(found.st_mode):
+        raise UnstableError("is no longer a symbolic link")
+    if is_as_listed(action, found):
+        return action
+    above = parent_of(action.path)
+    dir_fd = work.source.open(above)
+    target = os.readlink(action.path[len(above) :], dir_fd=dir_fd)
+    return action._replace(**entry_of(action.path, found, target)._asdict())
 
 
 def _listed_attributes(action: Action) -> Attributes:
@@ -259,6 +278,8 @@ def mkdir(work: Work, action: Action, row: int) -> Outcome:
     """Make sure that a directory is there; its attributes come with the dirs pass."""
     lost: Lost | None = None
     if action.path:
+        if not stat.S_ISDIR(look_again(work, action.path).st_mode):
+            raise UnstableError("is no longer a directory")
         make_dir(work.target, action.path, work.temp_prefix + b"%d" % row)
         maker = work.target.maker
         lost = maker.settle(work.target, action.path) if maker else None

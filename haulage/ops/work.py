@@ -5,10 +5,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from haulage.errors import CancelledError
+from haulage.errors import CancelledError, VanishedError
 from haulage.model import Action
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.kept import Kept
+from haulage.storage.tree.posix import stat_in
 from haulage.striping import NO_RULES, Rules
 
 _PROOFS = 1024
@@ -77,6 +78,19 @@ class Work:
         """
         if self.cancelled():
             raise CancelledError("stopped on request")
+
+
+def look_again(work: Work, path: bytes) -> os.stat_result:
+    """Return what the source has now; VanishedError if that is nothing.
+
+    It is walked anew: a descriptor kept from before might show a directory that has
+    been replaced.
+    """
+    work.source.forget()
+    found = stat_in(work.source, path)
+    if found is None:
+        raise VanishedError("is gone since it was listed")
+    return found
 
 
 def is_racy(mtime_ns: int, ctime_ns: int, seen_ns: int) -> bool:

@@ -4,7 +4,7 @@ A directory is a store (`tree`), a bucket's prefix is one (`objects`). What move
 between two of them knows no more than this.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
@@ -118,6 +118,10 @@ class Reading(Protocol):
     ) -> None: ...
 
 
+def nothing() -> None:
+    """Have nothing to say against a name."""
+
+
 class Writing(Protocol):
     """A large file or object that is made range by range, by one mover or by several.
 
@@ -131,11 +135,15 @@ class Writing(Protocol):
         """Make one range, and remember that it is `done`, but for its etag here."""
         ...
 
-    def finish(self, seen: Seen, *, prove: bool) -> Made:
+    def finish(
+        self, seen: Seen, *, prove: bool, confirm: Callable[[], None] = nothing
+    ) -> Made:
         """Give the whole its attributes and its name; every range must be made.
 
         `prove` reads back what arrived and holds it against each range's checksum;
-        MismatchError if one differs, UnstableError if one is missing.
+        MismatchError if one differs, UnstableError if one is missing. `confirm` is
+        called right before the name is given; it may raise what is to prevent that.
+        What is proven wrong is removed; who is only stopped leaves the ranges.
         """
         ...
 

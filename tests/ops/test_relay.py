@@ -10,8 +10,8 @@ from haulage.errors import (
 )
 from haulage.model import Kind, Loss, Lost, Status, Verified
 from haulage.ops import relay
-from haulage.storage.base import Made
-from tests.engine_builders import checksum_of
+from haulage.storage.base import Made, Seen
+from tests.engine_builders import checksum_of, entry
 from tests.ops.relaying import Way, action_of
 from tests.stores import MIB, PART, carrying, objects_shelf, open_descriptors
 
@@ -75,6 +75,29 @@ def test_a_link_is_an_object_and_becomes_a_link_again(way):
     found = way.arrived(b"d/link")
     assert (found.kind, found.target) == (Kind.SYMLINK, b"to/\xff")
     assert outcome.made == found.etag
+
+
+def test_what_is_no_link_or_directory_any_more_replaces_nothing(way):
+    way.put(b"l", kind=Kind.SYMLINK, target=b"old", size=3)
+    way.put(b"d/")
+    late, late_dir = way.listed(b"l"), way.listed(b"d/")
+    from_tree = way.source.root is not None
+    for path in (b"l", b"d"):
+        made = entry(path, size=8, uid=os.geteuid(), gid=os.getegid())
+        way.carrier.target.write(path, 0, b"precious", Seen(made))
+    if from_tree:
+        os.unlink(way.source.root / "l")
+        with pytest.raises(VanishedError):
+            relay.link(way.carrier, late, 1)
+        os.rmdir(way.source.root / "d")
+    way.put(b"l")
+    way.put(b"d")
+    if from_tree:
+        with pytest.raises(UnstableError):
+            relay.link(way.carrier, late, 1)
+    with pytest.raises((UnstableError, VanishedError)):
+        relay.mkdir(way.carrier, late_dir, 2)
+    assert way.arrived(b"l").kind == way.arrived(b"d").kind == Kind.FILE
 
 
 class Failing:

@@ -6,6 +6,7 @@ import pytest
 from haulage.errors import UnstableError
 from haulage.model import Kind, Outcome, Status, Verified
 from haulage.ops import relay_parts
+from haulage.ops.stream import check_whole
 from haulage.storage.ranges import begun
 from tests.engine_builders import checksum_of
 from tests.stores import PART, carrying
@@ -91,6 +92,23 @@ def test_a_source_that_changed_is_unstable_in_every_part_and_at_the_end(large):
     with pytest.raises(UnstableError, match="changed"):
         relay_parts.part(large.carrier, every[1], 1)
     with pytest.raises(UnstableError, match="changed"):
+        publish(large, every)
+    assert large.carrier.target.look(b"d/large") is None
+
+
+def test_a_source_that_changes_while_its_parts_are_proven_is_not_published(
+    large, monkeypatch
+):
+    every = parts(large)
+    for row, action in enumerate(every):
+        relay_parts.part(large.carrier, action, row)
+
+    def edit(*args):
+        check_whole(*args)
+        large.put(b"d/large", CONTENT[::-1], mtime_s=1_600_000_000)
+
+    monkeypatch.setattr(relay_parts, "check_whole", edit)
+    with pytest.raises(UnstableError, match="changed while its parts"):
         publish(large, every)
     assert large.carrier.target.look(b"d/large") is None
 

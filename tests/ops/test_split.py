@@ -88,6 +88,34 @@ def test_a_byte_that_flips_in_the_temporary_is_found_and_the_temporary_removed(l
     assert os.listdir(large.target / "d") == []
 
 
+def test_a_source_that_changes_while_its_parts_are_read_back_is_not_published(large):
+    ready = arrived(large, [large.work])
+    asked: list[bool] = []
+
+    def edit():
+        if not asked:
+            os.truncate(large.source / "d" / "big", 7)
+        asked.append(True)
+        return False
+
+    large.work.cancelled = edit
+    with pytest.raises(UnstableError, match="changed while its parts were copied"):
+        publish(large.work, ready)
+    assert asked
+    assert os.listdir(large.target / "d") == []
+
+
+def test_a_publication_that_is_stopped_leaves_all_parts_to_the_next_one(large):
+    ready = arrived(large, [large.work])
+    large.work.cancelled = lambda: True
+    with pytest.raises(CancelledError):
+        publish(large.work, ready)
+    assert len(leftovers(large.target)) == 1
+    large.work.cancelled = lambda: False
+    assert publish(large.work, ready).status is Status.COPIED
+    assert read(large.target, b"d/big") == CONTENT
+
+
 def test_a_wrong_checksum_of_a_part_is_found(large):
     ready = arrived(large, [large.work])
     ready[2] = ready[2]._replace(checksum=bytes(16))

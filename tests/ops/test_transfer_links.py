@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from haulage.errors import BlockedError, VanishedError
+from haulage.errors import BlockedError, UnstableError, VanishedError
 from haulage.model import Kind, Status, Verb
 from haulage.ops.transfer import link, mkdir
 from tests.engine_builders import OLD_NS, action_on, put, read
@@ -53,6 +53,41 @@ def test_a_link_that_could_not_be_read_has_vanished(ends):
     (ends.source / "l").symlink_to("x")
     with pytest.raises(VanishedError):
         link(ends.work, action_on(ends.source, b"l", Verb.LINK, target=None), 0)
+
+
+def test_a_link_is_made_as_the_source_has_it_now_and_never_as_it_was(ends):
+    (ends.source / "d").mkdir()
+    link_there = ends.source / "d" / "current"
+    link_there.symlink_to("releases/1")
+    late = action_on(ends.source, b"d/current", Verb.LINK)
+    os.rename(ends.source / "d", ends.source / "was")  # what is kept open is of before
+    (ends.source / "d").mkdir()
+    link_there.symlink_to("releases/2")
+    outcome = link(ends.work, late, 0)
+    assert os.readlink(ends.target / "d" / "current") == "releases/2"
+    assert outcome.entry is not None
+    assert outcome.entry.target == b"releases/2"
+    assert outcome.entry.ino == os.lstat(link_there).st_ino
+    link_there.unlink()
+    for gone, error in ((True, VanishedError), (False, UnstableError)):
+        if not gone:
+            put(ends.source, b"d/current", b"a file now")
+        with pytest.raises(error):
+            link(ends.work, late, 1)
+        assert os.readlink(ends.target / "d" / "current") == "releases/2"
+
+
+def test_a_directory_that_is_none_any_more_replaces_nothing(ends):
+    (ends.source / "d").mkdir()
+    late = action_on(ends.source, b"d/", Verb.MKDIR)
+    (ends.source / "d").rmdir()
+    put(ends.target, b"d", b"what a later run copied")
+    for gone, error in ((True, VanishedError), (False, UnstableError)):
+        if not gone:
+            put(ends.source, b"d", b"what a later run copied")
+        with pytest.raises(error):
+            mkdir(ends.work, late, 0)
+        assert read(ends.target, b"d") == b"what a later run copied"
 
 
 def test_a_directory_is_made_once(ends):

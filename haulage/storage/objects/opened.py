@@ -1,5 +1,6 @@
 """One object, open: read in ranges of one version, or made of parts."""
 
+from collections.abc import Callable
 from functools import cached_property
 from types import TracebackType
 from typing import Self
@@ -13,7 +14,7 @@ from haulage.errors import (
     VanishedError,
 )
 from haulage.place import part_bytes
-from haulage.storage.base import Extent, Made, Reading, Seen, Sums, Writing
+from haulage.storage.base import Extent, Made, Reading, Seen, Sums, Writing, nothing
 from haulage.storage.bucket import Answer, Bucket, ByParts, Found, PutBy
 from haulage.storage.ranges import Done, Ranges
 from haulage.storage.sums import PROVING, digest, whole_crc
@@ -92,12 +93,19 @@ class UploadWriting(Writing):
         self.done[offset] = made
         self._ranges.note(offset, made)
 
-    def finish(self, seen: Seen, *, prove: bool) -> Made:
+    def finish(
+        self, seen: Seen, *, prove: bool, confirm: Callable[[], None] = nothing
+    ) -> Made:
         self.done = self._ranges.done()
         starts = range(0, self._size, part_bytes(self._size))
         if sorted(self.done) != list(starts):
             self.abandon()
             raise UnstableError("not all of its parts arrived; it is copied again")
+        try:
+            confirm()
+        except (UnstableError, VanishedError):
+            self.abandon()
+            raise
         etags = [self.done[start].etag for start in starts]
         answer = self._complete(etags)
         self._ranges.forget()

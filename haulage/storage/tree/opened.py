@@ -8,9 +8,9 @@ from typing import NamedTuple, Self
 
 import xxhash
 
-from haulage.errors import MismatchError, UnstableError
+from haulage.errors import MismatchError, UnstableError, VanishedError
 from haulage.place import part_bytes
-from haulage.storage.base import Extent, Made, Reading, Seen, Writing
+from haulage.storage.base import Extent, Made, Reading, Seen, Writing, nothing
 from haulage.storage.ranges import Done, Ranges
 from haulage.storage.tree.attributes import attributes_in, mark_of, set_attributes
 from haulage.storage.tree.kept import Kept
@@ -131,7 +131,9 @@ class FileWriting(Writing):
             self._ranges.note(offset, done)
         self.done[offset] = done
 
-    def finish(self, seen: Seen, *, prove: bool) -> Made:
+    def finish(
+        self, seen: Seen, *, prove: bool, confirm: Callable[[], None] = nothing
+    ) -> Made:
         try:
             self._check_complete(seen.entry.size)
             checksum = self._prove(seen.entry.size) if prove else None
@@ -143,15 +145,26 @@ class FileWriting(Writing):
                 lost = joined(lost, unlaid)
             if self._fsync:
                 os.fsync(self._fd)
+            confirm()
+            self._check()
+        except (MismatchError, UnstableError, VanishedError):
+            self.abandon()
+            raise
+        except BaseException:  # who was only stopped leaves the ranges
+            self.leave()
+            raise
+        self._take_name()
+        return Made(mark, lost, prove, checksum=checksum)
+
+    def _take_name(self) -> None:
+        try:
             if self._ranges:  # first, so that no record outlives its temporary
                 self._ranges.forget()
-            self._check()
             rename_over(self._dir_fd, self._temp, self._name)
         except BaseException:
             self.abandon()
             raise
         self.leave()
-        return Made(mark, lost, prove, checksum=checksum)
 
     def _check_complete(self, size: int) -> None:
         if self._ranges:
