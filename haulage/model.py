@@ -284,6 +284,7 @@ class Loss(IntFlag):
     TIME = 128
     LAYOUT = 256  # stripes, pool or MDT on a Lustre
     UNTRUSTED = 512  # what a bucket's metadata asks for, and anybody could have written
+    MODE = 1024  # of what another user owns
 
 
 class Lost(NamedTuple):

@@ -150,3 +150,32 @@ def test_a_dry_run_names_what_the_run_can_not_read(nobodys_place: Place) -> None
     assert (did.code, did.summary()["copied"]) == (1, 1)
     assert failed < set(map(os.fsdecode, nobodys_place.failures()))
     assert failed == {"shut/", "open/secret", "open/other name"}
+
+
+def test_into_a_directory_of_another_user_all_comes_but_its_mode_and_times(
+    nobodys_place: Place,
+) -> None:
+    source, target = nobodys_place.source, nobodys_place.target
+    write(source / "dir" / "file")
+    write(source / "new" / "file")
+    give_to_nobody(source)
+    (target / "dir").mkdir(parents=True)
+    for shared in (target, target / "dir"):
+        os.chmod(shared, 0o777)
+    ended = nobodys_place.sync_by_command()
+    assert ended.code == 0, ended.text
+    lost = nobodys_place.failures()
+    assert {path: loss.status for path, loss in lost.items()} == {
+        b"": "lost", b"dir/": "lost"
+    }  # fmt: skip
+    for loss in lost.values():
+        assert "mode 0755 not kept: uid 0 owns it" in loss.reason
+        assert "times not kept: uid 0 owns it" in loss.reason
+    write(source / "dir" / "another")
+    give_to_nobody(source)
+    ended = nobodys_place.sync_by_command("--preserve=links,sparse")
+    assert (ended.code, ended.summary()["lost"]) == (0, 0)
+    assert paths_in(target) == paths_in(source)
+    (source / "dir" / "file").unlink()
+    ended = nobodys_place.sync_by_command(*GUARDED_OPTIONS)
+    assert (ended.code, ended.summary()["deleted"]) == (0, 1)

@@ -70,13 +70,10 @@ def set_attributes(
     lost = _set_owner(handle, wanted.uid, wanted.gid) if kept.owner else None
     mode = wanted.mode & ~_SPECIAL_BITS if lost else wanted.mode
     if extras is NO_EXTRAS:
-        os.chmod(handle, mode)
+        lost = joined(lost, set_mode(handle, mode))
     else:
         lost = _set_mode_among(handle, mode, extras, lost)
-    if kept.times:
-        os.utime(handle, ns=(wanted.atime_ns, wanted.mtime_ns))
-        lost = joined(lost, _lost_time(os.stat(handle), wanted))
-    return lost
+    return joined(lost, _set_times(handle, wanted)) if kept.times else lost
 
 
 def mark_of(
@@ -108,10 +105,43 @@ def _set_mode_among(
     handle: int | bytes, mode: int, extras: Extras, lost: Lost | None
 ) -> Lost | None:
     if os.geteuid() != 0:
-        os.chmod(handle, mode & ~_SPECIAL_BITS | stat.S_IRUSR | stat.S_IWUSR)
+        set_mode(handle, mode & ~_SPECIAL_BITS | stat.S_IRUSR | stat.S_IWUSR)
     lost = joined(lost, set_plain(handle, extras, owned=lost is None))
-    os.chmod(handle, mode)
+    lost = joined(lost, set_mode(handle, mode))
     return joined(lost, set_acls(handle, extras))
+
+
+def set_mode(handle: int | bytes, mode: int) -> Lost | None:
+    """Set the mode; of what another user owns it is lost, where it differs."""
+    try:
+        os.chmod(handle, mode)
+    except PermissionError:
+        now = os.stat(handle)
+        if _may_be_set(now):
+            raise
+        if stat.S_IMODE(now.st_mode) == mode:
+            return None
+        words = f"mode {mode:04o} not kept: uid {now.st_uid} owns it"
+        return Lost(Loss.MODE, words)
+    return None
+
+
+def _set_times(handle: int | bytes, wanted: Attributes) -> Lost | None:
+    try:
+        os.utime(handle, ns=(wanted.atime_ns, wanted.mtime_ns))
+    except PermissionError:
+        now = os.stat(handle)
+        if _may_be_set(now):
+            raise
+        if now.st_mtime_ns == wanted.mtime_ns:
+            return None
+        return Lost(Loss.TIME, f"times not kept: uid {now.st_uid} owns it")
+    return _lost_time(os.stat(handle), wanted)
+
+
+def _may_be_set(found: os.stat_result) -> bool:
+    """Tell whether it is not for its owner that attributes can not be set."""
+    return os.geteuid() in (0, found.st_uid)
 
 
 def _set_owner(handle: int | bytes, uid: int, gid: int) -> Lost | None:

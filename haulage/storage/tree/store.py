@@ -25,6 +25,7 @@ from haulage.storage.tree.attributes import (
     name_of,
     set_attributes,
     set_link_attributes,
+    set_mode,
 )
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.kept import Kept
@@ -238,8 +239,7 @@ class Files(Store):
             if not is_implied(seen.entry):
                 lost = set_attributes(fd, attributes_in(seen.entry))
                 return Made(mark_of(fd, lost), lost)
-            os.fchmod(fd, seen.entry.mode)
-        return Made()
+            return Made(lost=set_mode(fd, seen.entry.mode))
 
     def implied(self, path: bytes) -> Seen:
         raise VanishedError("is gone since it was listed")
