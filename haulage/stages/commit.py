@@ -152,10 +152,15 @@ def _failure(row: dict[str, Any]) -> Failure:
 
 def _unreadable(site: Site) -> Iterator[Failure]:
     """Yield what could not be listed; everything below it was left as it is."""
+    vanished = 0
     for path, number, reason in map(json.loads, _noted(site)):
         failure = failure_of(Unreadable(bytes.fromhex(path), number, reason))
         if failure:
             yield failure
+        else:
+            vanished += 1
+    if vanished:
+        site.notes.append(f"{vanished:,} names were gone when they were looked at")
 
 
 def _noted(site: Site) -> Iterator[bytes]:

@@ -216,8 +216,8 @@ def _readable(
         if isinstance(piece, Unreadable) and not piece.path:
             raise FatalError(
                 f"{ends.pair.source.url}: can not be listed: "
-                f"{os.strerror(piece.errno)}; see its permissions and mount, then "
-                f"resume"
+                f"{piece.reason or os.strerror(piece.errno)}; see its permissions and "
+                f"mount, then resume"
             )
         if isinstance(piece, Unreadable) and piece.left_out:
             ends.aside.leave_out(piece.path)

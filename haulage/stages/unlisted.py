@@ -12,12 +12,12 @@ _UNSTABLE = (errno.ENOTDIR, errno.ELOOP)
 
 def failure_of(lost: Unreadable) -> Failure | None:
     """Return the failure; None for what was removed since its parent was listed."""
-    if lost.errno == errno.ENOENT:
-        return None
     if lost.reason:
         return Failure(
             lost.path, "list", "refused", "permanent", lost.errno, lost.reason
         )
+    if lost.errno == errno.ENOENT:
+        return None
     reason = f"could not be listed: {os.strerror(lost.errno)}"
     if lost.errno in _UNSTABLE:
         return Failure(lost.path, "list", "unstable", "transient", lost.errno, reason)

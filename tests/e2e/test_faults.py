@@ -191,3 +191,17 @@ def test_a_mover_that_hangs_for_a_while_only_delays(synced: Place) -> None:
     out, err = process.communicate()
     assert process.returncode == 0, (out, err)
     assert_mended(synced)
+
+
+def test_a_name_that_is_listed_and_never_found_is_a_failure_and_not_gone(
+    synced: Place,
+) -> None:
+    named = Path("f1")  # as the call has it, beside its directory's descriptor
+    ended = with_fault(synced, "statx:error=ENOENT", "--delete", "guarded", only=named)
+    assert ended.code == 1, ended.text
+    assert ended.summary()["deleted"] == ended.summary()["kept"] == 0
+    told = {path: failure.reason for path, failure in synced.failures().items()}
+    assert list(told) == [b"d1/f1"]
+    assert "lists the name" in told[b"d1/f1"]
+    assert (synced.target / "d1" / "f1").read_bytes() == KEPT
+    assert_mended(synced)

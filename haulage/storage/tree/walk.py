@@ -20,6 +20,8 @@ PAGE_ROWS = 16_384
 _FLUSH_AFTER_S = 0.5  # so that work starts early on a store that answers slowly
 _WORTH_GIVING = 4096  # names without a directory among them
 _NAMES_AT_ONCE = 10_000  # held as text and as bytes
+_UNFOUND_APART = 1000  # names of one directory; of more, the directory is told
+_STUCK_APART = 100  # as _UNFOUND_APART, of names that are listed again
 _SLASH = 0x2F
 
 
@@ -80,7 +82,7 @@ class _Frame:
     """A directory under way: its names, sorted, and how far the walk has come.
 
     `given` are the starts of the stretches behind `names` that others list, the last of
-    them first in the order.
+    them first in the order. `unfound` are names that were not there to be looked at.
     """
 
     path: bytes
@@ -88,6 +90,7 @@ class _Frame:
     end: bytes | None
     next: int = 0
     given: list[bytes] = field(default_factory=list)
+    unfound: list[bytes] = field(default_factory=list)
 
     def where_to_cut(self) -> int | None:
         """Return where the rest is cut in two halves, if it is worth it."""
@@ -113,8 +116,7 @@ def _raw_names(fd: int) -> list[bytes]:
             for entry in listing
         )
         while some := list(islice(names, _NAMES_AT_ONCE)):
-            joined = "\0".join(some).encode("utf-8", "surrogateescape")
-            found += joined.split(b"\0")
+            found += os.fsencode("\0".join(some)).split(b"\0")
     return found
 
 
@@ -181,6 +183,8 @@ class Walk:
     def _leave(self, stack: list[_Frame]) -> Iterator[Piece]:
         """Take up nothing more of a directory, but mark what others list of it."""
         frame = stack.pop()
+        if frame.unfound:
+            yield from self._stuck(frame)
         if frame.given:
             yield from self._flush()
         for start in reversed(frame.given):
@@ -215,8 +219,7 @@ class Walk:
             is_dir = name[-1] == _SLASH
             row = len(self._paths)
             if failed := fill(row, fd, name[:-1] if is_dir else name):
-                if failed != errno.ENOENT:
-                    yield Unreadable(prefix + name, failed)
+                yield from self._not_seen(frame, name, failed)
                 continue
             path = prefix + name
             enter = is_dir and self._is_inside(row)
@@ -230,6 +233,37 @@ class Walk:
             if enter:
                 return path
         return None
+
+    def _not_seen(self, frame: _Frame, name: bytes, failed: int) -> Iterator[Piece]:
+        """Tell of a name without an entry, or of its directory if there are many."""
+        if failed == errno.ENOENT and len(frame.unfound) >= _UNFOUND_APART:
+            return
+        yield Unreadable(frame.path + name, failed)
+        if failed == errno.ENOENT:
+            frame.unfound.append(name)
+            if len(frame.unfound) == _UNFOUND_APART and frame.path:
+                yield Unreadable(frame.path, failed)
+
+    def _stuck(self, frame: _Frame) -> Iterator[Piece]:
+        """Tell of names that the directory still lists, so that nobody removed them."""
+        try:
+            fd = self._descent.open(frame.path)
+            listed = set(_raw_names(fd))
+        except OSError:
+            return  # it is gone itself
+        names = [name for name in frame.unfound if name in listed]
+        names = [name for name in names if self._is_missing(fd, name)]
+        if len(names) > _STUCK_APART:
+            many = f"{len(names)} names or more that are not found in it"
+            yield Unreadable(frame.path, errno.ENOENT, f"it lists {many}")
+            return
+        for name in names:
+            why = "its directory lists the name, but it is not found there"
+            yield Unreadable(frame.path + name, errno.ENOENT, why)
+
+    def _is_missing(self, fd: int, name: bytes) -> bool:
+        row = len(self._paths)
+        return self._buffer.fill(row, fd, name.rstrip(b"/")) == errno.ENOENT
 
     def _turn_page(self, frame: _Frame) -> Iterator[Piece]:
         """Yield a full page; a directory without others below shares its rest here."""
