@@ -74,7 +74,7 @@ def installation() -> Iterator[None]:
     """Start server and worker, and speak to that server."""
     say("haulage up")
     print(haulage("up"), end="")
-    port = (Path(os.environ["HAULAGE_HOME"]) / "prefect" / "port").read_text()
+    port = (Path(os.environ["HAULAGE_HOME"]) / "prefect" / "port").read_text("utf-8")
     with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):
         yield
 
@@ -85,7 +85,7 @@ def haulage(command: str) -> str:
         [sys.executable, "-m", "haulage.cli.main", command],
         cwd=CHECKOUT,
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     return done.stdout
@@ -156,7 +156,7 @@ def compare(source: Path, target: Path) -> int:
         checks.append(["rsync", "-aHnci", "--delete", f"{source}/", f"{target}/"])
     for check in checks:
         done = subprocess.run(
-            check, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=False
+            check, cwd=CHECKOUT, stdout=subprocess.PIPE, encoding="utf-8", check=False
         )
         if done.returncode or done.stdout.strip():
             say(f"target and source DIFFER, says {' '.join(check[:4])}:")

@@ -125,7 +125,7 @@ def main() -> int:
     if lint.main():
         return 2
     asyncio.run(prepare())
-    for name in asyncio.run(strays(Path("prefect.yaml").read_text())):
+    for name in asyncio.run(strays(Path("prefect.yaml").read_text("utf-8"))):
         print(
             f"{TELL}{name} is not in prefect.yaml any more, but its schedules go on; "
             f"'prefect deployment delete {name}' ends that"

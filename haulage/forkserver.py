@@ -6,6 +6,10 @@ done so 0.01 s. Requests come through a socket, in lines of JSON, and so do answ
 output and error; `reap` asks how one ended that is over. It ends when the socket does.
 """
 
+import haulage.start  # comes before all else
+
+# isort: split
+
 import haulage.lean  # noqa: F401  comes before pyarrow
 
 # isort: split

@@ -6,6 +6,10 @@ file of the spool, named in its line. It ends when its input does. It works on a
 spans at once as it has lanes: a bucket's server is waited for, a directory is not.
 """
 
+import haulage.start  # comes before all else
+
+# isort: split
+
 import haulage.lean  # noqa: F401  comes before pyarrow
 
 # isort: split

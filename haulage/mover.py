@@ -6,6 +6,10 @@ standard output answers each. It stops, removing its temporary, when it is told 
 (SIGTERM) or when its input ends, because then nobody waits for it any more.
 """
 
+import haulage.start  # comes before all else
+
+# isort: split
+
 import haulage.lean  # noqa: F401  comes before pyarrow
 
 # isort: split

@@ -163,7 +163,10 @@ def open_catalog(url: str | None = None) -> Catalog:
         engine = create_engine(
             parsed,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+            connect_args={
+                "connect_timeout": CONNECT_TIMEOUT_S,
+                "client_encoding": "utf8",  # whatever $PGCLIENTENCODING says
+            },
         )
     catalog = Catalog(parsed.render_as_string(hide_password=False), shown, engine)
     try:

@@ -51,7 +51,7 @@ class Site:
                 start_new_session=True,
             )
         child = find(process.pid) or Process(process.pid, started=0)
-        self._record(name).write_text(json.dumps(asdict(child)))
+        self._record(name).write_text(json.dumps(asdict(child)), "utf-8")
         return child
 
     def stop(self, name: str) -> bool:

@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
@@ -18,6 +17,7 @@ from haulage.catalog import datasets, events, failures, runs, shards, tombstones
 from haulage.catalog.engine import Catalog, open_catalog
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.runs import Run, RunState
+from haulage.errors import FatalError, shown_path
 from haulage.model import MANIFEST, Kind, Verified
 from haulage.paths import shown
 from haulage.spelling import shown_bytes
@@ -168,15 +168,16 @@ def manifest(args: argparse.Namespace) -> int:
         for page in pages:
             _print_page(page, as_json=args.json)
         return 0
-    with _sink(args.output) as sink:
-        _write_pages(pages, args.format, sink)
+    if not args.output:
+        _write_pages(pages, args.format, sys.stdout.buffer)
+        return 0
+    try:
+        with open(args.output, "wb") as sink:
+            _write_pages(pages, args.format, sink)
+    except OSError as err:
+        why = f"{shown_path(args.output)} can not be written: {err.strerror or err}"
+        raise FatalError(f"{why}; name another file with --output") from err
     return 0
-
-
-def _sink(output: str | None) -> IO[bytes]:
-    if output:
-        return Path(output).open("wb")
-    return sys.stdout.buffer
 
 
 def _print_page(page: pa.Table, *, as_json: bool) -> None:

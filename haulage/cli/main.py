@@ -1,21 +1,27 @@
 """The `haulage` command: its sub-commands, and what their errors become."""
 
+import haulage.start  # comes before all else
+
+# isort: split
+
 import haulage.lean  # noqa: F401  comes before pyarrow
 
 # isort: split
 
 import argparse
 import importlib
-import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from haulage.cli import unexpected
 from haulage.cli.arguments import add_movers, add_policy
+from haulage.cli.output import OutputError, take_over
 from haulage.errors import CancelledError, HaulageError
 from haulage.launch import forks
 from haulage.launch.base import STOP
+from haulage.start import insist_on_utf8
 
 DONE, NOTHING_DONE = 0, 2
 
@@ -31,6 +37,7 @@ class _Command:
     text: str
     adders: tuple[Callable[[argparse.ArgumentParser], None], ...]
     moves: bool = False  # by movers or listers of this machine
+    lists: bool = False  # so that without its output it has done nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +57,40 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0: all done. 1: done, with failures listed. 2: nothing done (usage, refused, fatal).
     """
+    insist_on_utf8()
+    out = take_over()
     args = _parser().parse_args(argv)
+    out.must_arrive = args.lists or getattr(args, "dry_run", False)
     for number in _STOPPING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(number, _stop)
+    try:
+        code = _carry_out(args)
+        sys.stdout.flush()
+    except OutputError as err:
+        return DONE if err.reader_had_enough else _nothing_done(str(err))
+    except (CancelledError, KeyboardInterrupt) as err:
+        return _nothing_done(str(err) or "stopped")
+    except HaulageError as err:
+        return _nothing_done(str(err))
+    except Exception as err:  # noqa: BLE001  exit code 1 would say that it was done
+        return _nothing_done(unexpected.told(err))
+    if out.failure and not out.failure.reader_had_enough:
+        print(f"haulage: {out.failure}", file=sys.stderr)
+    return code
+
+
+def _carry_out(args: argparse.Namespace) -> int:
     module, _, function = args.command.partition(":")
     if args.moves:
         forks.prepare()  # while this process has imports of its own to do
-    try:
-        code: int = getattr(importlib.import_module(module), function)(args)
-    except BrokenPipeError:  # the reader of a list had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return DONE
-    except (CancelledError, KeyboardInterrupt) as err:
-        print(f"haulage: {str(err) or 'stopped'}", file=sys.stderr)
-        return NOTHING_DONE
-    except HaulageError as err:
-        print(f"haulage: {err}", file=sys.stderr)
-        return NOTHING_DONE
+    code: int = getattr(importlib.import_module(module), function)(args)
     return code
+
+
+def _nothing_done(why: str) -> int:
+    print(f"haulage: {why}", file=sys.stderr)
+    return NOTHING_DONE
 
 
 def _stop(*_signal: object) -> None:
@@ -98,7 +120,9 @@ def _add_commands(parser: argparse.ArgumentParser, commands: _Commands) -> None:
         if isinstance(command, _Group):
             _add_commands(sub, command.commands)
             continue
-        sub.set_defaults(command=command.function, moves=command.moves)
+        sub.set_defaults(
+            command=command.function, moves=command.moves, lists=command.lists
+        )
         for add in command.adders:
             add(sub)
 
@@ -200,11 +224,13 @@ _DELETES: _Commands = {
         "haulage.cli.deleting:list_plans",
         "List delete plans, newest first.",
         (_some_name, _limit, _catalog),
+        lists=True,
     ),
     "show": _Command(
         "haulage.cli.deleting:show_plan",
         "Show all that a plan deletes.",
         (_plan, _catalog),
+        lists=True,
     ),
     "apply": _Command(
         "haulage.cli.deleting:apply_plan",
@@ -231,6 +257,7 @@ _COMMANDS: _Commands = {
         "List what a sync would do.",
         (_ends, _catalog, add_policy),
         moves=True,
+        lists=True,
     ),
     "resume": _Command(
         "haulage.cli.moving:resume",
@@ -260,26 +287,31 @@ _COMMANDS: _Commands = {
         "haulage.cli.looking:status",
         "Show what goes on, or went on last.",
         (_some_name, _watch, _catalog),
+        lists=True,
     ),
     "runs": _Command(
         "haulage.cli.looking:list_runs",
         "List runs, newest first.",
         (_some_name, _limit, _catalog),
+        lists=True,
     ),
     "show": _Command(
         "haulage.cli.looking:show",
         "Show all that is known of a run.",
         (_run, _catalog),
+        lists=True,
     ),
     "failures": _Command(
         "haulage.cli.looking:list_failures",
         "List what failed in a run, and why.",
         (_run, _catalog),
+        lists=True,
     ),
     "manifest": _Command(
         "haulage.cli.looking:manifest",
         "Print what a target holds and how far it was proven.",
         (_name, _format, _catalog),
+        lists=True,
     ),
     "run-shard": _Command(
         "haulage.cli.moving:run_one_shard",

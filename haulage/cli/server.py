@@ -88,7 +88,7 @@ def _only_one() -> Iterator[Site]:
     """Hold the site's lock, so that two commands do not start two servers."""
     root = home().resolve() / "prefect"
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (root / "lock").open("w") as lock:
+    with (root / "lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield Site(root)
 
@@ -98,7 +98,7 @@ def _only_one() -> Iterator[Site]:
 
 def _port_in_use(site: Site) -> int | None:
     """Return the port of the server that runs, if one does."""
-    return int(_port_file(site).read_text()) if site.find("server") else None
+    return int(_port_file(site).read_text("utf-8")) if site.find("server") else None
 
 
 def _port_file(site: Site) -> Path:
@@ -113,7 +113,7 @@ def _start_server(site: Site, project: Path, args: argparse.Namespace) -> int:
         **_database(args.database),
     }
     command = ["server", "start", "--host", HOST, "--port", str(port)]
-    _port_file(site).write_text(str(port))
+    _port_file(site).write_text(str(port), "utf-8")
     site.start("server", [*PREFECT, *command], project, env)
     return port
 
@@ -147,7 +147,7 @@ def _register(site: Site, project: Path, env: Mapping[str, str]) -> None:
         process.wait()
     if process.returncode:
         raise FatalError(_told("register", site, "deployments could not be made"))
-    for line in site.log("register").read_text().splitlines():
+    for line in site.log("register").read_text("utf-8", "replace").splitlines():
         if line.startswith(TELL):
             print(line)
 
@@ -214,7 +214,7 @@ def _encryption_key(site: Site) -> str:
             new.write(base64.urlsafe_b64encode(os.urandom(32)))
     except FileExistsError:
         pass
-    return path.read_text()
+    return path.read_text("utf-8")
 
 
 def _database(given: str | None) -> dict[str, str]:

@@ -18,6 +18,8 @@ from typing import IO, Any
 from haulage.errors import FatalError
 from haulage.process import find
 
+# Not to import from the current directory, and to know names whatever the locale.
+_PYTHON = (sys.executable, "-P", "-X", "utf8")
 _POLL_S = 0.002
 _UNKNOWN = 255  # the exit code of whoever ended after the one that saw to it
 
@@ -101,8 +103,7 @@ class _Server:
         self._channel, its = socket.socketpair()
         with its:
             self._process = subprocess.Popen(
-                # Without -P the current directory would be imported from.
-                [sys.executable, "-P", "-m", "haulage.forkserver", str(its.fileno())],
+                [*_PYTHON, "-m", "haulage.forkserver", str(its.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[its.fileno()],

@@ -117,9 +117,9 @@ class Listers:
     def _remembered(self) -> _Found | None:
         if self._disorder is None or not self._disorder.exists():
             return None
-        return _Found(self._disorder.read_text())
+        return _Found(self._disorder.read_text("utf-8"))
 
     def _remember(self, found: _Found) -> None:
         if self._disorder is not None:
             self._disorder.parent.mkdir(parents=True, exist_ok=True)
-            self._disorder.write_text(found)
+            self._disorder.write_text(found, "utf-8")

@@ -1,6 +1,7 @@
 """Both ends of a dataset as places, and what a run asks of them."""
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -93,6 +94,11 @@ def pair_of(dataset: Dataset, secrets: Mapping[str, str] | None = None) -> Pair:
 
     `secrets` are environment variables; those of this process count as well.
     """
+    if (encoding := sys.getfilesystemencoding()) != "utf-8":
+        raise RefusedError(
+            f"this process takes the names of files for {encoding}, so a root or a "
+            f"pattern would mean others than in UTF-8: start Python with PYTHONUTF8=1"
+        )
     given = dict(secrets or {})
     source = place_of(dataset.source, dataset.source_store, SOURCE_SECRETS)
     target = place_of(dataset.target, dataset.target_store, TARGET_SECRETS)

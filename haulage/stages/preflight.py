@@ -121,7 +121,13 @@ def root_of(root: str) -> str:
     if "://" in root:
         return normalized(root)
     _check_is_path(root)
-    return os.path.abspath(root)
+    try:
+        return os.path.abspath(root)
+    except FileNotFoundError:
+        raise RefusedError(
+            f"{shown_path(root)} is below the current directory, which was removed; "
+            f"change to another, or give paths that begin with /"
+        ) from None
 
 
 def _check_is_path(root: str) -> None:

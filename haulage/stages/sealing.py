@@ -137,7 +137,9 @@ class Sealer:
     def _note_unreadable(self, unreadable: Sequence[Unreadable]) -> None:
         if not unreadable:
             return
-        with (self._site.workspace / UNREADABLE_FILE).open("a") as file:
+        with (self._site.workspace / UNREADABLE_FILE).open(
+            "a", encoding="utf-8"
+        ) as file:
             for lost in unreadable:
                 line = [lost.path.hex(), lost.errno, lost.reason]
                 file.write(json.dumps(line) + "\n")

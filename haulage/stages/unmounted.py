@@ -26,7 +26,7 @@ def mounts_of(
 
 def _away(unreadable: Path) -> Iterator[bytes]:
     try:
-        lines = unreadable.read_text().splitlines()
+        lines = unreadable.read_bytes().splitlines()
     except FileNotFoundError:
         return
     for path, _, reason in map(json.loads, lines):

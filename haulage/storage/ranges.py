@@ -137,7 +137,7 @@ def _names_in(directory: Path) -> list[str]:
 
 
 def _read(file: Path) -> tuple[bytes, str]:
-    path, _, made = file.read_text().partition("\n")
+    path, _, made = file.read_text("utf-8").partition("\n")
     return bytes.fromhex(path), made
 
 
