@@ -160,6 +160,24 @@ class Guards(Form):
     )
 
 
+class Keep(Form):
+    """How long the catalog knows of a run that nothing needs any more."""
+
+    days: int = Field(
+        180,
+        ge=1,
+        title="Days",
+        description="Forget a run that began more days ago, with its shards, failures, "
+        "deletes and events.",
+    )
+    runs: int = Field(
+        60,
+        ge=1,
+        title="Runs",
+        description="So many of the newest runs of the dataset are never forgotten.",
+    )
+
+
 class Policy(Form):
     """How a dataset is kept in sync."""
 
@@ -219,6 +237,9 @@ class Policy(Form):
         description="Seconds for which deleted entries are kept aside, in the target's "
         "'.haulage-trash', before a later run removes them. Left empty: deletes are "
         "final.",
+    )
+    keep: Keep = Field(
+        Keep(), title="Keep", description="How long the catalog knows of runs."
     )
     shards: Shards = Field(Shards(), title="Shards", description="How the work is cut.")
     movers: int = Field(

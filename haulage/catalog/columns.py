@@ -25,6 +25,15 @@ class UtcTime(TypeDecorator[datetime]):
             return dialect.type_descriptor(TIMESTAMP(timezone=True))
         return dialect.type_descriptor(String(32))
 
+    def process_bind_param(
+        self, value: datetime | None, dialect: Dialect
+    ) -> datetime | str | None:
+        """Return a time as SQLite's own clock writes it."""
+        if value is None or dialect.name == "postgresql":
+            return value
+        utc = value.astimezone(UTC).replace(tzinfo=None)
+        return f"{utc.isoformat(timespec='milliseconds')}Z"
+
     def process_result_value(self, value: object, dialect: Dialect) -> datetime | None:
         """Return what the database gave as an aware UTC time."""
         if isinstance(value, str):

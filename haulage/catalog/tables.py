@@ -11,6 +11,7 @@ from sqlalchemy import (
     MetaData,
     String,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -66,6 +67,8 @@ class DatasetTable(Base):
     target_store: Mapped[dict[str, object]] = mapped_column(server_default="{}")
     # Manifests point here too, and SQLite can not close a ring of foreign keys later.
     manifest_id: Mapped[int | None]
+    # Earlier runs were removed, so that what they did is not to be told from them.
+    has_forgotten: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime] = mapped_column(default=DatabaseNow())
 
 

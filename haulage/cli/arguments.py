@@ -34,6 +34,8 @@ _FIELDS = {
     "fsync": ("fsync",),
     "attempts": ("attempts",),
     "sample_share": ("sample_share",),
+    "keep_days": ("keep", "days"),
+    "keep_runs": ("keep", "runs"),
     "max_delete": ("guards", "max_count"),
     "max_delete_share": ("guards", "max_share"),
     "max_delete_bytes": ("guards", "max_bytes"),
@@ -165,6 +167,12 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--shard-bytes", metavar="SIZE", help="default 1G")
     group.add_argument(
         "--attempts", metavar="N", help="tries at what may pass (default 3)"
+    )
+    group.add_argument(
+        "--keep-days", metavar="N", help="forget runs after so many days (default 180)"
+    )
+    group.add_argument(
+        "--keep-runs", metavar="N", help="but never the newest ones (default 60)"
     )
     group.add_argument("--sample-share", metavar="SHARE", help="of --verify sample")
 

@@ -143,7 +143,8 @@ def _print_fields(summary: Mapping[str, object]) -> None:
 def list_failures(args: argparse.Namespace) -> int:
     """List what a run could not do, or could not make exactly, each with the reason."""
     catalog = open_catalog(args.catalog)
-    for failure in failures.of_run(catalog, runs.find(catalog, args.run).id):
+    run = runs.find(catalog, args.run)
+    for failure in failures.of_run(catalog, run.id):
         if args.json:
             fields = {
                 "path": shown(failure.path),
@@ -156,6 +157,8 @@ def list_failures(args: argparse.Namespace) -> int:
             print(json.dumps(fields))
         else:
             print(f"{failure.status:<10} {shown(failure.path)}: {failure.reason}")
+    if unlisted := (run.summary or {}).get("unlisted"):
+        print(f"{unlisted} more failed, which are only counted", file=sys.stderr)
     return 0
 
 

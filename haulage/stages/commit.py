@@ -30,7 +30,7 @@ from haulage.storage.tree.walk import Unreadable
 _LINES = pa.schema([pa.field("line", pa.binary())])
 _AT_ONCE = 10_000  # failures in memory
 _LOST = "lost"  # made, but without something that its source has
-_MOST_LOST = 10_000  # listed of a run; the summary counts all
+_MOST_LISTED = 10_000  # failures of a run, and losses; the summary counts all
 _FAILED = (Status.FAILED, Status.UNSTABLE, Status.MISMATCH, Status.BLOCKED)
 
 
@@ -39,11 +39,13 @@ class Ledger:
     """What the outcomes add up to, path by path.
 
     `failed` is how many entries are not in the target as they should be, `held` how
-    many the new manifest has.
+    many the new manifest has. Of failures some are `listed` and the rest `unlisted`.
     """
 
     approved_by: str
     failed: int = 0
+    listed: int = 0
+    unlisted: int = 0
     held: int = 0
     losses: list[Failure] = field(default_factory=list)
 
@@ -82,9 +84,13 @@ def _has_changed_a_tree(site: Site) -> bool:
 
 
 def _record(site: Site, seen: Ledger, failed: list[Failure]) -> None:
-    if failed:
-        failures.add(site.catalog, site.run, failed)
-        seen.failed += sum(failure.status != "kept" for failure in failed)
+    """List what failed, as far as there is room, and count all of it."""
+    listed = failed[: _MOST_LISTED - seen.listed]
+    if listed:
+        failures.add(site.catalog, site.run, listed)
+    seen.listed += len(listed)
+    seen.unlisted += len(failed) - len(listed)
+    seen.failed += sum(failure.status != "kept" for failure in failed)
 
 
 def _record_torn(site: Site, seen: Ledger, paths: list[bytes]) -> None:
@@ -128,7 +134,7 @@ def _note_losses(seen: Ledger, overlays: list[pa.Table], failed: set[bytes]) -> 
         held = pc.is_in(outcomes["status"], pa.array(HOLDS, pa.uint8()))
         lossy = outcomes.filter(pc.and_(held, outcomes["reason"].is_valid()))
         found |= {row["path"]: _loss(row) for row in lossy.to_pylist()}
-    room = _MOST_LOST - len(seen.losses)
+    room = _MOST_LISTED - len(seen.losses)
     seen.losses += [loss for path, loss in found.items() if path not in failed][:room]
 
 

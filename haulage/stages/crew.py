@@ -67,6 +67,7 @@ class Summary:
     fidelity: float = 1.0  # share of the manifest that the run found without a loss
     waiting_plan: int | None = None  # deletes that wait for approval
     restored: int = 0
+    unlisted: int = 0  # failures that are counted, and were too many for a list
 
     def as_dict(self) -> dict[str, object]:
         """Return the summary as JSON takes it."""

@@ -47,7 +47,7 @@ def driven(standing: Standing, run: Run, crew: Crew | None = None) -> Iterator[S
         if run.base_manifest_id is None:  # a first run, which has work for them
             pool.begin(warm=True)
         yield site
-    clear_away(standing.catalog, run.dataset_id)
+    clear_away(standing.catalog, run.dataset_id, run.policy.keep)
 
 
 @contextmanager

@@ -44,7 +44,13 @@ _LOST_WHAT = {
 def summary_of(site: Site, result: Ledger) -> Summary:
     """Return the summary of a run whose outcomes are all in."""
     tally = tally_of(site)
-    return _summary(site, tally, "done", result.failed, result.held)
+    if result.unlisted:
+        every = result.listed + result.unlisted
+        site.notes.append(
+            f"only the first {result.listed} of {every} failures are listed"
+        )
+    summary = _summary(site, tally, "done", result.failed, result.held)
+    return replace(summary, unlisted=result.unlisted)
 
 
 def stopped_summary(site: Site, state: str, reason: str) -> Summary:

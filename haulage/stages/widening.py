@@ -12,6 +12,7 @@ from itertools import chain
 from haulage.catalog import failures, runs
 from haulage.catalog import shards as ledger
 from haulage.catalog.engine import Catalog
+from haulage.catalog.retention import has_forgotten
 from haulage.catalog.runs import Run, RunState
 from haulage.catalog.shards import ShardState
 from haulage.model import Preserve
@@ -67,12 +68,13 @@ def lacking(
             return Lacking(every=True)
         if _is_whole(run, policy, wanted):
             undone: list[Stretch] = []
-            if _has_undone(chain([run], earlier), policy, wanted):
+            since = chain([run], earlier)
+            if _has_undone(since, policy, wanted) or has_forgotten(catalog, dataset_id):
                 undone = _undone(catalog, run)
-            if len(undone) > _MOST_FAILURES:
+            if _has_unlisted(run) or len(undone) > _MOST_FAILURES:
                 return Lacking(every=True)
             return Lacking(linked=bool(missing), some=stretches(undone))
-    return Lacking(linked=bool(missing))
+    return Lacking(every=has_forgotten(catalog, dataset_id), linked=bool(missing))
 
 
 def _given_by(policy: Policy) -> frozenset[str]:
@@ -110,6 +112,11 @@ def _has_undone(since: Iterator[Run], policy: Policy, wanted: frozenset[str]) ->
         if _is_whole(run, policy, wanted) and not (run.summary or {}).get("failed"):
             return False
     return False
+
+
+def _has_unlisted(run: Run) -> bool:
+    """Tell whether more failed in a run than the catalog has listed."""
+    return bool((run.summary or {}).get("unlisted"))
 
 
 def _undone(catalog: Catalog, run: Run) -> list[Stretch]:

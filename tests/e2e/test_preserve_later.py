@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
-from haulage.stages import widening
+from haulage.catalog import runs
+from haulage.stages import commit, widening
 from tests.e2e.conftest import give_to_nobody
 from tests.e2e.linked import link
 from tests.e2e.place import Place, grow_old, write
@@ -114,6 +116,30 @@ def test_with_too_many_failures_all_is_looked_at_again(
     with immutable(narrow.target / "x" / "one"):
         assert narrow.sync().failed == 1
     assert narrow.sync().failed == 0
+    assert_same(narrow.source, narrow.target)
+
+
+def test_with_more_failures_than_are_listed_all_is_looked_at_again(
+    narrow: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit, "_MOST_LISTED", 1)
+    one, two = narrow.target / "x" / "one", narrow.target / "y" / "three"
+    with immutable(one), immutable(two):
+        summary = narrow.sync()
+    assert (summary.failed, summary.unlisted, len(narrow.failures())) == (2, 1, 1)
+    assert "only the first 1 of 2 failures are listed" in summary.notes
+    assert narrow.sync().failed == 0
+    assert_same(narrow.source, narrow.target)
+
+
+def test_where_runs_were_forgotten_all_is_looked_at_again(narrow: Place) -> None:
+    narrow.sync(**WITHOUT_X)
+    first = runs.recent(narrow.catalog())[-1]
+    with narrow.catalog().begin() as connection:
+        unlisted = text("UPDATE runs SET listed_until = NULL WHERE id = :id")
+        connection.execute(unlisted, {"id": first.id})  # as good as no run
+        connection.execute(text("UPDATE datasets SET has_forgotten = true"))
+    narrow.sync()
     assert_same(narrow.source, narrow.target)
 
 

@@ -1,0 +1,136 @@
+"""Forget runs that ended long ago, with all that was recorded of them."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    Select,
+    delete,
+    exists,
+    or_,
+    select,
+    update,
+)
+
+from haulage.catalog.columns import DatabaseNow
+from haulage.catalog.engine import Catalog
+from haulage.catalog.patience import patient
+from haulage.catalog.tables import (
+    AttemptTable,
+    DatasetTable,
+    DeletePlanTable,
+    EventTable,
+    FailureTable,
+    ManifestTable,
+    PageTable,
+    ResultTable,
+    RunTable,
+    ShardTable,
+    TombstoneTable,
+    TrashTable,
+)
+from haulage.policy import Keep
+
+_ROWS_AT_ONCE = 5000
+_RUNS_AT_ONCE = 50  # after a night that adds one; the rest goes in the next ones
+
+
+def prune_runs(catalog: Catalog, dataset_id: int, keep: Keep) -> Iterator[int]:
+    """Remove the runs that are older than `keep` says and that nothing refers to.
+
+    What stays: the newest ones, whoever is active, has written a page that a version
+    still has, keeps a plan that waits, or a trash. Every step is a transaction of its
+    own, and yields how many runs went in it.
+    """
+    until = _now(catalog) - timedelta(days=keep.days)
+    for run_id in _found(catalog, _old(dataset_id, until, keep.runs)):
+        if not _close(catalog, dataset_id, run_id):
+            continue
+        for some in _parts(run_id):
+            while _removed(catalog, *some):
+                yield 0
+        _removed(catalog, delete(TrashTable).where(TrashTable.run_id == run_id))
+        yield _removed(catalog, delete(RunTable).where(RunTable.id == run_id))
+    _removed(catalog, delete(ResultTable).where(ResultTable.stored_at < until))
+
+
+@patient
+def has_forgotten(catalog: Catalog, dataset_id: int) -> bool:
+    """Tell whether runs of the dataset were removed."""
+    wanted = select(DatasetTable.has_forgotten).where(DatasetTable.id == dataset_id)
+    with catalog.read() as connection:
+        return bool(connection.scalar(wanted))
+
+
+@patient
+def _now(catalog: Catalog) -> datetime:
+    with catalog.read() as connection:
+        return connection.execute(select(DatabaseNow())).scalar_one()
+
+
+@patient
+def _found(catalog: Catalog, wanted: Select[tuple[str]]) -> list[str]:
+    with catalog.read() as connection:
+        return list(connection.scalars(wanted))
+
+
+def _old(dataset_id: int, until: datetime, newest: int) -> Select[tuple[str]]:
+    of_dataset = RunTable.dataset_id == dataset_id
+    order = (RunTable.started_at.desc(), RunTable.id.desc())
+    young = select(RunTable.id).where(of_dataset).order_by(*order).limit(newest)
+    old = (RunTable.started_at < until, RunTable.id.not_in(young.scalar_subquery()))
+    wanted = select(RunTable.id).where(of_dataset, *old, _is_free())
+    return wanted.order_by(RunTable.started_at, RunTable.id).limit(_RUNS_AT_ONCE)
+
+
+def _is_free() -> ColumnElement[bool]:
+    """Return the condition that nothing which is needed refers to a run."""
+    run, plan = RunTable.id, DeletePlanTable
+    carries = or_(plan.run_id == run, plan.apply_run_id == run)
+    return ~or_(
+        RunTable.state == "active",
+        exists().where(ManifestTable.run_id == run),
+        exists().where(PageTable.run_id == run),
+        exists().where(carries, plan.state == "waiting"),
+        exists().where(TrashTable.run_id == run, TrashTable.state == "kept"),
+    )
+
+
+@patient
+def _close(catalog: Catalog, dataset_id: int, run_id: str) -> bool:
+    """See to it that nobody goes on with a run, and that its lack is known."""
+    ended = update(RunTable).where(RunTable.id == run_id, _is_free())
+    lacks = update(DatasetTable).where(DatasetTable.id == dataset_id)
+    with catalog.begin() as connection:
+        if not connection.execute(ended.values(state="superseded")).rowcount:
+            return False
+        connection.execute(lacks.values(has_forgotten=True))
+        return True
+
+
+def _parts(run_id: str) -> Iterator[list[Delete]]:
+    """Yield what removes some rows of a run; each is done until there are none."""
+    some = select(ShardTable.id).where(ShardTable.run_id == run_id)
+    some = some.order_by(ShardTable.id).limit(_ROWS_AT_ONCE)
+    yield [
+        delete(AttemptTable).where(AttemptTable.shard_id.in_(some)),
+        delete(ShardTable).where(ShardTable.id.in_(some)),
+    ]
+    for table, key in (
+        (FailureTable, FailureTable.id),
+        (EventTable, EventTable.id),
+        (DeletePlanTable, DeletePlanTable.id),
+        (TombstoneTable, TombstoneTable.path_hash),
+    ):
+        of_run = table.run_id == run_id
+        keys = select(key).where(of_run).limit(_ROWS_AT_ONCE)
+        yield [delete(table).where(of_run, key.in_(keys))]
+
+
+@patient
+def _removed(catalog: Catalog, *statements: Delete) -> int:
+    """Carry out one transaction; return how many rows its last statement removed."""
+    with catalog.begin() as connection:
+        return [connection.execute(one).rowcount for one in statements][-1]
