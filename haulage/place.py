@@ -1,13 +1,16 @@
 """Where a store is and how it is reached; never a secret, only where one is found."""
 
 from dataclasses import asdict, dataclass
+from ipaddress import ip_address
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from haulage.errors import RefusedError, shown_path
 
 SCHEMES = ("s3", "gs", "az")
 _MIB = 1 << 20
 _SMALLEST_PART = 16 * _MIB
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _MOST_PARTS = 10_000  # that one multipart upload may have
 
 
@@ -22,6 +25,7 @@ class Place:
 
     url: str
     endpoint: str | None = None
+    insecure: bool = False  # whether an endpoint elsewhere may go without TLS
     region: str | None = None
     path_style: bool | None = None
     profile: str | None = None
@@ -95,6 +99,37 @@ def normalized(url: str) -> str:
             f"profile or a block"
         )
     return f"{scheme}://{bucket}/{prefix.rstrip('/')}".rstrip("/")
+
+
+def normalized_endpoint(url: str) -> str:
+    """Return the URL of an endpoint in its one spelling, without a slash at its end."""
+    scheme, _, rest = url.partition("://")
+    host, _, path = rest.partition("/")
+    scheme, host = scheme.lower(), host.lower()
+    host = host.removesuffix(_DEFAULT_PORTS.get(scheme, ""))
+    return f"{scheme}://{host}/{path}".rstrip("/")
+
+
+def check_encrypted(place: Place, endpoint: str | None) -> None:
+    """Refuse to send what others could read and change, but to this machine."""
+    is_plain = (endpoint or "").lower().startswith("http://")
+    if not is_plain or place.insecure or is_loopback(endpoint or ""):
+        return
+    raise RefusedError(
+        f"{shown_path(place.url)}: its endpoint {shown_path(endpoint or '')} is not "
+        f"encrypted, so whoever is on the way could read and change what is sent, "
+        f"session tokens as well. Use https://, or say that the network is safe: "
+        f"--source-insecure or --target-insecure"
+    )
+
+
+def is_loopback(endpoint: str) -> bool:
+    """Tell whether an endpoint's URL names this machine."""
+    host = urlsplit(endpoint).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _without_secret(url: str) -> str:

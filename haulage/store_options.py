@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from haulage.place import normalized_endpoint
 from haulage.spelling import parse_size
 
 StoreMemory = Annotated[int, Field(ge=1 << 24), BeforeValidator(parse_size)]
@@ -18,10 +19,10 @@ _SERVER = re.compile(r"https?://[^/@\s]+")
 
 
 def _server_of(endpoint: object) -> object:
-    """Return the URL of a server as it is compared: without the slash at its end."""
+    """Return the URL of a server in its one spelling, as it is compared."""
     if not isinstance(endpoint, str):
         return endpoint
-    server = endpoint.removesuffix("/")
+    server = normalized_endpoint(endpoint)
     if not _SERVER.fullmatch(server):
         raise ValueError(
             "an endpoint is http:// or https:// and a host, with a port where it needs "
@@ -73,6 +74,12 @@ class StoreOptions(Form):
         None,
         title="Endpoint",
         description="URL of an S3-compatible server, such as https://s3.lab.example.",
+    )
+    insecure: bool = Field(
+        False,
+        title="Insecure endpoint",
+        description="Reach an http:// endpoint on another machine, where whoever is on "
+        "the way can read and change what is sent.",
     )
     region: str | None = Field(None, title="Region", description="Of the bucket.")
     path_style: bool | None = Field(

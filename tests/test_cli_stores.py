@@ -36,6 +36,19 @@ def test_an_endpoint_is_one_server_with_a_slash_at_its_end_or_without():
         options("--target-endpoint", "http://lab:9000/bucket")
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("http://Lab:9000/", "http://lab:9000"),
+        ("HTTPS://s3.Lab.example:443/", "https://s3.lab.example"),
+        ("http://lab:80", "http://lab"),
+        ("https://lab:80", "https://lab:80"),
+    ],
+)
+def test_an_endpoint_has_one_spelling(given, kept):
+    assert options("--target-endpoint", given).endpoint == kept
+
+
 def test_an_option_changes_what_it_names_and_nothing_else():
     changed = options("--target-in-flight", "3", base=BASE)
     assert changed == BASE.model_copy(update={"in_flight": 3})

@@ -23,8 +23,10 @@ _OF_TARGET = (
     ("checksum", "NAME", "sent along: auto, crc64nvme, sha256, md5 or none"),
 )
 _SWITCHES = {
-    "source": (("path_style", "anonymous", "requester_pays")),
-    "target": (("path_style", "anonymous", "requester_pays", "create_bucket")),
+    "source": ("insecure", "path_style", "anonymous", "requester_pays"),
+    "target": (
+        *("insecure", "path_style", "anonymous", "requester_pays", "create_bucket"),
+    ),
 }
 
 

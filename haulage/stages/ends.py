@@ -12,10 +12,11 @@ from haulage.launch.base import STOP
 from haulage.ops.pack import Split
 from haulage.place import Place
 from haulage.policy import Dataset
+from haulage.stages.apart import why_not_apart
 from haulage.storage.bucket import Bucket, holds_more_than
 from haulage.storage.faults import NoBucketError
 from haulage.storage.objects.markers import keeps_markers
-from haulage.storage.objects.spellings import folds_names
+from haulage.storage.objects.trials import folds_names, is_one_bucket
 from haulage.storage.opening import open_bucket
 from haulage.storage.tree.trash import is_trash
 from haulage.store_options import StoreOptions
@@ -59,12 +60,22 @@ class Pair:
         try:
             markers = keeps_markers(bucket, target.prefix)
             folds = folds_names(bucket, target.prefix)
+            self._prove_apart(bucket)
         except PermanentError as err:  # so it would be with every other object
             raise FatalError(
                 f"target {shown_path(target.url)} takes no object: {err}; correct the "
                 f"target's options or permissions, then sync again"
             ) from err
         return replace(self, target=replace(target, markers=markers, folds=folds))
+
+    def _prove_apart(self, target: Bucket) -> None:
+        """Refuse a target inside of the source, which each night would copy again."""
+        if self.source.scheme != self.target.scheme:
+            return
+        why = why_not_apart(self.source, self.target)
+        source = self.bucket(self.source)
+        if why and is_one_bucket(source, target, self.target.prefix):
+            raise FatalError(f"{why}. Both endpoints lead to one bucket")
 
     def bucket(self, place: Place) -> Bucket:
         """Open the bucket of one end; once for this process."""
@@ -120,6 +131,7 @@ def place_of(url: str, options: StoreOptions, secrets: str) -> Place:
     return Place(
         url=url,
         endpoint=options.endpoint,
+        insecure=options.insecure,
         region=options.region,
         path_style=options.path_style,
         profile=options.profile,

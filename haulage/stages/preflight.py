@@ -9,6 +9,7 @@ from haulage.model import PRESERVED
 from haulage.patterns import check_rules
 from haulage.place import SCHEMES, Place, normalized
 from haulage.policy import NOTHING_ONCE, Dataset, Once
+from haulage.stages.apart import is_one_address, why_not_apart
 from haulage.stages.ends import Pair, pair_of
 from haulage.stages.layouts import check_layouts
 from haulage.storage.bucket import MissingBucketError, keys_below
@@ -154,20 +155,10 @@ def _check_is_path(root: str) -> None:
 
 
 def _check_prefixes_apart(source: Place, target: Place) -> None:
-    """Compare two places of what may be one bucket of one server."""
-    if (source.scheme, source.bucket, source.endpoint) != (
-        target.scheme,
-        target.bucket,
-        target.endpoint,
-    ):
-        return
-    pair = f"source {shown_path(source.url)} and target {shown_path(target.url)}"
-    if source.prefix == target.prefix:
-        raise RefusedError(f"{pair} are the same; name another target")
-    if target.prefix.startswith(source.prefix):
-        raise RefusedError(f"{pair}: the target lies inside the source; move one out")
-    if source.prefix.startswith(target.prefix):
-        raise RefusedError(f"{pair}: the source lies inside the target; move one out")
+    """Compare the addresses of two buckets; what else is one, only a trial tells."""
+    why = why_not_apart(source, target)
+    if why and is_one_address(source, target):
+        raise RefusedError(why)
 
 
 def _check_source_has_keys(pair: Pair) -> None:

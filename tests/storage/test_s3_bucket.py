@@ -271,7 +271,7 @@ def test_an_endpoint_where_nobody_listens_is_refused_by_name(server):
     with pytest.raises(RefusedError, match=r"127\.0\.0\.1:9"):
         opened(server, "bucket", endpoint=place.endpoint).check()
     with pytest.raises(RefusedError, match="no-such-host"):
-        opened(server, "bucket", endpoint="http://no-such-host.invalid").check()
+        opened(server, "bucket", endpoint="https://no-such-host.invalid").check()
 
 
 def test_wrong_keys_are_refused_by_a_server_that_looks_and_never_shown(

@@ -91,9 +91,12 @@ def test_the_environment_tells_endpoint_and_region_unless_the_place_does():
             Place("s3://with.dots"),
             "https://s3.us-east-1.amazonaws.com/with.dots/a%20b/%2B",
         ),
-        (replace(PLACE, endpoint="http://h:9/"), "http://h:9/there/a%20b/%2B"),
         (
-            replace(PLACE, endpoint="http://h:9", path_style=False),
+            replace(PLACE, endpoint="http://h:9/", insecure=True),
+            "http://h:9/there/a%20b/%2B",
+        ),
+        (
+            replace(PLACE, endpoint="http://h:9", path_style=False, insecure=True),
             "http://there.h:9/a%20b/%2B",
         ),
     ],

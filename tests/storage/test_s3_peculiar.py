@@ -2,7 +2,7 @@
 
 import pytest
 
-from haulage.errors import FatalError, MismatchError, TransientError
+from haulage.errors import FatalError, HaulageError, MismatchError, TransientError
 from haulage.place import Place
 from haulage.storage.pace import Pace
 from haulage.storage.s3.bucket import open_s3
@@ -100,6 +100,15 @@ def test_a_bucket_is_followed_to_its_region():
         fresh = reach(endpoint, region="us-west-1")
         assert bytes(fresh.get("key")[1]) == b"content"
         assert "eu-central-2" in repr(fresh)
+
+
+def test_a_region_that_would_lead_to_another_host_is_not_followed():
+    habits = Habits(region="evil.example#")
+    with peculiar(habits) as endpoint:
+        s3 = reach(endpoint, region="us-west-1")
+        with pytest.raises(HaulageError):
+            s3.put("key", b"content", BY)
+        assert "evil" not in repr(s3)
 
 
 def test_a_requester_that_pays_says_so_in_every_request():

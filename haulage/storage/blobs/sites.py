@@ -12,7 +12,7 @@ from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore
 
 from haulage.errors import FatalError, HaulageError, RefusedError
-from haulage.place import Place
+from haulage.place import Place, check_encrypted
 from haulage.storage.faults import (
     DeniedError,
     NoBucketError,
@@ -126,6 +126,7 @@ def open_site(place: Place, environ: Mapping[str, str], pace: Pace) -> Site:
             f"{place.url}: {', '.join(refused)} is for s3:// alone; set it up on the "
             f"bucket itself"
         )
+    check_encrypted(place, place.endpoint)
     try:
         once, patient = made(place, environ, _ONCE), made(place, environ, None)
     except (BaseError, ValueError, OSError) as err:

@@ -1,10 +1,8 @@
 """Whether an object can stand for a directory in a bucket."""
 
-import secrets
-from contextlib import suppress
-
 from haulage.errors import PermanentError, TransientError
 from haulage.storage.bucket import Bucket, PutBy
+from haulage.storage.objects.trials import erase, trial_stem
 from haulage.storage.pace import ThrottledError
 
 _ROUNDS = 5  # of a key that fails while another does not: no passing fault does that
@@ -16,15 +14,15 @@ def keeps_markers(bucket: Bucket, prefix: str) -> bool:
     Servers that keep keys as paths of files take `x/` or `x/y`, but not both. What
     keeps every object out is no sign of that but an error of the target, and raised.
     """
-    stem = f"{prefix}.haulage-{secrets.token_hex(6)}"
+    stem = trial_stem(prefix)
     marker, inside, control = f"{stem}/", f"{stem}/x", f"{stem}-x"
     try:
         if not (_takes(bucket, marker, control) and _takes(bucket, inside, control)):
             return False
         return bucket.head(marker) is not None
     finally:
-        _erase(bucket, inside)
-        _erase(bucket, marker)
+        erase(bucket, inside)
+        erase(bucket, marker)
 
 
 def _takes(bucket: Bucket, key: str, control: str) -> bool:
@@ -45,9 +43,4 @@ def _put_patiently(bucket: Bucket, control: str) -> None:
     try:
         bucket.put(control, b"", PutBy({}))
     finally:
-        _erase(bucket, control)
-
-
-def _erase(bucket: Bucket, key: str) -> None:
-    with suppress(TransientError, PermanentError):
-        bucket.erase(key)
+        erase(bucket, control)

@@ -6,14 +6,13 @@ and of two names that become one key the second would replace the first.
 """
 
 import re
-import secrets
 import threading
 import unicodedata
 from collections.abc import Iterator
-from contextlib import suppress
 
-from haulage.errors import PermanentError, TransientError
+from haulage.errors import PermanentError
 from haulage.storage.bucket import Bucket, PutBy
+from haulage.storage.objects.trials import erase, trial_stem
 
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
 _PRIVATE = re.compile("[\uf700-\uf7ff]")  # bytes that are not UTF-8
@@ -48,14 +47,14 @@ class Spellings:
 
     def _try(self, sample: str) -> str | None:
         """Return how the server lists an object of that name; None if it takes none."""
-        stem = _stem(self._prefix)
+        stem = f"{trial_stem(self._prefix)}-"
         try:
             self._bucket.put(stem + sample, b"", PutBy({}))
             keys = self._bucket.page(stem, limit=2).keys
         except PermanentError:  # so will the entry's own be, in its own words
             return None
         finally:
-            _erase(self._bucket, stem + sample)
+            erase(self._bucket, stem + sample)
         return ", ".join(key.removeprefix(stem) for key in keys)
 
 
@@ -76,23 +75,3 @@ def _samples(name: str) -> Iterator[str]:
         yield "\uf7e9"
     if _BEYOND.search(name):
         yield "\U0001f600"
-
-
-def folds_names(bucket: Bucket, prefix: str) -> bool:
-    """Tell whether a server takes names for one that differ in case or normal form."""
-    name = f"{_stem(prefix)}x\xe9"
-    others = (name[:-2] + "X\xe9", name[:-1] + "e\u0301")
-    try:
-        bucket.put(name, b"", PutBy({}))
-        return any(bucket.head(other) is not None for other in others)
-    finally:
-        _erase(bucket, name)
-
-
-def _stem(prefix: str) -> str:
-    return f"{prefix}.haulage-{secrets.token_hex(6)}-"
-
-
-def _erase(bucket: Bucket, key: str) -> None:
-    with suppress(TransientError, PermanentError):
-        bucket.erase(key)

@@ -5,6 +5,7 @@ what neither has a form for. The latter two take a quarter of a second to import
 """
 
 import os
+import re
 import threading
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 from obstore.store import S3Store
 
 from haulage.errors import HaulageError, RefusedError, shown_path
-from haulage.place import Place
+from haulage.place import Place, check_encrypted
 from haulage.storage.faults import DeniedError, ElsewhereError, sorted_error
 from haulage.storage.pace import Pace
 from haulage.storage.s3.credentials import (
@@ -27,6 +28,7 @@ from haulage.storage.s3.wire import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Wire
 
 T = TypeVar("T")
 
+_REGION = re.compile("[a-z0-9-]+")
 _REQUEST_TIMEOUT_S = 600  # a part may have half a gigabyte
 
 
@@ -37,6 +39,7 @@ class Reach:
         self.place = place
         self.pace = pace
         self.site = site_of(place, environ)
+        check_encrypted(place, self.site.endpoint)
         self.credentials = credentials_of(place, environ)
         self._bundle = _bundle_of(environ)
         self._lock = threading.RLock()
@@ -121,9 +124,11 @@ class Reach:
         """Find other credentials, or the bucket's region; False if there are none."""
         if isinstance(err, ElsewhereError):
             region = self.wire.region()
-            if region in (None, self.site.region):
+            if region is None or region == self.site.region:
                 return False
-            self.site = self.site.moved(str(region))
+            if not _REGION.fullmatch(region):  # it becomes a part of a host's name
+                return False
+            self.site = self.site.moved(region)
         elif not self.credentials.renew():
             return False
         self._generation += 1

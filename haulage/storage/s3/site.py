@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 from urllib.parse import quote, urlsplit
 
-from haulage.place import Place
+from haulage.place import Place, normalized_endpoint
 from haulage.storage.s3.credentials import chain_session
 
 _REGION = "us-east-1"
@@ -24,7 +24,7 @@ class Site:
     def service(self) -> str:
         """Return the URL of the server, without the bucket."""
         if self.endpoint:
-            return self.endpoint.rstrip("/")
+            return self.endpoint
         china = ".cn" if self.region.startswith("cn-") else ""
         return f"https://s3.{self.region}.amazonaws.com{china}"
 
@@ -71,10 +71,10 @@ def site_of(place: Place, environ: Mapping[str, str]) -> Site:
     if not (endpoint and region) and _asks_a_profile(place, environ):
         configured = _configured(place.profile)
         endpoint, region = endpoint or configured[0], region or configured[1]
+    endpoint = normalized_endpoint(endpoint) if endpoint else None
     style = place.path_style
     if style is None:
         style = endpoint is not None or "." in place.bucket
-    endpoint = endpoint.rstrip("/") if endpoint else None
     return Site(place.bucket, endpoint, region or _REGION, style)
 
 

@@ -1,0 +1,31 @@
+"""Keeps a target in a bucket from lying inside of its source, by whatever names."""
+
+from urllib.parse import urlsplit
+
+from haulage.errors import shown_path
+from haulage.place import Place, is_loopback
+
+
+def why_not_apart(source: Place, target: Place) -> str | None:
+    """Return why two prefixes may not be in one bucket; None where they may."""
+    pair = f"source {shown_path(source.url)} and target {shown_path(target.url)}"
+    if source.prefix == target.prefix:
+        return f"{pair} are the same; name another target"
+    if target.prefix.startswith(source.prefix):
+        return f"{pair}: the target lies inside the source; move one out"
+    if source.prefix.startswith(target.prefix):
+        return f"{pair}: the source lies inside the target; move one out"
+    return None
+
+
+def is_one_address(source: Place, target: Place) -> bool:
+    """Tell whether both are one bucket of one server, going by how they are written."""
+    return _address_of(source) == _address_of(target)
+
+
+def _address_of(place: Place) -> tuple[object, ...]:
+    endpoint = place.endpoint
+    if endpoint and is_loopback(endpoint):
+        parts = urlsplit(endpoint)
+        endpoint = f"{parts.scheme}://localhost:{parts.port}{parts.path}"
+    return place.scheme, place.bucket, endpoint
