@@ -2,12 +2,13 @@
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import xxhash
 
+from haulage.catalog.failures import Failure
 from haulage.model import Kind
 from haulage.paths import shown
 from tests.e2e.place import Ended, Place
@@ -111,6 +112,11 @@ class Planned:
         named = (path for path, verbs in self.verbs.items() if "delete" in verbs)
         return {path.rstrip("/") for path in named}
 
+    def made(self) -> set[str]:
+        """Return the paths that were to get something new, in the same way."""
+        named = (path for path, verbs in self.verbs.items() if {*verbs} - {"delete"})
+        return {path.rstrip("/") for path in named}
+
 
 def _number(notes: str, words: str) -> int:
     _, found, rest = notes.partition(words)
@@ -133,17 +139,25 @@ def unplanned(
         yield f"plan: {lines} lines, {planned.acts} acts, {planned.deletes} deletes"
 
 
-def undone(planned: Planned, after: Stats, failed: Iterable[bytes]) -> Iterator[str]:
+def undone(
+    planned: Planned,
+    after: Stats,
+    summary: Mapping[str, Any],
+    told: Mapping[bytes, Failure],
+) -> Iterator[str]:
     """Tell which deletes of a plan a run that deletes has not done, or told of."""
-    excused = {shown(path).rstrip("/") for path in failed}
-    there = {shown(path) for path in after}
-    made = {
-        path.rstrip("/")
-        for path, verbs in planned.verbs.items()
-        if set(verbs) - {"delete"}
+    excused = {
+        path.rstrip(b"/") for path, each in told.items() if each.verb == "delete"
     }
-    for path in sorted((planned.deleted() & there) - excused - made):
+    named = {shown(path) for path in excused}
+    there = {shown(path) for path in after}
+    for path in sorted((planned.deleted() & there) - named - planned.made()):
         yield f"plan: {path} was to be deleted, and is there"
+    if planned.deletes != summary["deleted"] + len(excused):
+        yield (
+            f"plan: {planned.deletes} deletes, the run {summary['deleted']}, and "
+            f"{len(excused)} that it told of"
+        )
 
 
 def _has_changed(was: os.stat_result | None, now: os.stat_result | None) -> bool:

@@ -67,7 +67,7 @@ class Telling:
                 told = Planned.of(planned)
                 yield from unplanned(told, before, after, ended.summary())
                 if _deletes(night) and ended.summary()["waiting_plan"] is None:
-                    yield from undone(told, after, _failed(catalog))
+                    yield from undone(told, after, ended.summary(), _failed(catalog))
         if night.is_full:
             yield from self._full(night, ended)
         if night.verified:
