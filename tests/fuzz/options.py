@@ -68,10 +68,10 @@ def _preserved(dice: random.Random) -> str:
 
 def _rules(dice: random.Random) -> list[str]:
     words: list[str] = []
-    for _ in range(dice.randint(1, 3)):
-        kind = dice.choice(("--include", "--exclude", "--exclude"))
+    for _ in range(dice.randint(0, 2)):
+        kind = dice.choice(("--include", "--exclude"))
         words += [kind, dice.choice(_PATTERNS)]
-    return words
+    return [*words, "--exclude", dice.choice(_PATTERNS)]
 
 
 def _size(dice: random.Random) -> list[str]:
