@@ -56,7 +56,7 @@ class Telling:
         ended = self.world.run(night)
         after = stats(place.target)
         yield from _changed("outside", outside, stats(place.root / "outside"))
-        yield from _tracebacks(planned, ended)
+        yield from _errors(planned, ended)
         yield from self._guests_gone(night, after)
         if not {planned.code, ended.code} <= set(_ENDED):
             yield from _refused(night, planned, ended)
@@ -178,7 +178,7 @@ def _changed(what: str, before: Stats, after: Stats) -> Iterator[str]:
             yield f"{what}: {path!r} was changed"
 
 
-def _tracebacks(*ended: Ended) -> Iterator[str]:
+def _errors(*ended: Ended) -> Iterator[str]:
     for each in ended:
-        if b"Traceback" in each.err:
-            yield f"traceback: {each.text}"
+        if b"Traceback" in each.err or b"unexpected error" in each.err:
+            yield f"error: {each.text}"

@@ -3,13 +3,11 @@
 A command's start costs more than a night of a small tree; what is called is the same.
 """
 
-import io
 import os
 import signal
 import subprocess
 import sys
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +22,6 @@ from tests.fuzz.scene import KEEPER, TREES, quoted
 _OF_HAULAGE = b".haulage-"  # begins what Haulage keeps at the root of a target
 _DAY_S = 120
 GUEST = b"guest"
-BROKEN = 99  # the exit code of a command that raised what is no error of ours
 Stats = dict[bytes, os.stat_result]
 
 
@@ -69,14 +66,12 @@ class World:
 
     def call(self, *words: str) -> Ended:
         """Run a command in this process."""
-        with _environment(self.place), _caught() as (out, err):
+        with _environment(self.place), _caught() as said:
             try:
                 code = main(words)
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else NOTHING_DONE
-            except Exception:  # noqa: BLE001  whatever it is, a night ends with it
-                return Ended(BROKEN, out.getvalue(), traceback.format_exc().encode())
-        return Ended(code, out.getvalue(), err.getvalue())
+        return Ended(code, *map(_all_of, said))
 
     def run(self, night: Night) -> Ended:
         """Run the night's sync, with the fate that it has."""
@@ -157,19 +152,29 @@ def _environment(place: Place) -> Iterator[None]:
 
 
 @contextmanager
-def _caught() -> Iterator[tuple[io.BytesIO, io.BytesIO]]:
-    """Give what a command writes, and leave nothing changed that it changes."""
-    raw = io.BytesIO(), io.BytesIO()
-    texts = [io.TextIOWrapper(each, "utf-8", write_through=True) for each in raw]
-    streams = sys.stdout, sys.stderr
-    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
+def _caught() -> Iterator[list[int]]:
+    """Give files with what a command writes; leave nothing changed that it changes.
+
+    It writes to the descriptors, whatever `sys.stdout` is.
+    """
+    streams, numbers = (sys.stdout, sys.stderr), (signal.SIGTERM, signal.SIGHUP)
     handlers = [signal.getsignal(number) for number in numbers]
-    sys.stdout, sys.stderr = texts
+    kept = [os.dup(fd) for fd in (1, 2)]
+    said = [os.memfd_create("said") for _ in kept]
+    for fd, memory in enumerate(said, 1):
+        os.dup2(memory, fd)
     try:
-        yield raw
+        yield said
     finally:
         sys.stdout, sys.stderr = streams
+        for fd, old in enumerate(kept, 1):
+            os.dup2(old, fd)
+            os.close(old)
         for number, handler in zip(numbers, handlers, strict=True):
             signal.signal(number, handler)
-        for text in texts:
-            text.detach()
+
+
+def _all_of(fd: int) -> bytes:
+    with open(fd, "rb") as file:
+        file.seek(0)
+        return file.read()
