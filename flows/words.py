@@ -154,6 +154,8 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
         ("unchanged", f"{summary.unchanged:,}"),
         ("copied", f"{summary.copied:,}"),
         ("bytes copied", shown_bytes(summary.copied_bytes)),
+        ("read to compare", f"{summary.checked:,}"),
+        ("bytes read to compare", shown_bytes(summary.checked_bytes)),
         ("attributes updated", f"{summary.updated:,}"),
         ("directories and links made", f"{summary.made:,}"),
         ("verified", f"{summary.verified:,}"),

@@ -310,3 +310,4 @@ class Outcome(NamedTuple):
     entry: Entry | None = None
     made: bytes | None = None
     lost: Lost | None = None
+    read: int | None = None  # bytes that were compared, of both ends; not recorded

@@ -30,6 +30,7 @@ class Compare(StrEnum):
     """Which entries count as changed since the last night."""
 
     METADATA = "metadata"
+    MTIME = "mtime"
     SIZE = "size"
     CHECKSUM = "checksum"
     ALWAYS = "always"
@@ -187,7 +188,8 @@ class Policy(Form):
     compare: Compare = Field(
         Compare.METADATA,
         title="Compare",
-        description="What counts as changed: metadata (size, times, inode), size "
+        description="What counts as changed: metadata (size, mtime, ctime, inode), "
+        "mtime (with size, for a source whose inodes are others each night), size "
         "alone, checksum (read every file), or always.",
     )
     verify: Verify = Field(

@@ -129,6 +129,8 @@ def _tally(outcomes: Sequence[Outcome]) -> dict[str, int]:
     counts = Counter(outcome.status for outcome in outcomes)
     tally = {status.name.lower(): count for status, count in counts.items()}
     tally["bytes"] = sum(outcome.moved for outcome in outcomes)
+    read = [outcome.read for outcome in outcomes if outcome.read is not None]
+    tally |= {"checked": len(read), "checked_bytes": sum(read)} if read else {}
     losses = [outcome.lost.kinds for outcome in outcomes if outcome.lost]
     tally["lost"] = len(losses)
     for kind in Loss if losses else ():

@@ -150,6 +150,11 @@ def _lines(summary: Summary) -> Iterator[str]:
             f"{shown_bytes(summary.copied_bytes)} in {summary.seconds:.1f} s "
             f"({shown_bytes(rate)}/s)"
         )
+        if summary.checked:
+            yield (
+                f"  checked  {summary.checked:>12,} files, "
+                f"{shown_bytes(summary.checked_bytes)} read to compare"
+            )
         yield f"  made     {summary.made:>12,} directories and links"
         yield f"  updated  {summary.updated:>12,} attributes only"
         yield f"  verified {summary.verified:>12,}"

@@ -33,7 +33,7 @@ def copy_content(
     if size <= SMALL_BYTES and not sparse:
         return _copy_small(work, source, target)
     if can_clone and size >= _CLONE_FROM_BYTES and _clone(work, source, target):
-        work.moved += size
+        work.moved += min(size, found.st_blocks * 512)
         return size, None
     if not sparse:
         return copy_range(work, source, target, 0, size)

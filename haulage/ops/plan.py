@@ -26,7 +26,7 @@ from haulage.ops.rows import filled, is_dir, is_file, with_columns
 class Intent:
     """The part of a policy that decides what counts as changed."""
 
-    size_only: bool = False
+    uncompared: Aspect = Aspect.NOTHING  # of content, what does not count as a change
     always_check: bool = False
     always_copy: bool = False
     proves_content: bool = False
@@ -94,7 +94,7 @@ def _new_and_known(difference: Difference, intent: Intent) -> list[pa.Table]:
     """Return what would be done about new entries, and about known ones."""
     new = _actions(_as_unproven(difference.new), _new_verbs(difference.new, intent))
     verbs = _changed_verbs(difference, intent)
-    known = _with_proof(difference)
+    known = _with_proof(difference, _doubtful(difference, intent))
     if intent.versioned:
         known = _completed(known, difference.was)
     return [new, _actions(known, verbs, difference.was)]
@@ -144,23 +144,24 @@ def _changed_verbs(difference: Difference, intent: Intent) -> np.ndarray:
         return found
 
     known_bytes = difference.was["checksum"].is_valid().to_numpy()
-    content = has(Aspect.TIME, Aspect.INODE)
+    content = has(_of_content(intent) & ~intent.uncompared)
     attributes = has(
         Aspect.ACCESS, Aspect.TIME, Aspect.CTIME, Aspect.ADOPTED, Aspect.ASKED
     )
     if intent.versioned:
         attributes |= has(Aspect.RACY)
-    else:
-        content |= has(Aspect.RACY, Aspect.CTIME)
-    if intent.size_only:
-        content[:] = False
+    doubtful = _doubtful(difference, intent)
+    # An mtime is not set on content that may not be the one it belongs to.
+    other = doubtful & has(Aspect.TIME)
+    attributes &= has(Aspect.ADOPTED, Aspect.ASKED) | ~doubtful | has(Aspect.ACCESS)
+    attributes &= has(Aspect.ADOPTED, Aspect.ASKED) | ~other
     file_verb = np.select(
         [
             has(Aspect.KIND, Aspect.SIZE, Aspect.ETAG) | intent.always_copy,
             content | intent.always_check,
             has(Aspect.UNPROVEN) & ~known_bytes & intent.proves_content,
             attributes,
-            has(Aspect.UNPROVEN),
+            has(Aspect.UNPROVEN) & ~other,
         ],
         [Verb.COPY, Verb.CHECK, Verb.CHECK, Verb.META, Verb.VERIFY],
         default=0,
@@ -168,6 +169,27 @@ def _changed_verbs(difference: Difference, intent: Intent) -> np.ndarray:
     verbs = np.where(kind == Kind.FILE, file_verb, _NEW_VERB[kind])
     verbs[aspects == 0] = 0
     return verbs.astype(np.uint8)
+
+
+def _of_content(intent: Intent) -> Aspect:
+    """Return what tells that the content of a file may have changed."""
+    if intent.versioned:
+        return Aspect.TIME | Aspect.INODE
+    return Aspect.TIME | Aspect.INODE | Aspect.CTIME | Aspect.RACY
+
+
+def _doubtful(difference: Difference, intent: Intent) -> np.ndarray:
+    """Tell which content may have changed, and is not compared by this policy.
+
+    What is done about such a file leaves it racy, so that a run that does compare that
+    looks at its content. Where nothing is done, the manifest keeps the old entry.
+    """
+    if intent.versioned:  # where racy says something else
+        return np.zeros(len(difference.aspects), np.bool_)
+    told = difference.aspects & _of_content(intent)
+    compared = (told & ~intent.uncompared) != 0
+    doubtful: np.ndarray = (told != 0) & ~compared & is_file(difference.changed)
+    return doubtful
 
 
 def _as_unproven(entries: pa.Table) -> pa.Table:
@@ -182,10 +204,11 @@ def _as_unproven(entries: pa.Table) -> pa.Table:
     return pa.table([*entries.columns, *proof], schema=MANIFEST)
 
 
-def _with_proof(difference: Difference) -> pa.Table:
+def _with_proof(difference: Difference, doubtful: np.ndarray) -> pa.Table:
     """Give the changed entries what is known of the content that they had."""
     was = difference.was
-    proof = [was["checksum"], was["verified"], was["racy"], was["made"]]
+    racy = pa.array(was["racy"].to_numpy() | doubtful)
+    proof = [was["checksum"], was["verified"], racy, was["made"]]
     return pa.table([*difference.changed.columns, *proof], schema=MANIFEST)
 
 

@@ -118,18 +118,20 @@ def check(carrier: Carrier, action: Action, row: int) -> Outcome:
         if (seen.entry.size, seen.entry.kind) == (action.size, Kind.FILE):
             checksum = digest_of(carrier, reading)
             reading.confirm()
-    proven = None
-    if checksum is not None:
-        proven = _proof_of_equal(carrier, action, checksum)
-    if proven is None:
+    if checksum is None:
         return copy(carrier, action, row)
+    proven = _proof_of_equal(carrier, action, checksum)
+    read = action.size if action.checksum else 2 * action.size
+    if proven is None:
+        return copy(carrier, action, row)._replace(read=read)
     made = carrier.target.set_attributes(action, seen)
     if made is None:
         action = action._replace(checksum=checksum)
-        return _apart(carrier, action, row, seen) or copy(carrier, action, row)
+        apart = _apart(carrier, action, row, seen) or copy(carrier, action, row)
+        return apart._replace(read=read)
     outcome = _updated(action, seen, made)
     racy = is_racy_entry(seen.entry, seen_ns)
-    return outcome._replace(checksum=checksum, verified=proven, racy=racy)
+    return outcome._replace(checksum=checksum, verified=proven, racy=racy, read=read)
 
 
 def _proof_of_equal(
@@ -160,10 +162,11 @@ def meta(carrier: Carrier, action: Action, row: int) -> Outcome:
     if made is None:
         return _apart(carrier, action, row, seen) or copy(carrier, action, row)
     outcome = _updated(action, seen, made)
+    in_doubt = action.racy and carrier.source.has_directories
     return outcome._replace(
         checksum=action.checksum,
         verified=Verified(action.verified),
-        racy=is_racy_entry(seen.entry, carrier.began_ns),
+        racy=in_doubt or is_racy_entry(seen.entry, carrier.began_ns),
     )
 
 

@@ -47,18 +47,25 @@ def part(work: Work, action: Action, row: int) -> Outcome:
         target = begin_shared(work, action, row, dir_fd, temp)
         try:
             piece = (action.offset, action.length)
-            moved, checksum = copy_part(work, source, target, piece, before)
+            moved = work.moved
+            copied, checksum = copy_part(work, source, target, piece, before)
             if work.fsync:
                 os.fsync(target)
         finally:
             os.close(target)
-        if moved != action.length or not stood_still(before, os.fstat(source)):
+        if copied != action.length or not stood_still(before, os.fstat(source)):
             raise UnstableError("changed while it was copied")
     finally:
         os.close(source)
     entry = None if is_as_listed(action, before) else entry_of(action.path, before)
     racy = is_racy(before.st_mtime_ns, before.st_ctime_ns, seen_ns)
-    return Outcome(Status.PART, checksum=checksum, racy=racy, moved=moved, entry=entry)
+    return Outcome(
+        Status.PART,
+        checksum=checksum,
+        racy=racy,
+        moved=work.moved - moved,  # without holes
+        entry=entry,
+    )
 
 
 def publish(work: Work, whole: Action, _row: int, parts: Sequence[Action]) -> Outcome:

@@ -92,8 +92,9 @@ def _fill(work: Work, action: Action, ends: _Ends) -> Outcome:
     """Give the temporary its content and attributes, and close it."""
     source, target, before, wanted, extras = ends
     try:
-        moved, checksum = copy_content(work, source, target, before)
-        if moved != before.st_size or not stood_still(before, os.fstat(source)):
+        moved = work.moved
+        copied, checksum = copy_content(work, source, target, before)
+        if copied != before.st_size or not stood_still(before, os.fstat(source)):
             raise UnstableError("changed while it was copied")
         lost = dress(work, target, wanted, extras)
         made = mark_of(target, lost, work.kept)
@@ -104,7 +105,7 @@ def _fill(work: Work, action: Action, ends: _Ends) -> Outcome:
     return Outcome(
         Status.COPIED,
         checksum=checksum,
-        moved=moved,
+        moved=work.moved - moved,  # without holes
         lost=lost,
         made=made,
         entry=None if is_as_listed(action, before) else entry_of(action.path, before),
@@ -114,6 +115,7 @@ def _fill(work: Work, action: Action, ends: _Ends) -> Outcome:
 def check(work: Work, action: Action, row: int) -> Outcome:
     """Copy a file only if its content is not what the target has."""
     source = open_source(work.source, action.path)
+    moved = work.moved
     try:
         seen_ns = time.time_ns()
         before = os.fstat(source)
@@ -126,17 +128,17 @@ def check(work: Work, action: Action, row: int) -> Outcome:
             proven = None
     finally:
         os.close(source)
-    if proven is None:
-        return copy(work, action, row)
-    outcome = _set_on_target(work, action, wanted)
-    if outcome is None:
-        return copy(work, action, row)
+    read = work.moved - moved
+    outcome = None if proven is None else _set_on_target(work, action, wanted)
+    if proven is None or outcome is None:
+        return copy(work, action, row)._replace(read=read)
     entry = None if is_as_listed(action, before) else entry_of(action.path, before)
     return outcome._replace(
         checksum=checksum,
         verified=proven,
         racy=is_racy(before.st_mtime_ns, before.st_ctime_ns, seen_ns),
         entry=entry,
+        read=read,
     )
 
 
@@ -174,7 +176,9 @@ def meta(work: Work, action: Action, row: int) -> Outcome:
     mtime_ns = action.mtime_since_epoch_ns
     racy = is_racy(mtime_ns, action.ctime_since_epoch_ns, work.began_ns)
     return outcome._replace(
-        checksum=action.checksum, verified=Verified(action.verified), racy=racy
+        checksum=action.checksum,
+        verified=Verified(action.verified),
+        racy=racy or action.racy,  # nobody has looked at the content
     )
 
 

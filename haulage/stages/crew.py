@@ -68,6 +68,8 @@ class Summary:
     waiting_plan: int | None = None  # deletes that wait for approval
     restored: int = 0
     unlisted: int = 0  # failures that are counted, and were too many for a list
+    checked: int = 0  # files that were read only to tell whether they had changed
+    checked_bytes: int = 0
 
     def as_dict(self) -> dict[str, object]:
         """Return the summary as JSON takes it."""

@@ -27,7 +27,7 @@ from haulage.model import (
     Preserve,
     Verified,
 )
-from haulage.ops.aspects import Against
+from haulage.ops.aspects import Against, Aspect
 from haulage.ops.compare import compare
 from haulage.ops.difference import Difference
 from haulage.ops.listing import Selection
@@ -49,6 +49,11 @@ from haulage.storage.tree.walk import Unreadable
 _ASKED = {
     Compare.CHECKSUM: (Kind.FILE,),
     Compare.ALWAYS: tuple(Kind),
+}
+# What tells of other content, but does not count.
+_UNCOMPARED = {
+    Compare.MTIME: Aspect.INODE | Aspect.CTIME,
+    Compare.SIZE: Aspect.INODE | Aspect.CTIME | Aspect.TIME | Aspect.RACY,
 }
 _PROOF = {Verify.METADATA: Verified.METADATA, Verify.CHECKSUM: Verified.CHECKSUM}
 
@@ -127,7 +132,7 @@ def intent_of(ends: Ends) -> Intent:
     """Return the part of the policy by which differences become actions."""
     policy = ends.policy
     return Intent(
-        size_only=policy.compare is Compare.SIZE,
+        uncompared=_UNCOMPARED.get(policy.compare, Aspect.NOTHING),
         always_check=policy.compare is Compare.CHECKSUM,
         always_copy=policy.compare is Compare.ALWAYS,
         proves_content=policy.verify is Verify.CHECKSUM,

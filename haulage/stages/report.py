@@ -25,7 +25,7 @@ from haulage.stages.widening import lacking
 PLANNED = "planned"  # the state of what only says what a run would do
 _FIRST = 5  # paths that a note names
 _LOSSES = {f"lost_{kind.name}".lower(): kind for kind in Loss}
-_NOT_STATUSES = frozenset({"bytes", "lost", *_LOSSES})
+_NOT_STATUSES = frozenset({"bytes", "lost", "checked", "checked_bytes", *_LOSSES})
 _LOST_WHAT = {
     Loss.OWNER: "their owner (only root may give files away)",
     Loss.XATTR: "an attribute",
@@ -93,6 +93,8 @@ def _summary(
         fidelity=fidelity,
         waiting_plan=site.waiting_plan,
         restored=tally["restored"],
+        checked=tally["checked"],
+        checked_bytes=tally["checked_bytes"],
     )
 
 

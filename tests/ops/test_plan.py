@@ -87,26 +87,43 @@ def test_a_file_without_a_checksum_is_proven_against_the_source(aspects, verb):
     assert verb_for(aspects, Intent(proves_content=True), None) == verb
 
 
+BY_SIZE = Intent(uncompared=A.TIME | A.INODE | A.CTIME | A.RACY)
+BY_MTIME = Intent(uncompared=A.INODE | A.CTIME)
+
+
 @pytest.mark.parametrize(
-    ("aspects", "verb"),
+    ("aspects", "intent", "verb"),
     [
-        (A.SIZE | A.TIME, Verb.COPY),
-        (A.KIND, Verb.COPY),
-        (A.TIME | A.CTIME, Verb.META),
-        (A.ACCESS | A.CTIME, Verb.META),
-        (A.UNPROVEN, Verb.VERIFY),
+        (A.SIZE | A.TIME, BY_SIZE, Verb.COPY),
+        (A.KIND, BY_SIZE, Verb.COPY),
+        (A.TIME | A.CTIME, BY_SIZE, None),
+        (A.TIME | A.CTIME | A.ACCESS, BY_SIZE, None),
+        (A.TIME | A.CTIME | A.UNPROVEN, BY_SIZE, None),
+        (A.RACY, BY_SIZE, None),
+        (A.ACCESS | A.CTIME, BY_SIZE, Verb.META),
+        (A.ADOPTED | A.TIME, BY_SIZE, Verb.META),
+        (A.ASKED | A.TIME | A.CTIME, BY_SIZE, Verb.META),
+        (A.UNPROVEN, BY_SIZE, Verb.VERIFY),
+        (A.UNPROVEN | A.INODE, BY_SIZE, Verb.VERIFY),
+        (A.INODE | A.CTIME, BY_MTIME, None),
+        (A.INODE | A.CTIME | A.ACCESS, BY_MTIME, Verb.META),
+        (A.TIME | A.CTIME, BY_MTIME, Verb.CHECK),
+        (A.RACY | A.INODE, BY_MTIME, Verb.CHECK),
+        (A.SIZE | A.INODE, BY_MTIME, Verb.COPY),
     ],
 )
-def test_by_size_alone_times_are_set_and_content_is_not_read(aspects, verb):
-    assert verb_for(aspects, Intent(size_only=True), SUM) == verb
-
-
-def test_a_file_that_differs_only_in_its_inode_is_unchanged_by_size_alone():
+def test_what_does_not_count_as_a_change_is_left_or_stays_in_doubt(
+    aspects, intent, verb
+):
     f = entry(b"f")
-    made = plan(difference((), [f], [f], [A.INODE]), Intent(size_only=True))
-    assert made.actions.num_rows == 0
+    one = difference((), [f], [f], [aspects], checksum=SUM)
+    made = plan(one, intent)
+    rows = made.actions.to_pylist()
+    assert [row["verb"] for row in rows] == ([verb] if verb else [])
     assert made.skipped == 0, "skipped are special files alone"
-    assert made.unchanged == 10
+    in_doubt = bool(aspects & intent.uncompared)
+    if verb in (Verb.META, Verb.VERIFY):
+        assert rows[0]["racy"] == in_doubt
 
 
 @pytest.mark.parametrize("aspects", [A.ASKED, A.ASKED | A.ACCESS, A.ASKED | A.TIME])

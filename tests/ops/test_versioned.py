@@ -57,7 +57,7 @@ def test_the_same_version_of_another_time_has_other_attributes_alone():
 
 
 def test_only_size_counts_where_that_is_asked_for_but_versions_still_do():
-    intent = Intent(versioned=True, size_only=True)
+    intent = Intent(versioned=True, uncompared=Aspect.TIME | Aspect.INODE)
     now = listed(entry(b"f", **{**ETAG, "etag": b"two"}))
     assert verbs(now, recorded(entry(b"f", **ETAG)), intent) == ["COPY"]
 
@@ -132,9 +132,12 @@ def test_objects_are_never_racy():
 def test_a_name_that_is_not_joined_with_its_group_is_looked_at_where_it_can_be():
     now, was = listed(entry(b"f", **ETAG)), recorded(entry(b"f", **ETAG), racy=True)
     assert verbs(now, was, joins=True) == ["META"]
-    assert verbs(now, was, Intent(versioned=True, size_only=True), joins=True) == [
-        "META"
-    ]
+    assert verbs(
+        now,
+        was,
+        Intent(versioned=True, uncompared=Aspect.TIME | Aspect.INODE),
+        joins=True,
+    ) == ["META"]
     assert verbs(now, was) == []
 
 
