@@ -65,6 +65,7 @@ class Status(IntEnum):
     PART = 13  # a byte range arrived; the file is not published yet
     MISMATCH = 14  # verification read other bytes or attributes than were sent
     RESTORED = 15  # brought back from the trash
+    REPLACED = 16  # to be deleted, but another kind has got its name already
 
 
 class Verified(IntEnum):

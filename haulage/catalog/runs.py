@@ -8,6 +8,7 @@ from datetime import UTC, timedelta
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    and_,
     insert,
     or_,
     select,
@@ -119,11 +120,11 @@ def recent(
 
 def all_of(catalog: Catalog, dataset_id: int) -> Iterator[Run]:
     """Yield the runs of a dataset, newest first; more are read as they are wanted."""
-    seen = 0
     is_its = RunTable.dataset_id == dataset_id
-    while some := _newest(catalog, _AT_ONCE, is_its, offset=seen):
+    some = _newest(catalog, _AT_ONCE, is_its)
+    while some:
         yield from some
-        seen += len(some)
+        some = _newest(catalog, _AT_ONCE, is_its, _is_before(some[-1]))
 
 
 def by_flow_run(catalog: Catalog, flow_run_id: str) -> Run | None:
@@ -259,16 +260,21 @@ def _first(catalog: Catalog, *conditions: ColumnElement[bool]) -> Run | None:
     return next(iter(_newest(catalog, 1, *conditions)), None)
 
 
+def _is_before(run: Run) -> ColumnElement[bool]:
+    started = RunTable.started_at
+    same = and_(started == run.started_at, RunTable.id < run.id)
+    return or_(started < run.started_at, same)
+
+
 @patient
 def _newest(
-    catalog: Catalog, limit: int, *conditions: ColumnElement[bool], offset: int = 0
+    catalog: Catalog, limit: int, *conditions: ColumnElement[bool]
 ) -> list[Run]:
     wanted = (
         select(RunTable)
         .where(*conditions)
         .order_by(RunTable.started_at.desc(), RunTable.id.desc())
         .limit(limit)
-        .offset(offset)
     )
     with catalog.read() as connection:
         return [run_of(row) for row in connection.execute(wanted).mappings()]

@@ -25,7 +25,7 @@ class Aspect(IntFlag):
     CTIME = 16
     ACCESS = 32  # mode, owner, group
     TARGET = 64  # of a symbolic link; the number of a device
-    RACY = 128  # was too young when it was recorded, or is not joined with its group
+    RACY = 128  # was too young when recorded, in doubt, or not joined with its group
     UNPROVEN = 256  # is verified less than the policy wants
     ADOPTED = 512  # was found in the target, not recorded by a run
     ASKED = 1024  # is to be looked at, whatever else is known of it
@@ -113,7 +113,7 @@ def _of_files(
         (Aspect.KIND, differ("kind")),
         (Aspect.TIME, differ("mtime_s", "mtime_ns")),
         (Aspect.ACCESS, (differ("mode") & ~is_link) | differ("uid", "gid")),
-        (Aspect.RACY, was["racy"].to_numpy() & is_file(now)),
+        (Aspect.RACY, was["racy"].to_numpy()),
     ]
     if has_target.any():
         found.append((Aspect.TARGET, _unequal(now["target"], was["target"])))

@@ -35,7 +35,7 @@ def delete(work: Work, action: Action, _row: int) -> Outcome:
     if found is None:
         return gone_already(work.target, action.path, work.trash)
     if there is not None and kind_of(there.st_mode) == kind_of(found.st_mode):
-        return Outcome(Status.ABSENT)  # already replaced by what the source has now
+        return Outcome(Status.REPLACED)
     work.check_cancelled()
     return remove_ours(work.target, action, found, work.trash)
 

@@ -3,13 +3,14 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from haulage.model import MANIFEST, OUTCOME, Status, Verb, Verified
+from haulage.ops.rows import with_columns
 
 HOLDS = (
     Status.COPIED,
@@ -18,9 +19,11 @@ HOLDS = (
     Status.UNCHANGED,
     Status.VERIFIED,
 )
-_GONE = (Status.DELETED, Status.ABSENT, Status.MISMATCH)
+_GONE = (Status.DELETED, Status.REPLACED, Status.ABSENT, Status.MISMATCH)
+_NOTHING = (Status.PART, Status.RESTORED)  # is said of the entry
+_PATH = MANIFEST.field("path").type
 PATHS = pa.schema([OUTCOME.field("path")])
-NOTHING_TAKEN = PATHS.empty_table()
+NO_PATHS = PATHS.empty_table()
 _BASE = -1  # rank of the old manifest's rows
 
 
@@ -96,14 +99,24 @@ def among(tables: Iterable[pa.Table], paths: Iterable[pa.Table]) -> Iterator[pa.
         yield table.filter(pa.array(is_wanted))
 
 
+class Besides(NamedTuple):
+    """What happened to entries without an outcome of their own, as columns of paths."""
+
+    taken: pa.Table = NO_PATHS  # their names are another kind's now
+    touched: pa.Table = NO_PATHS  # directories in which something was made or removed
+
+
+NOTHING_BESIDES = Besides()
+
+
 def merge(
-    base: pa.Table, overlays: Sequence[pa.Table], taken: pa.Table = NOTHING_TAKEN
+    base: pa.Table, overlays: Sequence[pa.Table], besides: Besides = NOTHING_BESIDES
 ) -> Merged:
     """Lay outcomes over entries of one stretch; later overlays win.
 
-    An outcome that says what the target holds replaces the entry, one that says it is
-    gone or proven wrong removes it, and any other leaves what was there. What has lost
-    its name to another kind is `taken`, and goes whatever is said of it.
+    An outcome that says what the target holds replaces the entry, and one that says it
+    is gone or proven wrong removes it. Any other leaves the entry that was there, but
+    in doubt: nobody knows how far the attempt came, so that the next run looks at it.
     """
     ranked = [_ranked(base, _BASE, _BASE)]
     for rank, outcomes in enumerate(overlays):
@@ -111,31 +124,67 @@ def merge(
         says = np.flatnonzero(effects)
         rows = outcomes.take(says).select(MANIFEST.names)
         ranked.append(_ranked(rows, rank, effects[says]))
-    last = _last_of_each_path(pa.concat_tables(ranked))
+    every = pa.concat_tables(ranked)
+    in_doubt = every["effect"].to_numpy() == _DOUBT
+    last = _last_of_each_path(every.filter(pa.array(~in_doubt)))
     is_held = pa.array(last["effect"].to_numpy() != _REMOVE)
-    is_taken = pc.is_in(last["path"], taken["path"])
-    holds = last.filter(pc.and_not(is_held, is_taken))
+    is_taken = pc.is_in(last["path"], besides.taken["path"])
+    entries = last.filter(pc.and_not(is_held, is_taken)).select(MANIFEST.names)
+    doubted = [_unfinished(overlays, besides.touched)]
+    if in_doubt.any():
+        said = _last_of_each_path(every)
+        doubted.append(said.filter(pc.equal(said["effect"], _DOUBT))["path"])
     return Merged(
-        entries=holds.select(MANIFEST.names).cast(MANIFEST),
+        entries=_doubted(entries, doubted).cast(MANIFEST),
         last_outcomes=_last_outcomes(overlays),
     )
 
 
-_KEEP, _PUT, _REMOVE = 0, 1, 2
+_KEEP, _PUT, _REMOVE, _DOUBT = 0, 1, 2, 3
 
 
 def _effects(outcomes: pa.Table) -> np.ndarray:
     """Return what each outcome does to the manifest.
 
-    A directory that was only made counts when the dirs pass has finished it; what
-    stands for one in a bucket is finished at once.
+    That nothing stands for a directory in a bucket is no word about what stood there.
     """
     statuses, verbs = outcomes["status"].to_numpy(), outcomes["verb"].to_numpy()
-    effects = np.where(np.isin(statuses, HOLDS), _PUT, _KEEP)
-    effects[np.isin(statuses, _GONE)] = _REMOVE
-    is_finished = outcomes["verified"].to_numpy() != Verified.NONE
-    effects[(verbs == Verb.MKDIR) & ~is_finished] = _KEEP
+    effects = np.where(np.isin(statuses, HOLDS), _PUT, _DOUBT)
+    is_gone = np.isin(statuses, _GONE)
+    effects[is_gone] = _REMOVE
+    effects[np.isin(statuses, _NOTHING) | (is_gone & (verbs == Verb.MKDIR))] = _KEEP
     return effects
+
+
+def _unfinished(overlays: Sequence[pa.Table], touched: pa.Table) -> pa.ChunkedArray:
+    """Return directories that were made or touched, and not given their attributes.
+
+    What stands for one in a bucket is finished at once.
+    """
+    unfinished = [touched["path"]]
+    finished = [NO_PATHS["path"]]
+    for outcomes in overlays:
+        verb = outcomes["verb"]
+        holds = pc.is_in(outcomes["status"], pa.array(HOLDS, pa.uint8()))
+        proven = pc.not_equal(outcomes["verified"], Verified.NONE)
+        made = pc.and_not(pc.equal(verb, Verb.MKDIR), proven)
+        unfinished.append(outcomes["path"].filter(pc.and_(holds, made)))
+        is_done = pc.and_(holds, pc.equal(verb, Verb.DIR))
+        finished.append(outcomes["path"].filter(is_done))
+    paths = _joined(unfinished)
+    return paths.filter(pc.invert(pc.is_in(paths, _joined(finished))))
+
+
+def _doubted(entries: pa.Table, doubted: Sequence[pa.ChunkedArray]) -> pa.Table:
+    paths = _joined(doubted)
+    if not len(paths):
+        return entries
+    racy = pc.or_(entries["racy"], pc.is_in(entries["path"], paths))
+    return with_columns(entries, racy=racy)
+
+
+def _joined(paths: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
+    return pa.chunked_array([chunk for each in paths for chunk in each.chunks], _PATH)
 
 
 def _ranked(rows: pa.Table, rank: int, effect: "int | np.ndarray") -> pa.Table:

@@ -6,6 +6,7 @@ from haulage.ops.carrier import Carrier
 from haulage.ops.stream import digest_of
 from haulage.ops.unlike import unlike
 from haulage.ops.versions import is_version
+from haulage.paths import other_form
 from haulage.storage.base import Seen, is_implied
 
 
@@ -23,7 +24,11 @@ def delete(carrier: Carrier, action: Action, _row: int) -> Outcome:
     seen = carrier.source.look(action.path)
     if seen is not None:
         return Outcome(Status.KEPT, reason="is at the source again")
-    return carrier.target.remove(action)
+    outcome = carrier.target.remove(action)
+    if outcome.status is Status.ABSENT:
+        other = carrier.target.look(other_form(action.path))
+        return outcome if other is None else Outcome(Status.REPLACED)
+    return outcome
 
 
 def verify(carrier: Carrier, action: Action, _row: int) -> Outcome:
@@ -79,7 +84,9 @@ def _hold_against(action: Action, seen: Seen | None) -> None:
     names = [] if action.kind == Kind.DIR else ["size"]
     if seen.entry.etag is None or action.etag is None:  # no copy of object to object
         names += ["kind", "target"]
-        names += [] if is_implied(action.entry) else ["mtime_s", "mtime_ns"]
+        is_in_doubt = action.kind == Kind.DIR and action.racy
+        has_times = not is_in_doubt and not is_implied(action.entry)
+        names += ["mtime_s", "mtime_ns"] if has_times else []
         action = action.with_mtime_at_target()
     wrong = unlike(seen.entry, action, names)
     if action.etag_at_target not in (None, seen.entry.etag):

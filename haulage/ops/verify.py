@@ -118,10 +118,21 @@ def _prove_attributes(work: Work, action: Action) -> None:
 def _hold_against(
     work: Work, action: Action, found: os.stat_result, target: bytes | None
 ) -> None:
-    """Compare what is kept: kind, size, times and target, and what root can set."""
+    """Raise MismatchError unless the target's entry has what is kept."""
     entry = entry_of(action.path, found, target)
     wanted = _as_made(work, action, found)
+    if wrong := unlike(entry, wanted, _kept_names(work, action)):
+        raise MismatchError("; ".join(wrong))
+
+
+def _kept_names(work: Work, action: Action) -> list[str]:
+    """Return what is kept: kind, size, times and target, and what root can set.
+
+    A directory in doubt waits for its attributes.
+    """
     names = ["kind", "target"]
+    if action.kind == Kind.DIR and action.racy:
+        return names
     if work.kept.times or action.made is not None:
         names += ["mtime_s", "mtime_ns"]
     if action.kind == Kind.FILE:
@@ -130,8 +141,7 @@ def _hold_against(
         names += ["uid", "gid"]
         if action.kind != Kind.SYMLINK:
             names.append("mode")
-    if wrong := unlike(entry, wanted, names):
-        raise MismatchError("; ".join(wrong))
+    return names
 
 
 def _as_made(work: Work, action: Action, found: os.stat_result) -> Action:

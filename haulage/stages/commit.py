@@ -1,7 +1,7 @@
 """Makes the new manifest: the old one plus the outcomes, in one transaction."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
@@ -13,15 +13,18 @@ import pyarrow.compute as pc
 from haulage.catalog import delete_plans, failures, tombstones
 from haulage.catalog import shards as ledger
 from haulage.catalog.failures import Failure
-from haulage.catalog.manifests import ManifestWriter, PageRef
+from haulage.catalog.manifests import Manifest, ManifestWriter, PageRef
 from haulage.catalog.shards import ShardState
 from haulage.catalog.tombstones import Tombstone
 from haulage.model import Pass, Status, Verb
-from haulage.ops.merge import HOLDS, Merged
+from haulage.ops.merge import HOLDS, Merged, Stream
 from haulage.policy import Fsync
-from haulage.stages.overlay import stretches
+from haulage.stages.known import KnownNames
+from haulage.stages.overlay import overlays_of, stretches
 from haulage.stages.sealing import UNREADABLE_FILE
-from haulage.stages.site import Site
+from haulage.stages.site import VERIFY, Site
+from haulage.stages.taken import LOOKED_AT, Taken
+from haulage.stages.touching import touched_dirs
 from haulage.stages.unlisted import failure_of
 from haulage.storage.disksort import DiskSort
 from haulage.storage.tree.sync import sync_file_system
@@ -50,8 +53,11 @@ class Ledger:
     losses: list[Failure] = field(default_factory=list)
 
 
-def commit(site: Site) -> Ledger:
-    """Write the manifest of all that is done, make it current, and add it up."""
+def commit(site: Site, salvaged: Iterable[pa.Table] = ()) -> Ledger:
+    """Write the manifest of all that is done, make it current, and add it up.
+
+    `salvaged` are outcomes of what ended the run, by path.
+    """
     if site.policy.fsync is Fsync.RUN and _has_changed_a_tree(site):
         sync_file_system(site.pair.target.url)
     seen = Ledger(_approval(site))
@@ -60,7 +66,12 @@ def commit(site: Site) -> Ledger:
     while some := list(islice(unlisted, _AT_ONCE)):
         _record(site, seen, some)
     writer = ManifestWriter(site.catalog, site.run)
-    for stretch in stretches(site, partial(_record_torn, site, seen)):
+    for stretch in stretches(
+        site,
+        taken=_taken(site, partial(_record_torn, site, seen)),
+        touched=touched_dirs(site),
+        at_last=salvaged,
+    ):
         if isinstance(stretch, PageRef):
             writer.keep(stretch)
             continue
@@ -91,6 +102,21 @@ def _record(site: Site, seen: Ledger, failed: list[Failure]) -> None:
     seen.listed += len(listed)
     seen.unlisted += len(failed) - len(listed)
     seen.failed += sum(failure.status != "kept" for failure in failed)
+
+
+def _taken(site: Site, tell_torn: Callable[[list[bytes]], None]) -> Iterator[pa.Table]:
+    """Yield the paths that the target holds no more, because others have their names.
+
+    Buckets alone hold `d` beside `d/`, and do so in peace.
+    """
+    into_bucket = site.pair.target.is_bucket
+    if into_bucket and (site.pair.source.is_bucket or site.run.trigger == VERIFY):
+        return
+    known = KnownNames(Manifest(site.catalog, site.run.base_manifest_id))
+    taken = Taken(known, site.workspace / "taken")
+    for torn in taken.look([Stream(each) for each in overlays_of(site, LOOKED_AT)]):
+        tell_torn(torn)
+    yield from taken.tables()
 
 
 def _record_torn(site: Site, seen: Ledger, paths: list[bytes]) -> None:

@@ -1,6 +1,6 @@
 """Lays what a run has done so far over the manifest that it began with."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -8,11 +8,9 @@ import pyarrow as pa
 from haulage.catalog.manifests import Manifest, PageRef
 from haulage.catalog.shards import Shard
 from haulage.model import MANIFEST, Pass
-from haulage.ops.merge import NOTHING_TAKEN, Merged, Stream, merge, next_end
-from haulage.stages.known import KnownNames
+from haulage.ops.merge import NO_PATHS, Besides, Merged, Stream, merge, next_end
 from haulage.stages.rounds import MAKES_AND_PROVES, done, outcomes_of
-from haulage.stages.site import VERIFY, Site
-from haulage.stages.taken import LOOKED_AT, Taken
+from haulage.stages.site import Site
 
 
 class Laid(NamedTuple):
@@ -23,40 +21,28 @@ class Laid(NamedTuple):
 
 
 def stretches(
-    site: Site, tell_torn: Callable[[list[bytes]], None]
+    site: Site,
+    *,
+    taken: Iterable[pa.Table] = (),
+    touched: Iterable[pa.Table] = (),
+    at_last: Iterable[pa.Table] = (),
 ) -> Iterator[PageRef | Laid]:
     """Yield the order stretch by stretch; a page in which nothing happened, unread.
 
-    First `tell_torn` is called with the files below which something is held as well.
+    `taken` and `touched` are the paths of `Besides`, and `at_last` outcomes of no pass.
     """
-    manifest = Manifest(site.catalog, site.run.base_manifest_id)
-    gone = Stream(_taken(site, manifest, tell_torn))
-    streams = [Stream(tables) for tables in _overlays(site)]
-    base = _Base(manifest)
-    while (upto := next_end([base, gone, *streams])) is not None:
-        taken = pa.concat_tables([NOTHING_TAKEN, *gone.take(upto)])
+    besides = Stream(taken), Stream(touched)
+    streams = [Stream(tables) for tables in overlays_of(site)] + [Stream(at_last)]
+    base = _Base(Manifest(site.catalog, site.run.base_manifest_id))
+    while (upto := next_end([base, *besides, *streams])) is not None:
         windows = [list(stream.take(upto)) for stream in streams]
         overlays = [pa.concat_tables(tables) for tables in windows if tables]
-        if not overlays and not taken.num_rows and base.is_whole_page(upto):
+        paths = [pa.concat_tables([NO_PATHS, *some.take(upto)]) for some in besides]
+        is_quiet = not overlays and not any(some.num_rows for some in paths)
+        if is_quiet and base.is_whole_page(upto):
             yield base.take_page()
         else:
-            yield Laid(merge(base.take(upto), overlays, taken), overlays)
-
-
-def _taken(
-    site: Site, manifest: Manifest, tell_torn: Callable[[list[bytes]], None]
-) -> Iterator[pa.Table]:
-    """Yield the paths that the target holds no more, because others have their names.
-
-    Buckets alone hold `d` beside `d/`, and do so in peace.
-    """
-    into_bucket = site.pair.target.is_bucket
-    if into_bucket and (site.pair.source.is_bucket or site.run.trigger == VERIFY):
-        return
-    taken = Taken(KnownNames(manifest), site.workspace / "taken")
-    for torn in taken.look([Stream(each) for each in _overlays(site, LOOKED_AT)]):
-        tell_torn(torn)
-    yield from taken.tables()
+            yield Laid(merge(base.take(upto), overlays, Besides(*paths)), overlays)
 
 
 class _Base:
@@ -92,7 +78,7 @@ class _Base:
         return taken
 
 
-def _overlays(
+def overlays_of(
     site: Site, columns: Sequence[str] | None = None
 ) -> Iterator[Iterator[pa.Table]]:
     """Yield the outcomes of each pass and round, in the order they happened in."""

@@ -40,7 +40,7 @@ def _has_any(site: Site) -> bool:
 def _entries(site: Site) -> Iterator[pa.Table]:
     """Yield what the target holds by now, but for pages without any such name."""
     manifest = Manifest(site.catalog, site.run.base_manifest_id)
-    for stretch in stretches(site, lambda _: None):  # the commit tells
+    for stretch in stretches(site):
         if not isinstance(stretch, PageRef):
             yield stretch.merged.entries
         elif is_linked(manifest.read(stretch, _LOOKED_AT)).any():

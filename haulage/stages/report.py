@@ -83,7 +83,7 @@ def _summary(
         updated=tally["updated"],
         made=tally["made"],
         verified=tally["verified"],
-        deleted=tally["deleted"],
+        deleted=tally["deleted"] + tally["replaced"],
         kept=tally["kept"],
         failed=failed,
         seconds=round(site.meter.seconds(), 3),

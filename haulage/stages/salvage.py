@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -13,7 +14,7 @@ from haulage.errors import BrokenPageError, FatalError
 from haulage.model import Kind, Pass, Status, Verb
 from haulage.ops.plan import on_paths
 from haulage.ops.progress import Progress
-from haulage.shardfile import Order, write_shard
+from haulage.shardfile import Order, read_outcomes, write_shard
 from haulage.stages.commit import commit
 from haulage.stages.finishing import to_finish
 from haulage.stages.report import summary_of
@@ -29,8 +30,7 @@ _JOB = "salvage"
 def supersede(site: Site) -> None:
     """End an interrupted run: sweep behind it and commit the outcomes that it has."""
     sweep(site)
-    _give_times_back(site)
-    summary = _brought_home(site)
+    summary = _brought_home(site, _give_times_back(site))
     ledger.drop_unfinished(site.catalog, site.run)
     events.note(
         site.catalog, site.run.id, "superseded", {"copied": summary.get("copied", 0)}
@@ -39,27 +39,36 @@ def supersede(site: Site) -> None:
     shutil.rmtree(site.workspace, ignore_errors=True)
 
 
-def _brought_home(site: Site) -> dict[str, object]:
+def _brought_home(site: Site, salvaged: Sequence[Path]) -> dict[str, object]:
     """Commit the outcomes, and return what they add up to.
 
     Nothing can be laid over a manifest that is broken: a run that compares with the
     target finds there what this one has made.
     """
     try:
-        return summary_of(site, commit(site)).as_dict()
+        return summary_of(site, commit(site, map(_by_path, salvaged))).as_dict()
     except BrokenPageError as err:
         return {"state": RunState.SUPERSEDED, "notes": [str(err)]}
 
 
-def _give_times_back(site: Site) -> None:
+def _give_times_back(site: Site) -> list[Path]:
     """Finish directories that the run changed: no later run may look at them.
 
     That is no pass of the run, which may be resumed after all, and change more of them.
+    Return what became of them, the files of the first paths first.
     """
+    outcomes: list[Path] = []
     for seq, actions in enumerate(to_finish(site)):
         name = f"shards/salvage-{seq:06}.parquet"
         write_shard(site.workspace / name, actions, site.job)
-        _carry_out(site, [_order(site, name, f"salvage-{seq}")])
+        order = _order(site, name, f"salvage-{seq}")
+        _carry_out(site, [order])
+        outcomes.append(order.outcome)
+    return outcomes[::-1]
+
+
+def _by_path(outcomes: Path) -> pa.Table:
+    return read_outcomes(outcomes).sort_by("path")
 
 
 def sweep(site: Site) -> None:

@@ -11,14 +11,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from haulage.model import MANIFEST
-from haulage.ops.merge import HOLDS, Stream, next_end
+from haulage.ops.merge import HOLDS, PATHS, Stream, next_end
 from haulage.paths import other_form, parent_of
 from haulage.stages.known import KnownNames
 from haulage.storage.disksort import DiskSort
 
 LOOKED_AT = ("path", "status")  # of outcomes
-_PATHS = pa.schema([MANIFEST.field("path")])
 
 
 class Taken:
@@ -27,7 +25,7 @@ class Taken:
     def __init__(self, known: KnownNames, spool: Path) -> None:
         """Begin with no outcome; `known` is what the target held before."""
         self._known = known
-        self._paths = DiskSort(spool, _PATHS, "path")
+        self._paths = DiskSort(spool, PATHS, "path")
         self._nest: list[bytes] = []
         self._torn: set[bytes] = set()  # of these
 
@@ -49,7 +47,7 @@ class Taken:
         return self._paths.tables()
 
     def _add(self, paths: list[bytes]) -> None:
-        self._paths.add(pa.table([pa.array(paths, pa.binary())], schema=_PATHS))
+        self._paths.add(pa.table([pa.array(paths, pa.binary())], schema=PATHS))
 
     def _torn_by(self, held: Iterable[bytes]) -> Iterator[bytes]:
         """Yield the files that are torn by what is held below them, each once.

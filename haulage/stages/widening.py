@@ -7,7 +7,7 @@ would lack it for ever, so it is remembered here, by what the catalog keeps of r
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 
 from haulage.catalog import failures, runs
 from haulage.catalog import shards as ledger
@@ -25,7 +25,7 @@ from haulage.ops.stretches import (
     between,
     stretches,
 )
-from haulage.policy import Filters, Policy, Step
+from haulage.policy import Filters, RunPolicy, Step
 
 # What an entry that the manifest calls unchanged may lack in the target.
 _TRUSTED = "trusted metadata"
@@ -35,7 +35,10 @@ _OF_EACH_ENTRY: frozenset[str] = frozenset(
         *(Preserve.XATTRS, Preserve.ACLS, _TRUSTED),
     }
 )
+_MADE_APART = frozenset({Preserve.SPECIALS, Preserve.DEVICES})
+_SETS = frozenset({Step.COPY, Step.DIRS})  # attributes
 _MOST_FAILURES = 100_000  # held in memory; with more, every entry is looked at
+_MOST_RUNS = 1000  # that are looked back on; behind them anything may be lacking
 _NOT_FAILED = ("kept", "lost")  # what a delete left, and what the target can not hold
 
 
@@ -52,7 +55,7 @@ NOTHING = Lacking()
 
 
 def lacking(
-    catalog: Catalog, dataset_id: int, policy: Policy, run_id: str | None = None
+    catalog: Catalog, dataset_id: int, policy: RunPolicy, run_id: str | None = None
 ) -> Lacking:
     """Return what earlier runs did not give all that `policy` preserves.
 
@@ -61,7 +64,8 @@ def lacking(
     """
     wanted = (_OF_EACH_ENTRY | {Preserve.LINKS}) & _given_by(policy)
     missing: set[str] = set()
-    earlier = _earlier(catalog, dataset_id, run_id)
+    earlier = islice(_earlier(catalog, dataset_id, run_id), _MOST_RUNS)
+    seen = 0
     for run in earlier:
         missing |= wanted - _given_by(run.policy)
         if missing & _OF_EACH_ENTRY:
@@ -74,10 +78,12 @@ def lacking(
             if _has_unlisted(run) or len(undone) > _MOST_FAILURES:
                 return Lacking(every=True)
             return Lacking(linked=bool(missing), some=stretches(undone))
-    return Lacking(every=has_forgotten(catalog, dataset_id), linked=bool(missing))
+        seen += 1
+    is_cut = seen == _MOST_RUNS or has_forgotten(catalog, dataset_id)
+    return Lacking(every=is_cut, linked=bool(missing))
 
 
-def _given_by(policy: Policy) -> frozenset[str]:
+def _given_by(policy: RunPolicy) -> frozenset[str]:
     """Return what entries have of their source, or of its metadata, by a policy."""
     trusted = {_TRUSTED} if policy.trust_metadata else set[str]()
     return frozenset(policy.preserve) | trusted
@@ -86,25 +92,30 @@ def _given_by(policy: Policy) -> frozenset[str]:
 def _earlier(catalog: Catalog, dataset_id: int, run_id: str | None) -> Iterator[Run]:
     """Yield the runs that set attributes of what they listed, newest first."""
     for run in runs.all_of(catalog, dataset_id):
-        is_listing = run.listed_until is not None and Step.COPY in run.policy.steps
-        if run.id != run_id and is_listing:
+        sets = run.listed_until is not None and _SETS.intersection(run.policy.steps)
+        if sets and run.id != run_id:
             yield run
 
 
-def _is_whole(run: Run, policy: Policy, wanted: frozenset[str]) -> bool:
+def _is_whole(run: Run, policy: RunPolicy, wanted: frozenset[str]) -> bool:
     """Tell whether a run looked at all that the filters of `policy` show.
 
-    Filters that were the same left out what they leave out now.
+    Filters that were the same left out what they leave out now; so did steps, and kinds
+    that are made only where they are asked for.
     """
-    filters = run.policy.filters
+    was = run.policy
     return (
         run.state is RunState.DONE
-        and filters in (Filters(), policy.filters)
-        and wanted <= _given_by(run.policy)
+        and was.filters in (Filters(), policy.filters)
+        and _SETS.intersection(policy.steps) <= set(was.steps)
+        and _MADE_APART.intersection(policy.preserve) <= set(was.preserve)
+        and wanted <= _given_by(was)
     )
 
 
-def _has_undone(since: Iterator[Run], policy: Policy, wanted: frozenset[str]) -> bool:
+def _has_undone(
+    since: Iterator[Run], policy: RunPolicy, wanted: frozenset[str]
+) -> bool:
     """Tell whether what failed may lack something since a run that preserved less."""
     for run in since:
         if not wanted <= _given_by(run.policy):

@@ -194,3 +194,19 @@ def _driven_by(catalog: Catalog, driver: Driver) -> None:
     )
     with catalog.begin() as connection:
         connection.execute(statement)
+
+
+def test_all_runs_are_told_once_from_the_newest_on_though_some_began_at_once(
+    catalog: Catalog, home: DatasetRow
+) -> None:
+    when = datetime(2026, 3, 4, 5, 6, 7, 120_000, tzinfo=UTC)
+    for number in range(45):
+        begun = runs.begin(catalog, home.dataset, trigger="test")
+        runs.end(catalog, begun, RunState.DONE, {})
+        started = when + timedelta(milliseconds=number // 9)
+        statement = update(RunTable).where(RunTable.id == begun.id)
+        with catalog.begin() as connection:
+            connection.execute(statement.values(started_at=started))
+    told = list(runs.all_of(catalog, home.id))
+    assert len(told) == 45
+    assert told == runs.recent(catalog, home.id, 99)

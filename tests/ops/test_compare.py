@@ -91,9 +91,9 @@ def test_of_a_directory_only_what_can_be_set_counts(fields, aspect):
     assert aspects_of(DIR, DIR._replace(**fields)) == aspect
 
 
-def test_a_racily_clean_file_is_told_though_nothing_differs():
+def test_what_is_racily_clean_or_in_doubt_is_told_though_nothing_differs():
     assert aspects_of(FILE, FILE, {"racy": True}) == Aspect.RACY
-    assert aspects_of(DIR, DIR, {"racy": True}) == Aspect.NOTHING
+    assert aspects_of(DIR, DIR, {"racy": True}) == Aspect.RACY
 
 
 def test_a_file_that_is_proven_less_than_wanted_is_told():

@@ -98,7 +98,7 @@ def test_what_already_became_what_the_source_has_now_is_left(made):
     (made.target / "d" / "f").symlink_to("new")
     (made.source / "d").mkdir()
     (made.source / "d" / "f").symlink_to("new")
-    assert delete(made.work, action, 0).status == Status.ABSENT
+    assert delete(made.work, action, 0).status == Status.REPLACED
     assert os.readlink(made.target / "d" / "f") == "new"
 
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from haulage.model import MANIFEST, OUTCOME, Status, Verb
-from haulage.ops.merge import PATHS, Stream, among, merge
+from haulage.ops.merge import PATHS, Besides, Stream, among, merge
 from tests.engine_builders import entry, paths_of, recorded
 
 HOLDS = {
@@ -15,7 +15,7 @@ HOLDS = {
     Status.UNCHANGED,
     Status.VERIFIED,
 }
-GONE = {Status.DELETED, Status.ABSENT, Status.MISMATCH}
+GONE = {Status.DELETED, Status.REPLACED, Status.ABSENT, Status.MISMATCH}
 
 
 def outcome(path: bytes, status: Status, verb: Verb = Verb.COPY, **fields) -> dict:
@@ -42,12 +42,40 @@ def test_each_status_puts_or_removes_or_leaves_the_entry(status):
     assert merged.entries.schema == MANIFEST
 
 
-def test_a_directory_that_was_only_made_waits_for_its_attributes():
+def in_doubt(merged) -> dict[bytes, bool]:
+    names = merged.entries.select(["path", "racy"]).to_pydict()
+    return dict(zip(names["path"], names["racy"], strict=True))
+
+
+def test_a_directory_that_was_only_made_is_ours_and_waits_for_its_attributes():
     made = overlay(outcome(b"d/", Status.MADE, Verb.MKDIR))
+    failed = overlay(outcome(b"d/", Status.FAILED, Verb.DIR))
     finished = overlay(outcome(b"d/", Status.UPDATED, Verb.DIR, mode=0o750))
-    assert merge(MANIFEST.empty_table(), [made]).entries.num_rows == 0
-    both = merge(MANIFEST.empty_table(), [made, finished])
+    nothing = MANIFEST.empty_table()
+    assert in_doubt(merge(nothing, [made])) == {b"d/": True}
+    assert in_doubt(merge(nothing, [made, failed])) == {b"d/": True}
+    both = merge(nothing, [made, finished])
+    assert in_doubt(both) == {b"d/": False}
     assert both.entries["mode"].to_pylist() == [0o750]
+
+
+@pytest.mark.parametrize(
+    "status", [Status.FAILED, Status.UNSTABLE, Status.VANISHED, Status.BLOCKED]
+)
+def test_what_failed_is_in_doubt_until_it_succeeds(status):
+    base = recorded(entry(b"x"), entry(b"y"))
+    failed = overlay(outcome(b"x", status))
+    again = overlay(outcome(b"x", Status.UPDATED, Verb.META))
+    assert in_doubt(merge(base, [failed])) == {b"x": True, b"y": False}
+    assert in_doubt(merge(base, [failed, again])) == {b"x": False, b"y": False}
+    assert in_doubt(merge(base, [again, failed])) == {b"x": True, b"y": False}
+
+
+def test_a_directory_that_was_touched_and_not_finished_is_in_doubt():
+    base = recorded(entry(b"d/"), entry(b"e/"))
+    touched = Besides(touched=base.select(["path"]))
+    finished = overlay(outcome(b"e/", Status.UPDATED, Verb.DIR))
+    assert in_doubt(merge(base, [finished], touched)) == {b"d/": True, b"e/": False}
 
 
 def test_a_later_pass_wins_and_a_failure_leaves_what_was_before():
@@ -101,11 +129,9 @@ def test_random_overlays_merge_as_a_dictionary_does(seed):
             rows.append(outcome(path, status, verb, size=number))
             if status != Status.PART:
                 last[path] = number
-            if verb == Verb.MKDIR:
-                continue
             if status in HOLDS:
                 model[path] = number
-            elif status in GONE:
+            elif status in GONE and verb != Verb.MKDIR:
                 model.pop(path, None)
         overlays.append(overlay(*rows))
     merged = merge(base, overlays)
