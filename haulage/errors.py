@@ -76,6 +76,7 @@ class CancelledError(HaulageError):
 
 
 FATAL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENODEV})
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 TRANSIENT_ERRNOS = frozenset(
     {
         errno.EAGAIN,
@@ -98,6 +99,11 @@ def shown_path(path: str) -> str:
 def sort_os_error(err: OSError, what: str) -> HaulageError:
     """Return `err` as the one of the three kinds that its errno stands for."""
     text = f"{what}: {err.strerror or err} (errno {err.errno})"
+    if err.errno in _NO_ROOM:
+        text += (
+            "; make room, then resume. Deletes come last in a run: where they would "
+            "make room enough, sync with --only delete --delete guarded first"
+        )
     if err.errno in FATAL_ERRNOS:
         return FatalError(text)
     if err.errno in TRANSIENT_ERRNOS:

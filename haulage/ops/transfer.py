@@ -27,6 +27,7 @@ from haulage.storage.tree.posix import (
     make_dir,
     open_file,
     open_source,
+    other_than_its_size,
     pin,
     reach,
     remove_if_there,
@@ -94,8 +95,10 @@ def _fill(work: Work, action: Action, ends: _Ends) -> Outcome:
     try:
         moved = work.moved
         copied, checksum = copy_content(work, source, target, before)
-        if copied != before.st_size or not stood_still(before, os.fstat(source)):
+        if not stood_still(before, os.fstat(source)):
             raise UnstableError("changed while it was copied")
+        if copied != before.st_size:
+            raise other_than_its_size(before.st_size, copied)
         lost = dress(work, target, wanted, extras)
         made = mark_of(target, lost, work.kept)
         if work.fsync:

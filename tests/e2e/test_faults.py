@@ -170,6 +170,7 @@ def test_a_full_target_ends_the_run_in_words_and_more_room_finishes_it(
     ended = small_target.sync_by_command(*map(str, ONE_EACH))
     assert ended.code == 2, ended.out
     assert "No space left on device" in ended.text
+    assert "--only delete --delete guarded" in ended.text
     assert leftovers(small_target.target) == []
     command = ["mount", "-o", "remount,size=64m,nr_inodes=1000"]
     subprocess.run([*command, small_target.target], check=True)

@@ -9,6 +9,7 @@ import pytest
 from haulage.model import Preserve
 from haulage.stages.crew import Summary
 from tests.e2e.place import GUARDED, Place, grow_old, paths_in, stats_in, write
+from tests.trees.attributes import acl
 from tests.trees.build import plant
 from tests.trees.compare import (
     Aspect,
@@ -149,6 +150,26 @@ def test_a_file_without_its_mode_is_as_any_new_one(place: Place) -> None:
         path: info.st_mode & 0o7777 for path, info in stats_in(place.target).items()
     }
     assert modes == {b"dir": 0o750, b"dir/file": 0o640}
+
+
+@needs_root
+def test_neither_umask_nor_what_a_target_hands_on_leaks_into_what_is_made(
+    place: Place,
+) -> None:
+    write(place.source / "dir" / "file")
+    write(place.source / "file")
+    os.chmod(place.source / "file", 0o664)
+    (place.target / "dir").mkdir(parents=True)
+    for directory in (place.target, place.target / "dir"):
+        os.setxattr(directory, "system.posix_acl_default", acl(0o751, 77))
+        os.chown(directory, 0, 12)
+        os.chmod(directory, 0o2777)
+    before = os.umask(0o077)
+    try:
+        assert place.sync().failed == 0
+    finally:
+        os.umask(before)
+    assert_same(place.source, place.target)
 
 
 @needs_root

@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 
 from haulage.model import Status, Verb, Verified
-from haulage.ops.split import part, publish
+from haulage.ops.split import discard, part, publish
 from haulage.ops.transfer import check, copy
 from haulage.ops.verify import verify
 from tests.engine_builders import OLD_NS, action_on, checksum_of, put, read
@@ -126,3 +126,15 @@ def test_what_is_allocated_beyond_the_end_does_not_lengthen_the_copy(either):
         file.truncate(10_000)
     copy(either.work, action_on(either.source, b"f"), 0)
     assert read(either.target, b"f") == b"x" * 10_000
+
+
+@pytest.mark.parametrize("clones", [True, False])
+def test_holes_are_no_bytes_that_were_moved(either, clones):
+    either.work.can_clone = clones
+    full = put_sparse(either.source, b"f", 1 << 40, [(MIB, 4096)])
+    outcome = copy(either.work, action_on(either.source, b"f"), 0)
+    assert 4096 <= outcome.moved <= os.stat(full).st_blocks * 512
+    length = {"offset": 0, "length": 1 << 40}
+    one = part(either.work, action_on(either.source, b"f", Verb.PART, **length), 1)
+    assert one.moved <= os.stat(full).st_blocks * 512
+    discard(either.work, action_on(either.source, b"f"), 1)

@@ -3,6 +3,7 @@
 import os
 import stat
 import time
+from pathlib import Path
 
 import pytest
 
@@ -259,3 +260,11 @@ def test_a_young_file_is_racy_however_long_its_copy_takes(ends):
 
     ends.work.cancelled = cancelled
     assert copy(ends.work, action, 0).racy is True
+
+
+def test_a_file_that_says_it_is_empty_and_is_not_is_not_copied_as_empty(ends):
+    kernel = Path("/proc/sys/kernel")
+    with working(kernel, ends.target) as work:
+        action = action_on(kernel, b"ostype")
+        with pytest.raises(UnstableError, match="has 0 bytes, but has content"):
+            copy(work, action, 0)

@@ -16,6 +16,8 @@ from haulage.errors import (
 from haulage.model import Kind
 from haulage.storage.base import Extent, Seen
 from haulage.storage.ranges import Done
+from haulage.storage.tree.descent import Descent
+from haulage.storage.tree.store import Files
 from tests.engine_builders import entry, put
 from tests.ops.relaying import action_of
 from tests.stores import PART, files_shelf, open_descriptors
@@ -215,3 +217,15 @@ def test_a_file_with_other_names_is_left_as_it_is_or_not_touched(shelf, store, g
     os.unlink(shelf.root / "b")
     assert store.set_attributes(known(b"a", dev, ino), elsewhere).changed is False
     assert store.set_attributes(known(b"a", dev, ino), other_mode).changed
+
+
+def test_a_file_that_says_it_is_empty_and_is_not_is_not_read_as_empty(tmp_path):
+    kernel = Descent("/proc/sys/kernel")
+    store = Files(
+        kernel, temp=b"-", split=b"-", fsync=False, ranges=tmp_path, check=lambda: None
+    )
+    with store.open(b"ostype", 0) as reading:
+        assert reading.read(Extent(0, 0)) == b""
+        with pytest.raises(UnstableError, match="has 0 bytes, but has content"):
+            reading.confirm()
+    store.close()

@@ -16,6 +16,7 @@ from haulage.storage.tree.attributes import attributes_in, mark_of, set_attribut
 from haulage.storage.tree.kept import Kept
 from haulage.storage.tree.laid import create_laid, create_shared, missing, open_laid
 from haulage.storage.tree.posix import (
+    check_end,
     create,
     entry_of,
     remove_if_there,
@@ -54,6 +55,7 @@ class FileReading(Reading):
     def confirm(self) -> None:
         if not stood_still(self._before, os.fstat(self._fd)):
             raise UnstableError("changed while it was read")
+        check_end(self._fd, self._before.st_size)
 
     def __enter__(self) -> Self:
         return self

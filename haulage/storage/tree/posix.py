@@ -67,6 +67,20 @@ def stood_still(before: os.stat_result, after: os.stat_result) -> bool:
     )
 
 
+def check_end(fd: int, size: int) -> None:
+    """UnstableError for a file that goes on behind its size."""
+    if os.pread(fd, 1, size):
+        raise other_than_its_size(size, size + 1)
+
+
+def other_than_its_size(size: int, came: int) -> UnstableError:
+    """Say of a file that stood still that its content is not as long as its size."""
+    than = "has content" if not size else f"has {'more' if came > size else 'less'}"
+    return UnstableError(
+        f"says that it has {size} bytes, but {than}, as the files of /proc and /sys do"
+    )
+
+
 def temp_name(token: str, row: int | str) -> bytes:
     """Return the temporary's name for a row of the attempt with `token`."""
     return b"%s%s-%s" % (TEMP_PREFIX, token.encode(), str(row).encode())
