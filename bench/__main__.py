@@ -2,10 +2,12 @@
 
 Rows between directories are small, nochange, large and start. Rows between a directory
 and a bucket are buckets-small, buckets-nochange and buckets-large; buckets stands for
-all three. fidelity counts what each tool leaves different of a nasty tree.
+all three. fidelity counts what each tool leaves different of a nasty tree. catalog is
+Haulage alone, with a catalog of many datasets and nights.
 
 BENCH_FILES, BENCH_ENTRIES and BENCH_LARGE (bytes) set the sizes of the former,
-BENCH_OBJECTS, BENCH_KEYS and BENCH_OBJECT (bytes) those of the latter. BENCH_FLOW=1
+BENCH_OBJECTS, BENCH_KEYS and BENCH_OBJECT (bytes) those of the latter, BENCH_DATASETS
+and BENCH_NIGHTS those of the catalog. BENCH_FLOW=1
 also takes one run of a deployment, on a server that it starts and stops.
 """
 
@@ -16,7 +18,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from bench import buckets, data, fidelity, measure, rounds, rows, table
+from bench import buckets, catalog, data, fidelity, measure, rounds, rows, table
 from bench.peers import program
 from bench.rows import Row
 
@@ -31,7 +33,7 @@ STORES: dict[str, tuple[Callable[[int], buckets.Ways], str, int]] = {
     "buckets-nochange": (buckets.nochange, "BENCH_KEYS", 50_000),
     "buckets-large": (buckets.large, "BENCH_OBJECT", 2 << 30),
 }
-NAMES = (*TREES, "start", "fidelity", *STORES)
+NAMES = (*TREES, "start", "fidelity", "catalog", *STORES)
 SMALL = 20  # times smaller than usual, to see that all works
 
 
@@ -102,6 +104,9 @@ def _take(name: str, args: argparse.Namespace) -> None:
         _measure(make_row(_size(variable, default, args)), args)
     elif name == "fidelity":
         print(fidelity.report(peers_only=args.peers_only), flush=True)
+    elif name == "catalog":
+        sets = _size("BENCH_DATASETS", 1000, args)
+        print(catalog.report(sets, _size("BENCH_NIGHTS", 365, args)), flush=True)
     else:
         _measure(rows.start(), args)
 

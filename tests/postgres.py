@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -64,6 +65,13 @@ class PostgresServer:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """Run a Postgres server for the session."""
+    with running() as server:
+        yield server
+
+
+@contextmanager
+def running() -> Iterator[PostgresServer]:
+    """Run a Postgres server of one's own."""
     bin_dir = _bin_dir()
     # Socket paths are bound to 107 bytes, too few for a directory of pytest's.
     directory = Path(tempfile.mkdtemp(prefix="haulage-pg-"))
