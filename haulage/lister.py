@@ -143,7 +143,8 @@ def _obey(desk: _Desk, line: bytes) -> None:
 def _pieces(desk: _Desk, span: Span) -> Iterator[Piece]:
     if desk.setup.in_order:
         hungry, offer = desk.is_somebody_hungry, desk.offer
-        return listing(desk.root, span, desk.selection, hungry, offer)
+        spool = desk.setup.spool
+        return listing(desk.root, span, desk.selection, hungry, offer, spool)
     assert isinstance(desk.root, KeyRoot)
     return sorted_listing(desk.root, span.after, desk.selection, desk.setup.spool)
 

@@ -90,6 +90,7 @@ def listing(
     selection: Selection,
     hungry: Callable[[], bool] = lambda: False,
     offer: Callable[[Span], None] = lambda _: None,
+    spool: Path | None = None,
 ) -> Iterator[Piece]:
     """Yield the selected pieces of a span in canonical order."""
     keep = selection.keeps_path()
@@ -104,6 +105,7 @@ def listing(
             one_file_system=selection.one_file_system,
             hungry=hungry,
             offer=offer,
+            spool=spool,
         )
     return _marked(walk.pieces(), selection)
 

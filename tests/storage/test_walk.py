@@ -2,11 +2,14 @@ import errno
 import os
 import random
 import subprocess
+from functools import partial
+from itertools import chain
 
 import pyarrow as pa
 import pytest
 
 from haulage.model import ENTRY
+from haulage.storage.tree import names
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.posix import entry_of
 from haulage.storage.tree.walk import Given, Page, Span, Unreadable, Walk
@@ -195,6 +198,38 @@ def test_an_unreadable_directory_that_is_given_away_is_told_by_who_lists_it(comm
         return told
 
     assert sorted(as_nobody(lost)) == [b"b/", b"c/"]
+
+
+def test_very_many_names_are_sorted_in_a_spool_and_shared_out_as_any(
+    place, descent, monkeypatch
+):
+    monkeypatch.setattr(names, "MOST_IN_MEMORY", 20)
+    monkeypatch.setattr(names, "_AT_ONCE", 7)
+    plant(place / "t", seed=14, entries=900)
+    for number in range(400):
+        (place / "t" / f"{number}").touch()
+    spool = place / "spool"
+    spool.mkdir()
+    inner, spans, found = Descent(str(place / "t")), [Span()], []
+    while spans:
+        hungry = iter([False, True, *[False] * 10_000])
+        walk = Walk(
+            inner,
+            spans.pop(),
+            hungry=partial(next, hungry),
+            offer=spans.append,
+            page_rows=30,
+            spool=spool,
+        )
+        found += paths_of(tables(walk.pieces()))
+    inner.close()
+    assert sorted(found) == canonical(place / "t")
+    assert os.listdir(spool) == []
+    with opened(os.fsencode(place / "t")) as fd:
+        stored = names.sorted_names(fd, lambda some: some, spool)
+        assert isinstance(stored, names.StoredNames)
+        listed = [stored[at] for at in range(len(stored))]
+        assert listed == sorted(chain.from_iterable(names.names_in(fd)))
 
 
 def test_a_directory_that_is_not_kept_is_not_entered(place, small):

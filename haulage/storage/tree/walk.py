@@ -5,7 +5,9 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from functools import partial
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,13 +15,13 @@ import pyarrow as pa
 from haulage.model import DEVICES, Kind
 from haulage.paths import parent_of
 from haulage.storage.tree.descent import Descent
+from haulage.storage.tree.names import Names, names_in, sorted_names
 from haulage.storage.tree.statx import StatBuffer, entry_table, kinds_of
 from haulage.storage.tree.trash import is_trash
 
 PAGE_ROWS = 16_384
 _FLUSH_AFTER_S = 0.5  # so that work starts early on a store that answers slowly
 _WORTH_GIVING = 4096  # names without a directory among them
-_NAMES_AT_ONCE = 10_000  # held as text and as bytes
 _UNFOUND_APART = 1000  # names of one directory; of more, the directory is told
 _STUCK_APART = 100  # as _UNFOUND_APART, of names that are listed again
 _SLASH = 0x2F
@@ -86,7 +88,7 @@ class _Frame:
     """
 
     path: bytes
-    names: list[bytes]
+    names: Names
     end: bytes | None
     next: int = 0
     given: list[bytes] = field(default_factory=list)
@@ -107,25 +109,13 @@ class _Frame:
         return None
 
 
-def _raw_names(fd: int) -> list[bytes]:
-    """Return what is in a directory, of which there may be millions."""
-    found: list[bytes] = []
-    with os.scandir(fd) as listing:
-        names = (
-            entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
-            for entry in listing
-        )
-        while some := list(islice(names, _NAMES_AT_ONCE)):
-            found += os.fsencode("\0".join(some)).split(b"\0")
-    return found
-
-
 class Walk:
     """One lister's walk through a span of the tree.
 
     `keep` decides on each path (a directory that is not kept is not entered); `hungry`
     tells whether somebody waits for work, and then `offer` is told of a span that this
-    walk leaves out and marks with Given where its entries belong.
+    walk leaves out and marks with Given where its entries belong. With a `spool`, a
+    directory of very many names takes room there, and not in memory.
     """
 
     def __init__(  # noqa: PLR0913  the walk's whole environment, given once
@@ -138,8 +128,10 @@ class Walk:
         hungry: Callable[[], bool] = lambda: False,
         offer: Callable[[Span], None] = lambda _: None,
         page_rows: int = PAGE_ROWS,
+        spool: Path | None = None,
     ) -> None:
         """Prepare a walk; nothing is read before `pieces` is iterated."""
+        self._spool = spool
         self._descent = descent
         self._span = span
         self._keep = keep
@@ -190,24 +182,27 @@ class Walk:
         for start in reversed(frame.given):
             yield Given(start)
 
-    def _names(self, path: bytes) -> list[bytes]:
+    def _names(self, path: bytes) -> Names:
         """Return the names in canonical order, directories with their slash."""
-        raw = _raw_names(self._descent.open(path))
-        raw.sort()
+        wanted = partial(self._wanted, path)
+        return sorted_names(self._descent.open(path), wanted, self._spool)
+
+    def _wanted(self, path: bytes, names: list[bytes]) -> list[bytes]:
+        """Return which of some names in a directory belong to the walk."""
         if not path:
-            raw = [name for name in raw if not is_trash(name)]
+            names = [name for name in names if not is_trash(name)]
         after = self._span.after
         if after is not None and after >= path:
-            raw = [
+            names = [
                 name
-                for name in raw
+                for name in names
                 if path + name > after or after.startswith(path + name)
             ]
         if path == self._span.path:
-            raw = [name for name in raw if self._span.holds(path + name)]
+            names = [name for name in names if self._span.holds(path + name)]
         if self._keep is not None:
-            raw = [name for name in raw if self._keep(path + name)]
-        return raw
+            names = [name for name in names if self._keep(path + name)]
+        return names
 
     def _advance(self, frame: _Frame) -> Generator[Piece, None, bytes | None]:
         """Take up entries until a directory is to be entered; return that."""
@@ -248,10 +243,10 @@ class Walk:
         """Tell of names that the directory still lists, so that nobody removed them."""
         try:
             fd = self._descent.open(frame.path)
-            listed = set(_raw_names(fd))
+            unfound = set(frame.unfound)
+            names = sorted(unfound.intersection(chain.from_iterable(names_in(fd))))
         except OSError:
             return  # it is gone itself
-        names = [name for name in frame.unfound if name in listed]
         names = [name for name in names if self._is_missing(fd, name)]
         if len(names) > _STUCK_APART:
             many = f"{len(names)} names or more that are not found in it"
