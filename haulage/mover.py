@@ -32,6 +32,7 @@ from haulage.errors import CancelledError, FatalError
 from haulage.model import Action, Outcome, Verb
 from haulage.ops.carrier import Carrier, Room
 from haulage.ops.delete import check_source_has_entries
+from haulage.ops.lease import Lease
 from haulage.ops.performing import perform, perform_many
 from haulage.ops.progress import Progress
 from haulage.ops.relay_proof import check_bucket_has_entries
@@ -68,9 +69,12 @@ def run_shard(order: Order, cancelled: Callable[[], bool]) -> dict[str, int]:
     rows = [Action(*row) for row in zip(*map(_plain, actions.columns), strict=True)]
     has_bucket = job.source.is_bucket or job.target.is_bucket
     carry_out = _by_stores if has_bucket else _by_descriptors
-    with Progress(order.progress) as progress:
+    with (
+        Progress(order.progress) as progress,
+        closing(Lease(order.lease)) as lease,
+    ):
         outcomes = carry_out(
-            _Attempt(order, job, progress, cancelled),
+            _Attempt(order, job, progress, lease, cancelled),
             rows,
             deletes=any(row.verb == Verb.DELETE for row in rows),
         )
@@ -84,11 +88,14 @@ class _Attempt:
     order: Order
     job: Job
     progress: Progress
+    lease: Lease
     told_to_stop: Callable[[], bool]
 
     def is_over(self) -> bool:
         """Tell whether nothing more may be done for it."""
-        return self.told_to_stop() or self.progress.was_replaced()
+        return (
+            self.told_to_stop() or self.lease.is_over() or self.progress.was_replaced()
+        )
 
     def check(self) -> None:
         """Raise CancelledError when nothing more may be done."""

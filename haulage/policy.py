@@ -366,6 +366,13 @@ class Once(Form):
         description="Instead of what the policy says.",
     )
 
+    take_over: bool = Field(
+        False,
+        title="Take over, in this run",
+        description="Go on although the run before was driven by another host that is "
+        "not heard any more: its process is known to be dead.",
+    )
+
 
 NOTHING_ONCE = Once()
 _AS_IT_STANDS = ("compare", "movers", "listers")  # unless this run has its own
@@ -388,7 +395,7 @@ class RunPolicy(Policy):
 def for_one_run(policy: Policy, once: Once) -> RunPolicy:
     """Return what a run does by the standing `policy` and what is asked for `once`."""
     fields = policy.model_dump()
-    for name, value in once.model_dump().items():
+    for name, value in once.model_dump(exclude={"take_over"}).items():
         if value is not None or name not in _AS_IT_STANDS:
             fields[name] = value
     return RunPolicy.model_validate(fields, context=RECORDED)

@@ -20,6 +20,7 @@ _KEY = b"haulage"
 _FORMAT = 4
 _ENDS = ("source", "target")
 TURNS = "mdt-turns"
+LEASE = "lease"
 PROGRESS = struct.Struct("<QQ")  # of a progress file: entries done, bytes moved
 
 
@@ -58,6 +59,11 @@ class Order:
     def ranges(self) -> Path:
         """Return where all movers of the run note what they did of large entries."""
         return self.shard.parent.parent / "ranges"
+
+    @property
+    def lease(self) -> Path:
+        """Return what says until when movers of the run may act."""
+        return self.shard.parent.parent / LEASE
 
     @property
     def turns(self) -> Path:
@@ -99,7 +105,7 @@ def write_shard(file: Path, actions: pa.Table, job: Job) -> None:
 def read_shard(file: Path) -> tuple[pa.Table, Job]:
     """Read a shard; FatalError for one of another version."""
     table = _read(file)
-    fields = _metadata(table)
+    fields = _metadata(table.schema)
     if fields["format"] != _FORMAT:
         raise FatalError(
             f"{file}: shard format {fields['format']}, this mover reads {_FORMAT}; "
@@ -109,6 +115,25 @@ def read_shard(file: Path) -> tuple[pa.Table, Job]:
     fields["preserve"] = tuple(fields["preserve"])
     fields["mdts"] = tuple(fields.get("mdts", ()))
     return table.cast(ACTION), Job(source, target, **fields)
+
+
+def is_readable(file: Path) -> bool:
+    """Tell whether a shard is there, all of it, and of this version."""
+    metadata = _footer(file)
+    return metadata is not None and _metadata(metadata)["format"] == _FORMAT
+
+
+def has_outcomes(file: Path) -> bool:
+    """Tell whether a mover's outcomes are there, all of them, and of this version."""
+    schema = _footer(file)
+    return schema is not None and set(OUTCOME.names) <= set(schema.names)
+
+
+def _footer(file: Path) -> pa.Schema | None:
+    try:
+        return pq.read_schema(file)
+    except (OSError, pa.ArrowInvalid):
+        return None
 
 
 def write_outcomes(
@@ -195,7 +220,7 @@ def _read(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
         raise FatalError(f"{file}: not a shard or outcome file: {err}") from err
 
 
-def _metadata(table: pa.Table) -> dict[str, Any]:
-    metadata = table.schema.metadata or {}
+def _metadata(schema: pa.Schema) -> dict[str, Any]:
+    metadata = schema.metadata or {}
     found: dict[str, Any] = json.loads(metadata.get(_KEY, b'{"format": 0}'))
     return found

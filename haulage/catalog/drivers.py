@@ -15,6 +15,7 @@ class Driver:
     host: str
     pid: int
     pid_started: int  # clock ticks after boot
+    boot: str | None = None  # which boot of the host; none where that was not told
 
     @staticmethod
     def here() -> "Driver":
@@ -22,7 +23,7 @@ class Driver:
         started = _started(os.getpid())
         if started is None:
             raise RuntimeError("/proc does not show this process; is /proc mounted?")
-        return Driver(_host(), os.getpid(), started)
+        return Driver(_host(), os.getpid(), started, boot_id())
 
     def is_local(self) -> bool:
         """Tell whether this process can look the driver up by its number."""
@@ -30,7 +31,14 @@ class Driver:
 
     def is_alive(self) -> bool:
         """Tell whether the process still runs; only for a local driver."""
-        return _started(self.pid) == self.pid_started
+        is_of_this_boot = self.boot in (None, boot_id())
+        return is_of_this_boot and _started(self.pid) == self.pid_started
+
+
+def boot_id() -> str:
+    """Return what tells this boot of the machine from every other."""
+    file = Path("/proc/sys/kernel/random/boot_id")
+    return file.read_text(encoding="ascii").strip()
 
 
 def _host() -> str:

@@ -21,6 +21,7 @@ class RunState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     SUPERSEDED = "superseded"
+    ABANDONED = "abandoned"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Run:
     """One execution for a dataset, as its driver sees it."""
 
     id: str
+    number: int
     dataset_id: int
     token: str
     temp_token: str
@@ -38,6 +40,7 @@ class Run:
     manifest_id: int | None
     policy: RunPolicy
     driver: Driver
+    workspace: str | None
     started_at: datetime
     heartbeat_at: datetime
     ended_at: datetime | None
@@ -59,7 +62,7 @@ def guarded(run: Run) -> Update:
 def must_hit(connection: Connection, statement: Update, run: Run) -> None:
     """Execute what `guarded` made; a lost run raises."""
     if connection.execute(statement).rowcount == 0:
-        raise LostRunError(_lost(run))
+        raise LostRunError(lost(run))
 
 
 def hold(connection: Connection, run: Run) -> None:
@@ -74,14 +77,15 @@ def hold(connection: Connection, run: Run) -> None:
         .with_for_update(key_share=True)
     )
     if connection.scalar(held) is None:
-        raise LostRunError(_lost(run))
+        raise LostRunError(lost(run))
 
 
 def run_of(row: RowMapping) -> Run:
     """Return the run that a row of the table stands for."""
     same = (
-        "id dataset_id token temp_token trigger flow_run_id base_manifest_id"
-        " manifest_id started_at heartbeat_at ended_at listed_until discovered summary"
+        "id number dataset_id workspace token temp_token trigger flow_run_id"
+        " base_manifest_id manifest_id started_at heartbeat_at ended_at listed_until"
+        " discovered summary"
     )
     return Run(
         **{name: row[name] for name in same.split()},
@@ -93,10 +97,12 @@ def run_of(row: RowMapping) -> Run:
 
 
 def _driver_of(row: RowMapping) -> Driver:
-    return Driver(row["driver_host"], row["driver_pid"], row["driver_pid_started"])
+    names = ("driver_host", "driver_pid", "driver_pid_started", "driver_boot")
+    return Driver(*(row[name] for name in names))
 
 
-def _lost(run: Run) -> str:
+def lost(run: Run) -> str:
+    """Say that a run is not this process's any more."""
     return (
         f"run {run.id} is no longer driven by this process: it was taken over or"
         " ended; look at its state before anything else"

@@ -78,11 +78,11 @@ def _found(catalog: Catalog, wanted: Select[tuple[str]]) -> list[str]:
 
 def _old(dataset_id: int, until: datetime, newest: int) -> Select[tuple[str]]:
     of_dataset = RunTable.dataset_id == dataset_id
-    order = (RunTable.started_at.desc(), RunTable.id.desc())
+    order = (RunTable.number.desc(), RunTable.id.desc())
     young = select(RunTable.id).where(of_dataset).order_by(*order).limit(newest)
     old = (RunTable.started_at < until, RunTable.id.not_in(young.scalar_subquery()))
     wanted = select(RunTable.id).where(of_dataset, *old, _is_free())
-    return wanted.order_by(RunTable.started_at, RunTable.id).limit(_RUNS_AT_ONCE)
+    return wanted.order_by(RunTable.number, RunTable.id).limit(_RUNS_AT_ONCE)
 
 
 def _is_free() -> ColumnElement[bool]:

@@ -4,11 +4,13 @@ import base64
 import secrets
 from collections.abc import Iterator, Mapping
 from datetime import UTC, timedelta
+from enum import Enum, auto
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    and_,
+    delete,
+    func,
     insert,
     or_,
     select,
@@ -19,16 +21,20 @@ from sqlalchemy.exc import IntegrityError
 from haulage.catalog import datasets
 from haulage.catalog.columns import DatabaseNow
 from haulage.catalog.drivers import Driver
-from haulage.catalog.driving import Run, RunState, guarded, must_hit, run_of
+from haulage.catalog.driving import Run, RunState, guarded, lost, must_hit, run_of
 from haulage.catalog.engine import Catalog
 from haulage.catalog.patience import patient
 from haulage.catalog.tables import AttemptTable, DatasetTable, RunTable, ShardTable
-from haulage.errors import RefusedError
+from haulage.errors import LostRunError, RefusedError
 from haulage.policy import NOTHING_ONCE, Dataset, Once, for_one_run
 
 __all__ = [
+    "HOLD_S",
     "LEASE_S",
+    "LONG_OVER_S",
+    "RESUMABLE",
     "Driver",
+    "Life",
     "Run",
     "RunState",
     "active",
@@ -39,12 +45,30 @@ __all__ = [
     "find",
     "heartbeat",
     "is_driven",
+    "life_of",
     "recent",
     "release_shards",
+    "settle_in",
     "take_over",
+    "unfinished",
 ]
 
-LEASE_S = 60
+RESUMABLE = (RunState.ACTIVE, RunState.FAILED, RunState.CANCELLED)
+
+# Longer than a database may be away (patience), so that its restart ends no run.
+LEASE_S = 120
+HOLD_S = LEASE_S - 20  # when a driver that is not heard gives up, before others take it
+LONG_OVER_S = 10 * LEASE_S
+
+
+class Life(Enum):
+    """What is known of a run's driver."""
+
+    ALIVE = auto()
+    SILENT = auto()  # its lease is over; it may be cut off, and come back
+    DEAD = auto()
+
+
 _AT_ONCE = 20  # runs that are read together
 
 
@@ -72,6 +96,9 @@ def begin(  # noqa: PLR0913  all that a run begins with
                 datasets.record(connection, dataset)
             statement = insert(RunTable).values(
                 id=_new_id(connection),
+                number=select(func.coalesce(func.max(RunTable.number), 0) + 1)
+                .correlate(None)
+                .scalar_subquery(),
                 dataset_id=select(DatasetTable.id).where(named).scalar_subquery(),
                 temp_token=secrets.token_hex(6),
                 trigger=trigger,
@@ -90,6 +117,16 @@ def active(catalog: Catalog, dataset_id: int) -> Run | None:
     """Return the dataset's active run, driven or interrupted."""
     is_active = RunTable.state == RunState.ACTIVE
     return _first(catalog, RunTable.dataset_id == dataset_id, is_active)
+
+
+def unfinished(catalog: Catalog, dataset_id: int) -> Run | None:
+    """Return what a new run of the dataset supersedes: its active run, whichever began
+    last, or its newest if that stopped.
+    """
+    if run := active(catalog, dataset_id):
+        return run
+    newest = _first(catalog, RunTable.dataset_id == dataset_id)
+    return newest if newest and newest.state in RESUMABLE else None
 
 
 def find(catalog: Catalog, run_id: str) -> Run:
@@ -124,7 +161,7 @@ def all_of(catalog: Catalog, dataset_id: int) -> Iterator[Run]:
     some = _newest(catalog, _AT_ONCE, is_its)
     while some:
         yield from some
-        some = _newest(catalog, _AT_ONCE, is_its, _is_before(some[-1]))
+        some = _newest(catalog, _AT_ONCE, is_its, RunTable.number < some[-1].number)
 
 
 def by_flow_run(catalog: Catalog, flow_run_id: str) -> Run | None:
@@ -132,21 +169,28 @@ def by_flow_run(catalog: Catalog, flow_run_id: str) -> Run | None:
     return _first(catalog, RunTable.flow_run_id == flow_run_id)
 
 
-@patient
 def is_driven(catalog: Catalog, run: Run) -> bool:
-    """Tell whether a live process drives the run: looked up by its number on this
-    host, believed for `LEASE_S` after its last heartbeat on another one.
+    """Tell whether a live process drives the run, as far as that can be told."""
+    return life_of(catalog, run) is Life.ALIVE
+
+
+@patient
+def life_of(catalog: Catalog, run: Run) -> Life:
+    """Tell whether the run's driver lives: looked up by its number on this host, told
+    by its last heartbeat on another one.
     """
     wanted = select(RunTable, DatabaseNow().label("now")).where(RunTable.id == run.id)
     with catalog.read() as connection:
         row = connection.execute(wanted).mappings().one()
     if row["state"] != RunState.ACTIVE:
-        return False
+        return Life.DEAD
     driver = run_of(row).driver
     if driver.is_local():
-        return driver.is_alive()
-    age: timedelta = row["now"] - row["heartbeat_at"]
-    return age.total_seconds() < LEASE_S
+        return Life.ALIVE if driver.is_alive() else Life.DEAD
+    silent: timedelta = row["now"] - row["heartbeat_at"]
+    if abs(silent.total_seconds()) < LEASE_S:
+        return Life.ALIVE
+    return Life.DEAD if silent.total_seconds() > LONG_OVER_S else Life.SILENT
 
 
 @patient
@@ -159,7 +203,7 @@ def take_over(catalog: Catalog, run: Run) -> Run:
         .where(
             RunTable.id == run.id,
             RunTable.token == run.token,
-            RunTable.state.in_([RunState.ACTIVE, RunState.FAILED, RunState.CANCELLED]),
+            RunTable.state.in_(RESUMABLE),
             _is_still_on_top(),
         )
         .values(ended_at=None, heartbeat_at=DatabaseNow(), **_driven_from_here())
@@ -175,6 +219,31 @@ def take_over(catalog: Catalog, run: Run) -> Run:
     except IntegrityError as err:
         name = datasets.get(catalog, run.dataset_id).dataset.name
         raise RefusedError(_already_active(catalog, name)) from err
+
+
+@patient
+def settle_in(catalog: Catalog, run: Run, workspace: str, *, anew: bool) -> Run:
+    """Record the workspace that the run is in from now on.
+
+    If it begins `anew`, nothing of what it has sealed counts any more.
+    """
+    statement = guarded(run).values(workspace=workspace)
+    if anew:
+        statement = statement.values(
+            listed_until=None, discovered=False, counts={}, live_counts={}
+        )
+    with catalog.begin() as connection:
+        row = connection.execute(statement.returning(RunTable)).mappings().one_or_none()
+        if row is None:
+            raise LostRunError(lost(run))
+        if anew:
+            is_of_run = ShardTable.run_id == run.id
+            its = select(ShardTable.id).where(is_of_run)
+            connection.execute(
+                delete(AttemptTable).where(AttemptTable.shard_id.in_(its))
+            )
+            connection.execute(delete(ShardTable).where(is_of_run))
+        return run_of(row)
 
 
 def heartbeat(
@@ -234,6 +303,7 @@ def _driven_from_here() -> dict[str, object]:
         "driver_host": driver.host,
         "driver_pid": driver.pid,
         "driver_pid_started": driver.pid_started,
+        "driver_boot": driver.boot,
     }
 
 
@@ -260,12 +330,6 @@ def _first(catalog: Catalog, *conditions: ColumnElement[bool]) -> Run | None:
     return next(iter(_newest(catalog, 1, *conditions)), None)
 
 
-def _is_before(run: Run) -> ColumnElement[bool]:
-    started = RunTable.started_at
-    same = and_(started == run.started_at, RunTable.id < run.id)
-    return or_(started < run.started_at, same)
-
-
 @patient
 def _newest(
     catalog: Catalog, limit: int, *conditions: ColumnElement[bool]
@@ -273,7 +337,7 @@ def _newest(
     wanted = (
         select(RunTable)
         .where(*conditions)
-        .order_by(RunTable.started_at.desc(), RunTable.id.desc())
+        .order_by(RunTable.number.desc(), RunTable.id.desc())
         .limit(limit)
     )
     with catalog.read() as connection:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, insert, inspect, select, text
 from haulage.catalog.tables import CatalogInfo
 from haulage.errors import RefusedError
 
-HEAD = "0008"
+HEAD = "0009"
 _LOCK_KEY = 0x6861756C616765  # "haulage"
 _MADE_ON = select(CatalogInfo.value).where(CatalogInfo.key == "machine")
 

@@ -209,6 +209,20 @@ def lose(catalog: Catalog, attempt: Attempt, error: str, *, give_up: bool) -> bo
 
 
 @patient
+def undo(catalog: Catalog, run: Run, shards: Sequence[Shard]) -> None:
+    """Record that shards are to be done again: what became of them is not known."""
+    with catalog.begin() as connection:
+        hold(connection, run)
+        for ids in _batches([shard.id for shard in shards]):
+            is_one = (ShardTable.run_id == run.id) & ShardTable.id.in_(ids)
+            connection.execute(
+                update(ShardTable)
+                .where(is_one)
+                .values(state=ShardState.READY, outcome=None, tally={})
+            )
+
+
+@patient
 def drop_unfinished(catalog: Catalog, run: Run) -> int:
     """Drop what the run has not done, because another run will."""
     with catalog.begin() as connection:

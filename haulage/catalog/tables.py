@@ -84,10 +84,12 @@ class RunTable(Base):
             sqlite_where=text("state = 'active'"),
             postgresql_where=text("state = 'active'"),
         ),
-        Index("ix_runs_dataset_id_started_at", "dataset_id", "started_at"),
+        Index("ix_runs_dataset_id_number", "dataset_id", "number"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    # Their order, which no clock tells; runs of one dataset never share a number.
+    number: Mapped[int] = mapped_column(index=True, server_default="0")
     dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id"))
     token: Mapped[str] = mapped_column(String(32))
     temp_token: Mapped[str] = mapped_column(String(12))
@@ -101,6 +103,8 @@ class RunTable(Base):
     driver_host: Mapped[str] = mapped_column(String(400))
     driver_pid: Mapped[int]
     driver_pid_started: Mapped[int]
+    driver_boot: Mapped[str | None] = mapped_column(String(40))
+    workspace: Mapped[str | None] = mapped_column(String(32))  # that it was made in
     started_at: Mapped[datetime] = mapped_column(default=DatabaseNow())
     heartbeat_at: Mapped[datetime] = mapped_column(default=DatabaseNow())
     ended_at: Mapped[datetime | None]
@@ -235,6 +239,7 @@ class TrashTable(Base):
     dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(default=DatabaseNow())
     keep_s: Mapped[int]
+    over_in: Mapped[str | None] = mapped_column(String(40))  # the run that saw it over
     state: Mapped[str] = mapped_column(String(12))
 
 

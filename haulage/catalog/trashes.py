@@ -29,6 +29,7 @@ class Trash:
     state: TrashState
     expires_at: datetime
     is_over: bool
+    over_in: str | None  # the run that saw that first
 
 
 @patient
@@ -57,6 +58,15 @@ def kept(catalog: Catalog, dataset_id: int) -> list[Trash]:
 
 
 @patient
+def see(catalog: Catalog, run: Run, trash: Trash) -> None:
+    """Record whether the time of what was moved aside is over as `run` sees it."""
+    statement = update(TrashTable).where(TrashTable.run_id == trash.run_id)
+    with catalog.begin() as connection:
+        hold(connection, run)
+        connection.execute(statement.values(over_in=run.id if trash.is_over else None))
+
+
+@patient
 def close(catalog: Catalog, run: Run, trash: Trash, state: TrashState) -> None:
     """Record that `run` has brought everything back, or has removed it."""
     statement = update(TrashTable).where(TrashTable.run_id == trash.run_id)
@@ -72,13 +82,14 @@ def _where(catalog: Catalog, *conditions: ColumnElement[bool]) -> list[Trash]:
         TrashTable.state,
         TrashTable.created_at,
         TrashTable.keep_s,
+        TrashTable.over_in,
         DatabaseNow(),
     )
     wanted = select(*columns).where(*conditions).order_by(TrashTable.run_id)
     with catalog.read() as connection:
         rows = connection.execute(wanted).all()
     return [
-        Trash(run_id, TrashState(state), until, now >= until)
-        for run_id, state, made, keep_s, now in rows
+        Trash(run_id, TrashState(state), until, now >= until, seen)
+        for run_id, state, made, keep_s, seen, now in rows
         for until in [made + timedelta(seconds=keep_s)]
     ]

@@ -89,8 +89,17 @@ def _add_once(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     for name in ("--allow-empty-source", "--allow-empty-target"):
         group.add_argument(name, action="store_const", const=True)
+    add_take_over(group)
     add_movers(group)
     group.add_argument("--listers", metavar="N", help="processes that list (default 2)")
+
+
+def add_take_over(parser: argparse._ActionsContainer) -> None:
+    """Add the option by which a person says that another host's driver is dead."""
+    parser.add_argument(
+        "--take-over", action="store_const", const=True,
+        help="the host that drove the run before is dead for certain",
+    )  # fmt: skip
 
 
 def add_movers(parser: argparse._ActionsContainer) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from haulage.cli import unexpected
-from haulage.cli.arguments import add_movers, add_policy
+from haulage.cli.arguments import add_movers, add_policy, add_take_over
 from haulage.cli.output import OutputError, take_over
 from haulage.errors import CancelledError, HaulageError
 from haulage.launch import forks
@@ -262,7 +262,13 @@ _COMMANDS: _Commands = {
     "resume": _Command(
         "haulage.cli.moving:resume",
         "Go on with a run that stopped.",
-        (_run, _catalog),
+        (_run, _catalog, add_take_over),
+        moves=True,
+    ),
+    "abandon": _Command(
+        "haulage.cli.moving:abandon",
+        "Give up a run that stopped; nothing of it is committed.",
+        (_run, _catalog, add_take_over),
         moves=True,
     ),
     "verify": _Command(

@@ -62,8 +62,26 @@ def plan(args: argparse.Namespace) -> int:
 def resume(args: argparse.Namespace) -> int:
     """Go on with a run that stopped."""
     with crew_with_progress(quiet=args.json) as crew:
-        summary = run.resume(args.run, crew, catalog_url=args.catalog)
+        summary = run.resume(
+            args.run,
+            crew,
+            catalog_url=args.catalog,
+            take_over=bool(args.take_over),
+        )
     return tell(summary, as_json=args.json)
+
+
+def abandon(args: argparse.Namespace) -> int:
+    """Give up a run that stopped."""
+    ended = run.abandon(
+        args.run, catalog_url=args.catalog, take_over=bool(args.take_over)
+    )
+    print(
+        json.dumps({"run": ended.id, "state": ended.state})
+        if args.json
+        else f"run {ended.id} is {ended.state}; the next sync begins without it"
+    )
+    return 0
 
 
 def verify(args: argparse.Namespace) -> int:

@@ -41,6 +41,10 @@ class Launcher(Protocol):
         """Drop what the job has not begun; what is under way is told to stop."""
         ...
 
+    def kill(self) -> None:
+        """End every mover at once, whatever it does; some may be started again."""
+        ...
+
     def close(self) -> None:
         """End every mover."""
         ...

@@ -82,6 +82,11 @@ class LocalPool:
         for feeder in self._feeders:
             feeder.stop(name)
 
+    def kill(self) -> None:
+        """See Launcher."""
+        for feeder in self._feeders:
+            feeder.kill()
+
     def close(self) -> None:
         """See Launcher."""
         with self._changed:
@@ -184,6 +189,11 @@ class _Feeder:
         """Tell the mover to stop if it is at an order of `job`."""
         if self._job == job and self._process:
             self._process.terminate()
+
+    def kill(self) -> None:
+        """End the mover, if there is one."""
+        if process := self._process:
+            process.kill()
 
     def _lost(self, process: Fork, order: Order) -> Answer:
         code = process.wait()

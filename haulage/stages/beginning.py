@@ -5,16 +5,17 @@ import os
 from haulage.catalog import datasets, events, runs
 from haulage.catalog.engine import Catalog
 from haulage.catalog.manifests import Manifest
-from haulage.catalog.runs import Run, RunState
-from haulage.errors import RefusedError
+from haulage.catalog.runs import Life, Run, RunState
+from haulage.errors import CancelledError, RefusedError
+from haulage.launch.base import STOP
 from haulage.stages.discover import Ends
 from haulage.stages.driving import driven
 from haulage.stages.recognition import begins_anew, check_recognised
 from haulage.stages.salvage import supersede
-from haulage.stages.site import workspace_of
 from haulage.stages.standing import Standing
+from haulage.stages.workspace import is_here
 
-RESUMABLE = (RunState.ACTIVE, RunState.FAILED, RunState.CANCELLED)
+_POLL_S = 2.0
 
 
 def begin(
@@ -22,7 +23,8 @@ def begin(
 ) -> Run:
     """Begin a run or go on with one; what an earlier one left undone is not lost."""
     catalog = standing.catalog
-    earlier = to_resume(catalog, flow_run_id, resume)
+    take_over = standing.once.take_over
+    earlier = to_resume(catalog, flow_run_id, resume, take_over=take_over)
     if earlier:
         base = Manifest(catalog, earlier.base_manifest_id)
         check_recognised(Ends(standing.pair, earlier.policy, base, 0.0))
@@ -31,9 +33,8 @@ def begin(
     manifest = Manifest(catalog, row.manifest_id if row else None)
     ends = Ends(standing.pair, standing.policy, manifest, 0.0)
     check_recognised(ends)
-    latest = next(iter(runs.recent(catalog, row.id, 1)), None) if row else None
-    if latest and latest.state in RESUMABLE:
-        _check_not_driven(catalog, latest)
+    if row and (latest := runs.unfinished(catalog, row.id)):
+        check_free(catalog, latest, take_over=take_over)
         _supersede(standing, latest)
     run = runs.begin(
         catalog,
@@ -55,34 +56,64 @@ def _noted(catalog: Catalog, run: Run, what: str, trigger: str) -> Run:
 
 
 def _supersede(standing: Standing, run: Run) -> None:
-    """Commit what an unfinished run has done; one without a workspace did nothing."""
-    catalog = standing.catalog
-    if workspace_of(run).exists():
-        with driven(standing, runs.take_over(catalog, run)) as site:
-            supersede(site)
-    elif run.state is RunState.ACTIVE:
-        runs.end(catalog, runs.take_over(catalog, run), RunState.SUPERSEDED, {})
+    """Commit what an unfinished run has done, as far as that is known."""
+    taken = runs.take_over(standing.catalog, run)
+    with driven(standing, taken, goes_on=False) as site:
+        supersede(site)
 
 
 def to_resume(
-    catalog: Catalog, flow_run_id: str | None, resume: str | None
+    catalog: Catalog,
+    flow_run_id: str | None,
+    resume: str | None,
+    *,
+    take_over: bool = False,
 ) -> Run | None:
     """Return the run to go on with, if there is one; RefusedError if it may not be."""
     if resume:
         run = runs.find(catalog, resume)
-        if run.state not in RESUMABLE:
+        if run.state not in runs.RESUMABLE:
             raise RefusedError(
                 f"run {run.id} is {run.state}; there is nothing to resume"
             )
-        _check_not_driven(catalog, run)
+        check_free(catalog, run, take_over=take_over)
         return run
     earlier = runs.by_flow_run(catalog, flow_run_id) if flow_run_id else None
-    return earlier if earlier and earlier.state in RESUMABLE else None
+    if earlier is None or earlier.state not in runs.RESUMABLE:
+        return None
+    _await_lease(catalog, earlier)
+    check_free(catalog, earlier, take_over=take_over)
+    return earlier
 
 
-def _check_not_driven(catalog: Catalog, run: Run) -> None:
-    if run.state is RunState.ACTIVE and runs.is_driven(catalog, run):
+def _await_lease(catalog: Catalog, run: Run) -> None:
+    """Wait for the lease of a driver on another host that is not heard any more."""
+    while not run.driver.is_local() and runs.is_driven(catalog, run):
+        if STOP.wait(_POLL_S):
+            raise CancelledError(f"run {run.id} was not waited for any longer")
+        if runs.find(catalog, run.id).heartbeat_at != run.heartbeat_at:
+            return  # it lives
+
+
+def check_free(catalog: Catalog, run: Run, *, take_over: bool = False) -> None:
+    """Refuse a run that may have a driver; a person may know that it is dead.
+
+    In the workspace of the run itself a late driver is found and ended, its movers are
+    shut out; elsewhere only time tells.
+    """
+    if run.state is not RunState.ACTIVE:
+        return
+    life = runs.life_of(catalog, run)
+    if life is Life.ALIVE:
         raise RefusedError(
             f"run {run.id} of this dataset is active (process {run.driver.pid} since "
             f"{run.started_at:%Y-%m-%d %H:%M:%S} UTC); wait for it or stop it first"
+        )
+    if life is Life.SILENT and not is_here(run) and not take_over:
+        raise RefusedError(
+            f"run {run.id} of this dataset was driven by process {run.driver.pid} of "
+            f"{run.driver.host}, last heard of at {run.heartbeat_at:%H:%M:%S} UTC, and "
+            f"its workspace is not here: go on there, try again in "
+            f"{runs.LONG_OVER_S // 60} minutes, or, if that process is dead for "
+            f"certain, add --take-over"
         )

@@ -13,24 +13,31 @@ from haulage.errors import CancelledError, HaulageError, own_files
 from haulage.launch.base import STOP
 from haulage.launch.leftover import end_leftover_movers
 from haulage.launch.local import LocalPool
+from haulage.ops.lease import Lease
+from haulage.shardfile import LEASE
 from haulage.stages.clearing import clear_away
 from haulage.stages.crew import Crew
 from haulage.stages.meter import Meter
 from haulage.stages.preflight import make_target
+from haulage.stages.reopening import reopen
 from haulage.stages.report import stopped_summary
-from haulage.stages.site import Site, workspace_of
+from haulage.stages.site import Site
 from haulage.stages.standing import Standing
+from haulage.stages.workspace import is_here, workspace_of
 
 _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def driven(standing: Standing, run: Run, crew: Crew | None = None) -> Iterator[Site]:
+def driven(
+    standing: Standing, run: Run, crew: Crew | None = None, *, goes_on: bool = True
+) -> Iterator[Site]:
     """Open the place where `run` happens; record its end if it did not finish.
 
-    Afterwards the catalog is cleared of what nothing needs any more.
+    What is not in its workspace any more counts as never done. Afterwards the catalog
+    is cleared of what nothing needs any more.
     """
-    workspace = workspace_of(run)
+    workspace, had_workspace = workspace_of(run), is_here(run)
     end_leftover_movers(workspace / "logs")
     for name in ("spool", "progress"):  # without its file a late mover does nothing
         shutil.rmtree(workspace / name, ignore_errors=True)
@@ -40,9 +47,17 @@ def driven(standing: Standing, run: Run, crew: Crew | None = None) -> Iterator[S
     pool = LocalPool(run.policy.movers, workspace / "logs", pair.secrets)
     meter = Meter(dict(run.counts))
     catalog = replace(standing.catalog, hurried=threading.Event())
-    site = Site(catalog, standing.dataset.name, run, pair, pool, meter)
+    lease = Lease.begin(workspace / LEASE)
+    site = Site(catalog, standing.dataset.name, run, pair, pool, meter, lease)
     told = own_files(workspace)
-    with _end_recorded(site), told, closing(pool), _watched(site, crew):
+    with (
+        _end_recorded(site),
+        told,
+        closing(lease),
+        closing(pool),
+        _alive(site, crew),
+    ):
+        reopen(site, had_workspace=had_workspace, goes_on=goes_on)
         make_target(pair.target)
         if run.base_manifest_id is None:  # a first run, which has work for them
             pool.begin(warm=True)
@@ -67,8 +82,9 @@ def _end_recorded(site: Site) -> Iterator[None]:
 
 
 @contextmanager
-def _watched(site: Site, crew: Crew | None) -> Iterator[None]:
+def _alive(site: Site, crew: Crew | None) -> Iterator[None]:
     """Tell of the progress and prove that the driver lives, until the run ends."""
+    site.prove_life(waits=True)
     watch = site.watch(crew.note if crew else lambda _: None)
     try:
         yield

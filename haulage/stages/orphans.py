@@ -13,7 +13,7 @@ from haulage.catalog.engine import Catalog
 from haulage.catalog.runs import RunState
 from haulage.errors import RefusedError
 from haulage.stages.ends import pair_of
-from haulage.stages.site import workspace_of
+from haulage.stages.workspace import workspace_of
 from haulage.storage.bucket import ByParts, Upload
 from haulage.storage.ranges import begun
 

@@ -1,18 +1,20 @@
 """What may be asked for, each as a run, and the one sequence of a sync."""
 
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from haulage.catalog import datasets, delete_plans, runs
+from haulage.catalog import datasets, delete_plans, events, runs
 from haulage.catalog.engine import open_catalog
 from haulage.catalog.looking import looked_into
 from haulage.catalog.manifests import Manifest
-from haulage.catalog.runs import RunState
+from haulage.catalog.runs import Run, RunState
+from haulage.errors import HaulageError, RefusedError
 from haulage.policy import NOTHING_ONCE, Dataset, Delete, Once, Policy, Verify
 from haulage.stages import deleting
 from haulage.stages.approval import Approval, approved_plan
-from haulage.stages.beginning import RESUMABLE, begin, to_resume
+from haulage.stages.beginning import begin, check_free, to_resume
 from haulage.stages.commit import commit
 from haulage.stages.crew import Crew, Summary
 from haulage.stages.discover import Ends, discover
@@ -30,6 +32,7 @@ from haulage.stages.site import VERIFY, Site
 from haulage.stages.standing import Standing
 from haulage.stages.undo import bring_back, empty_expired, trash_to_undo
 from haulage.stages.wave import run_wave
+from haulage.stages.workspace import workspace_of
 
 _UNDO = "undo"  # of one that brings back what another has deleted
 _DELETES = "deletes"  # of one that carries out an approved plan
@@ -81,7 +84,13 @@ def plan(
         return dry_summary(Standing(catalog, dataset, pair, once), tell)
 
 
-def resume(run_id: str, crew: Crew, *, catalog_url: str | None = None) -> Summary:
+def resume(
+    run_id: str,
+    crew: Crew,
+    *,
+    catalog_url: str | None = None,
+    take_over: bool = False,
+) -> Summary:
     """Go on with a run that stopped, by the policy that it began with.
 
     A verification is begun anew: what it found before is kept all the same.
@@ -90,23 +99,24 @@ def resume(run_id: str, crew: Crew, *, catalog_url: str | None = None) -> Summar
         run = runs.find(catalog, run_id)
         dataset = datasets.get(catalog, run.dataset_id).dataset
         approved = delete_plans.applied_by(catalog, run)
+    once = run.policy.once.model_copy(update={"take_over": take_over})
     if approved:
         return apply_deletes(
             Approval(approved.id, approved.entries, approved.decided_by or ""),
             crew,
+            once=once,
             catalog_url=catalog_url,
             resume=run.id,
         )
     what, _, of_run = run.trigger.partition(" ")
     if what == _UNDO:
-        return undo(of_run, crew, catalog_url=catalog_url, resume=run.id)
-    if run.trigger == VERIFY and run.state in RESUMABLE:
-        once = run.policy.once
+        return undo(of_run, crew, once=once, catalog_url=catalog_url, resume=run.id)
+    if run.trigger == VERIFY and run.state in runs.RESUMABLE:
         return verify(dataset.name, crew, once=once, catalog_url=catalog_url)
     return sync(
         dataset,
         crew,
-        once=run.policy.once,
+        once=once,
         catalog_url=catalog_url,
         resume=run_id,
         keep_policy=True,
@@ -146,7 +156,8 @@ def apply_deletes(  # noqa: PLR0913  everything a trigger may say of a run
     Every entry is proven again: gone at the source, and in the target as we made it.
     """
     with open_catalog(catalog_url) as catalog:
-        earlier = to_resume(catalog, flow_run_id, resume)
+        taken = once.take_over
+        earlier = to_resume(catalog, flow_run_id, resume, take_over=taken)
         plan = approved_plan(catalog, approval, earlier)
         dataset = datasets.get(catalog, plan.dataset_id).dataset
         dataset, pair = check_ends(dataset, secrets)
@@ -186,6 +197,34 @@ def undo(
             if is_source_recognised(Ends(site.pair, run.policy, base, 0.0)):
                 finish_dirs(site, crew)
             return _finish(site, crew)
+
+
+def abandon(
+    run_id: str, *, catalog_url: str | None = None, take_over: bool = False
+) -> Run:
+    """Give up a run that stopped: nothing goes on with it, nothing of it is committed.
+
+    What it copied stays in the target, where the next run finds it; so do temporaries,
+    unless they can be removed now.
+    """
+    with open_catalog(catalog_url) as catalog:
+        run = runs.find(catalog, run_id)
+        if run.state not in runs.RESUMABLE:
+            raise RefusedError(f"run {run.id} is {run.state}; there is nothing to end")
+        check_free(catalog, run, take_over=take_over)
+        dataset = datasets.get(catalog, run.dataset_id).dataset
+        run = runs.take_over(catalog, run)
+        try:
+            standing = Standing(catalog, dataset, check_target(dataset))
+            with driven(standing, run, goes_on=False) as site:
+                sweep(site)
+        except (HaulageError, OSError) as err:
+            run = runs.take_over(catalog, runs.find(catalog, run.id))
+            events.note(catalog, run.id, "not swept", {"reason": str(err)})
+        events.note(catalog, run.id, "abandoned", {}, who=f"uid {os.getuid()}")
+        runs.end(catalog, run, RunState.ABANDONED, {})
+        shutil.rmtree(workspace_of(run), ignore_errors=True)
+        return runs.find(catalog, run.id)
 
 
 def _changed(dataset: Dataset, **policy: object) -> Dataset:

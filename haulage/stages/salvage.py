@@ -14,13 +14,14 @@ from haulage.errors import BrokenPageError, FatalError
 from haulage.model import Kind, Pass, Status, Verb
 from haulage.ops.plan import on_paths
 from haulage.ops.progress import Progress
-from haulage.shardfile import Order, read_outcomes, write_shard
+from haulage.shardfile import Order, is_readable, read_outcomes, write_shard
 from haulage.stages.commit import commit
 from haulage.stages.finishing import to_finish
 from haulage.stages.report import summary_of
 from haulage.stages.rounds import done, outcomes_of
 from haulage.stages.sealing import is_part
 from haulage.stages.site import Site
+from haulage.stages.strays import sweep_strays
 from haulage.storage.ranges import begun
 
 _POLL_S = 0.5
@@ -73,12 +74,21 @@ def _by_path(outcomes: Path) -> pa.Table:
 
 def sweep(site: Site) -> None:
     """Remove every temporary that no later attempt will remove."""
+    lost = [
+        (shard, token)
+        for shard, token in ledger.lost_tokens(site.catalog, site.run.id)
+        if shard.state is not ShardState.DONE
+    ]
+    strays = [one for one in lost if not is_readable(site.workspace / one[0].file)]
+    if strays:
+        sweep_strays(site, strays)
+    astray = {token for _, token in strays}
     orders = [  # with tokens of their own: movers had an order with the dead one
         _order(
             site, shard.file, f"sweep-{token}", dead_tokens=(token,), only_sweep=True
         )
-        for shard, token in ledger.lost_tokens(site.catalog, site.run.id)
-        if shard.state is not ShardState.DONE
+        for shard, token in lost
+        if token not in astray
     ]
     if paths := _unpublished(site):
         name = "shards/sweep.parquet"

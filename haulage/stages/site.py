@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from haulage.catalog import runs
-from haulage.catalog.engine import Catalog, home
+from haulage.catalog.engine import Catalog
+from haulage.catalog.patience import patient
 from haulage.catalog.runs import Run
 from haulage.errors import (
     CancelledError,
@@ -18,6 +19,7 @@ from haulage.errors import (
     TransientError,
 )
 from haulage.launch.base import STOP, Launcher
+from haulage.ops.lease import Lease, now_s
 from haulage.ops.pack import Bounds
 from haulage.policy import Fsync, RunPolicy, Verify
 from haulage.shardfile import Job
@@ -25,17 +27,15 @@ from haulage.stages.aside import Aside
 from haulage.stages.crew import Progress
 from haulage.stages.ends import Pair
 from haulage.stages.meter import Meter
+from haulage.stages.workspace import workspace_of
 
 VERIFY = "verify"  # the trigger of a run that only verifies
 
 _TELL_S = 1.0
+_POLL_S = 1.0
+_ASLEEP_S = 15.0  # what no busy machine keeps a thread waiting for
 _HEARTBEAT_S = 10.0
 _log = logging.getLogger(__name__)
-
-
-def workspace_of(run: Run) -> Path:
-    """Return the directory where a run's shard files, outcomes and logs are."""
-    return home() / "work" / run.id
 
 
 @dataclass(slots=True)
@@ -48,6 +48,7 @@ class Site:
     pair: Pair
     launcher: Launcher
     meter: Meter
+    lease: Lease
     notes: list[str] = field(default_factory=list)
     waiting_plan: int | None = None  # the delete plan that this run has kept
     mdts: tuple[int, ...] = ()  # over which directories of a Lustre alternate
@@ -112,6 +113,8 @@ class Site:
 
     def check(self) -> None:
         """Raise when the run shall stop: cancelled, taken over, or already over."""
+        while self._waits() and not self._ended.wait(_POLL_S):
+            pass  # a machine that has slept says first that it lives
         if self._lost:
             raise self._lost
         if STOP.is_set() or self._ended.is_set():
@@ -128,12 +131,14 @@ class Site:
     def watch(self, note: Callable[[Progress], None]) -> list[threading.Thread]:
         """Start the threads that tell the progress and prove that the driver lives.
 
-        They are two, because whatever a teller does must not stop the proof.
+        They are three, because whatever a teller does must not stop the proof, and a
+        catalog that hangs must not stop who looks at the clock.
         """
         tell = contextvars.copy_context()
         threads = [
             threading.Thread(target=tell.run, args=(self._tell, note), daemon=True),
             threading.Thread(target=self._prove_life, daemon=True),
+            threading.Thread(target=self._look_at_clock, daemon=True),
         ]
         for thread in threads:
             thread.start()
@@ -144,15 +149,51 @@ class Site:
             note(self.meter.progress())
         note(self.meter.progress())
 
+    def _waits(self) -> bool:
+        return not self._lost and not STOP.is_set() and self.lease.is_over()
+
+    def prove_life(self, *, waits: bool = False) -> None:
+        """Say that this driver lives, which lets its movers act for a while."""
+        asked_s = now_s()
+        beat = patient(runs.heartbeat) if waits else runs.heartbeat
+        beat(self.catalog, self.run, dict(self.meter.counts))
+        self.lease.renew(asked_s + runs.HOLD_S)
+
     def _prove_life(self) -> None:
         while not self._ended.wait(_HEARTBEAT_S):
             try:
-                runs.heartbeat(self.catalog, self.run, dict(self.meter.counts))
+                self.prove_life()
             except TransientError as err:
                 _log.warning("the catalog does not answer, trying again: %s", err)
             except LostRunError as err:
                 self._lost = err
                 return
+
+    def _look_at_clock(self) -> None:
+        """End all movers when others may take this driver for dead.
+
+        Nobody could say that it lives while the machine slept; that is waited for.
+        """
+        looked_s = now_s()
+        while not self._ended.wait(_POLL_S):
+            slept_s = now_s() - looked_s
+            if slept_s < _ASLEEP_S:
+                looked_s = now_s()
+                if self.lease.is_over():
+                    self._give_up()
+                    return
+            elif self._ended.wait(2 * _HEARTBEAT_S):
+                return
+            else:
+                looked_s = now_s()
+
+    def _give_up(self) -> None:
+        self._lost = LostRunError(
+            f"the catalog could not be told for {runs.HOLD_S} s that run {self.run.id} "
+            f"is alive, so another host may take it over; it was stopped: 'haulage "
+            f"resume {self.run.id}' goes on"
+        )
+        self.launcher.kill()
 
     def end(self) -> None:
         """Make every stage that still goes on stop soon."""

@@ -114,14 +114,18 @@ def _restored(site: Site) -> Iterator[list[bytes]]:
 def empty_expired(site: Site) -> None:
     """Remove for good what was moved aside and has been kept long enough.
 
+    Two runs have to find that, one after the other: a clock may be ahead for a night.
+
     A trash that can not be removed now is tried again by the next run.
     """
     if site.pair.target.is_bucket:
         return
     for trash in trashes.kept(site.catalog, site.run.dataset_id):
-        if trash.is_over:
+        if trash.is_over and trash.over_in not in (None, site.run.id):
             site.meter.stage = "trash"
             _empty(site, trash)
+        elif trash.is_over is not bool(trash.over_in):
+            trashes.see(site.catalog, site.run, trash)
 
 
 def _empty(site: Site, trash: Trash) -> None:

@@ -5,14 +5,15 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from haulage.catalog import trashes
-from haulage.catalog.tables import TombstoneTable
+from haulage.catalog.tables import TombstoneTable, TrashTable
 from haulage.catalog.trashes import TrashState
 from haulage.errors import FatalError, RefusedError
 from haulage.stages import run as running
@@ -171,6 +172,24 @@ def test_a_target_with_nothing_but_trash_counts_as_empty(synced: Place) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     with pytest.raises(RefusedError, match=r"target .* is empty"):
         synced.sync(**WITH_TRASH)
+
+
+def test_a_clock_that_was_ahead_for_a_night_empties_no_trash(synced: Place) -> None:
+    (synced.source / "top").unlink()
+    deleted = synced.sync(**WITH_TRASH)
+    made = select(TrashTable.created_at).where(TrashTable.run_id == deleted.run_id)
+    with synced.catalog().begin() as connection:
+        then = connection.scalar(made)
+    assert then is not None
+    for days in (400, 0, 400):
+        with synced.catalog().begin() as connection:
+            ago = then - timedelta(days=days)
+            connection.execute(update(TrashTable).values(created_at=ago))
+        synced.sync()
+        aside = synced.target / ".haulage-trash" / deleted.run_id
+        assert (aside / "top").read_bytes() == b"top"
+    synced.sync()
+    assert not aside.exists()
 
 
 def test_what_is_over_its_time_is_removed_by_a_later_run(synced: Place) -> None:

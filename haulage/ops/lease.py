@@ -1,0 +1,55 @@
+"""Until when the movers of a run may act, if their driver is not heard of meanwhile.
+
+A driver that can not say that it lives is taken for dead by others, when its lease is
+over. Its movers end before that by themselves, also those that were stopped with all of
+their machine: the clock goes on while that sleeps.
+"""
+
+import mmap
+import os
+import struct
+import time
+from pathlib import Path
+
+_UNTIL = struct.Struct("<d")
+
+
+def now_s() -> float:
+    """Return the time since boot, sleep included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Lease:
+    """A file of the workspace that says until when; the driver renews it."""
+
+    def __init__(self, file: Path) -> None:
+        """Open the file; without one nothing is ever over."""
+        self._until: mmap.mmap | None = None
+        try:
+            fd = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            self._until = mmap.mmap(fd, _UNTIL.size)
+        finally:
+            os.close(fd)
+
+    @classmethod
+    def begin(cls, file: Path) -> "Lease":
+        """Make the file; the lease is over until it is renewed."""
+        file.write_bytes(bytes(_UNTIL.size))
+        return cls(file)
+
+    def renew(self, until_s: float) -> None:
+        """Let movers act until then."""
+        if self._until:
+            _UNTIL.pack_into(self._until, 0, until_s)
+
+    def is_over(self) -> bool:
+        """Tell whether nobody may act any more."""
+        return self._until is not None and now_s() > _UNTIL.unpack_from(self._until)[0]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._until:
+            self._until.close()
