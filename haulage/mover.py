@@ -144,7 +144,6 @@ def _work(attempt: _Attempt) -> Work:
         hashing=job.hashing,
         verifies_content=job.verify_content,
         fsync=job.fsync,
-        began_ns=job.began_ns,
         cancelled=attempt.is_over,
         trash=_trash_of(job),
     )
@@ -203,7 +202,6 @@ def _carrier(attempt: _Attempt) -> Iterator[Carrier]:
             target=target,
             hashing=job.hashing,
             verifies_content=job.verify_content,
-            began_ns=job.began_ns,
             cancelled=attempt.is_over,
             room=Room(_memory_of(job)),
             ranges=ranges,

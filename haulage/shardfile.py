@@ -17,7 +17,7 @@ from haulage.model import ACTION, ENTRY, OUTCOME, PRESERVED, Loss, Outcome
 from haulage.place import Place
 
 _KEY = b"haulage"
-_FORMAT = 4
+_FORMAT = 5
 _ENDS = ("source", "target")
 TURNS = "mdt-turns"
 LEASE = "lease"
@@ -35,7 +35,6 @@ class Job:
     fsync: bool
     verify_content: bool
     allow_empty_source: bool
-    began_ns: int  # when the run began
     preserve: tuple[str, ...] = PRESERVED  # names of model.Preserve
     trust_metadata: bool = False  # of a bucket that is synced to a directory
     trash: str | None = None  # the run in whose trash deletes go, or undo looks

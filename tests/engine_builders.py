@@ -102,7 +102,6 @@ def job_between(source: Path, target: Path, **fields: Any) -> Job:
         "fsync": False,
         "verify_content": True,
         "allow_empty_source": False,
-        "began_ns": time.time_ns(),
     }
     return Job(**(values | fields))
 
@@ -116,7 +115,6 @@ def working(source: Path, target: Path, **fields: Any) -> Iterator[Work]:
         "hashing": True,
         "verifies_content": True,
         "fsync": False,
-        "began_ns": time.time_ns(),
         "cancelled": lambda: False,
     }
     work = Work(Descent(str(source)), Descent(str(target)), **(values | fields))

@@ -1,7 +1,6 @@
 """Stores of both kinds for tests, and a carrier between two of them."""
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -71,7 +70,6 @@ def carrying(source: Any, target: Any, **fields: Any) -> Iterator[Carrier]:
     values: dict[str, Any] = {
         "hashing": True,
         "verifies_content": True,
-        "began_ns": time.time_ns(),
         "cancelled": lambda: False,
         "room": Room(limit),
         "ranges": ThreadPoolExecutor(4, "range"),

@@ -70,7 +70,6 @@ class Carrier:
     target: Store
     hashing: bool
     verifies_content: bool
-    began_ns: int
     cancelled: Callable[[], bool]
     room: Room
     ranges: ThreadPoolExecutor

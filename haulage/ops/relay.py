@@ -1,6 +1,5 @@
 """Makes the target's entry what the source's is, where one of both is in a bucket."""
 
-import time
 from collections.abc import Callable
 from contextlib import closing
 
@@ -11,7 +10,7 @@ from haulage.model import Action, Kind, Outcome, Status, Verified
 from haulage.ops.carrier import Carrier, is_large, whole_bytes
 from haulage.ops.stream import check_whole, digest_of, hashed, move
 from haulage.ops.versions import as_recorded, is_as_listed, is_racy_entry
-from haulage.storage.base import Extent, Made, Reading, Seen
+from haulage.storage.base import Extent, Made, Now, Reading, Seen
 from haulage.storage.tree.xattrs import joined
 
 _TRIES = 3  # to open an entry that grows
@@ -24,7 +23,7 @@ def copy(carrier: Carrier, action: Action, row: int) -> Outcome:
         seen, made = within
         carrier.note_moved(seen.entry.size)
         return _copied(action, seen, made, None, moved=seen.entry.size)
-    seen_ns = time.time_ns()
+    now = carrier.source.now()
     size, etag = action.size, action.etag
     for _ in range(_TRIES):
         with carrier.opened(carrier.source, action.path, size, etag) as reading:
@@ -34,7 +33,7 @@ def copy(carrier: Carrier, action: Action, row: int) -> Outcome:
                 outcome = _copied(
                     action, reading.seen, made, checksum, moved=entry.size
                 )
-                return outcome._replace(racy=is_racy_entry(entry, seen_ns))
+                return outcome._replace(racy=is_racy_entry(entry, now))
         size, etag = entry.size, entry.etag
     raise UnstableError("grew whenever it was opened")
 
@@ -110,7 +109,7 @@ def _copied(
 
 def check(carrier: Carrier, action: Action, row: int) -> Outcome:
     """Copy an entry only if its content is not what the target has."""
-    seen_ns = time.time_ns()
+    now = carrier.source.now()
     source = carrier.source
     with carrier.opened(source, action.path, action.size, action.etag) as reading:
         seen = reading.seen
@@ -127,10 +126,10 @@ def check(carrier: Carrier, action: Action, row: int) -> Outcome:
     made = carrier.target.set_attributes(action, seen)
     if made is None:
         action = action._replace(checksum=checksum)
-        apart = _apart(carrier, action, row, seen) or copy(carrier, action, row)
+        apart = _apart(carrier, action, row, (seen, now)) or copy(carrier, action, row)
         return apart._replace(read=read)
     outcome = _updated(action, seen, made)
-    racy = is_racy_entry(seen.entry, seen_ns)
+    racy = is_racy_entry(seen.entry, now)
     return outcome._replace(checksum=checksum, verified=proven, racy=racy, read=read)
 
 
@@ -153,6 +152,7 @@ def _proof_of_equal(
 
 def meta(carrier: Carrier, action: Action, row: int) -> Outcome:
     """Set attributes alone; copy if the target's entry is not the one that we made."""
+    now = carrier.source.now()
     seen = carrier.source.look(action.path)
     if seen is None:
         raise VanishedError("is gone since it was listed")
@@ -160,22 +160,24 @@ def meta(carrier: Carrier, action: Action, row: int) -> Outcome:
         return copy(carrier, action, row)
     made = carrier.target.set_attributes(action, seen)
     if made is None:
-        return _apart(carrier, action, row, seen) or copy(carrier, action, row)
+        return _apart(carrier, action, row, (seen, now)) or copy(carrier, action, row)
     outcome = _updated(action, seen, made)
     in_doubt = action.racy and carrier.source.has_directories
     return outcome._replace(
         checksum=action.checksum,
         verified=Verified(action.verified),
-        racy=in_doubt or is_racy_entry(seen.entry, carrier.began_ns),
+        racy=in_doubt or is_racy_entry(seen.entry, now),
     )
 
 
-def _apart(carrier: Carrier, action: Action, row: int, seen: Seen) -> Outcome | None:
+def _apart(
+    carrier: Carrier, action: Action, row: int, looked: tuple[Seen, Now]
+) -> Outcome | None:
     """Make one of a file's names a file of its own, of what the target has.
 
     None if that is not what we made.
     """
-    target = carrier.target
+    target, (seen, now) = carrier.target, looked
     if action.checksum is None or not target.has_directories:
         return None
     try:
@@ -190,7 +192,7 @@ def _apart(carrier: Carrier, action: Action, row: int, seen: Seen) -> Outcome | 
     except (VanishedError, UnstableError):
         return None
     outcome = _copied(action, seen, made, checksum, moved=0)
-    return outcome._replace(racy=is_racy_entry(seen.entry, carrier.began_ns))
+    return outcome._replace(racy=is_racy_entry(seen.entry, now))
 
 
 def _updated(action: Action, seen: Seen, made: Made) -> Outcome:

@@ -1,6 +1,5 @@
 """Makes an entry larger than a shard: its parts by many movers, its name by one."""
 
-import time
 from collections.abc import Sequence
 
 from haulage.errors import UnstableError
@@ -14,7 +13,7 @@ from haulage.storage.tree.xattrs import joined
 
 def part(carrier: Carrier, action: Action, row: int) -> Outcome:
     """Move one extent of a split entry, which several movers make together."""
-    seen_ns = time.time_ns()
+    now = carrier.source.now()
     with carrier.source.open(action.path, action.size, action.etag) as reading:
         seen = reading.seen
         if not is_version(action, seen.entry):
@@ -29,7 +28,7 @@ def part(carrier: Carrier, action: Action, row: int) -> Outcome:
     return Outcome(
         Status.PART,
         checksum=checksum,
-        racy=is_racy_entry(seen.entry, seen_ns),
+        racy=is_racy_entry(seen.entry, now),
         moved=action.length,
         entry=as_recorded(action, seen.entry),
     )

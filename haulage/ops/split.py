@@ -2,7 +2,6 @@
 
 import os
 import stat
-import time
 from collections.abc import Sequence
 
 import xxhash
@@ -16,6 +15,7 @@ from haulage.ops.laying import begin_shared, lost_by_parts
 from haulage.ops.work import Work, is_as_listed, is_racy, look_again
 from haulage.paths import parent_of
 from haulage.storage.tree.attributes import mark_of
+from haulage.storage.tree.clock import now_at
 from haulage.storage.tree.posix import (
     entry_of,
     open_source,
@@ -36,7 +36,7 @@ def part(work: Work, action: Action, row: int) -> Outcome:
     """Copy one byte range of a split file into the file's shared temporary."""
     source = open_source(work.source, action.path)
     try:
-        seen_ns = time.time_ns()
+        now = now_at(source)
         before = os.fstat(source)
         if not stat.S_ISREG(before.st_mode) or before.st_size != action.size:
             raise UnstableError("changed since it was listed")
@@ -58,7 +58,7 @@ def part(work: Work, action: Action, row: int) -> Outcome:
     finally:
         os.close(source)
     entry = None if is_as_listed(action, before) else entry_of(action.path, before)
-    racy = is_racy(before.st_mtime_ns, before.st_ctime_ns, seen_ns)
+    racy = is_racy(before.st_mtime_ns, before.st_ctime_ns, now)
     return Outcome(
         Status.PART,
         checksum=checksum,

@@ -2,7 +2,6 @@
 
 import os
 import stat
-import time
 from typing import NamedTuple
 
 from haulage.errors import UnstableError, VanishedError
@@ -21,6 +20,7 @@ from haulage.storage.tree.attributes import (
     name_of,
     set_link_attributes,
 )
+from haulage.storage.tree.clock import now_at
 from haulage.storage.tree.holes import is_hashed
 from haulage.storage.tree.posix import (
     entry_of,
@@ -42,7 +42,7 @@ def copy(work: Work, action: Action, row: int) -> Outcome:
     """Copy one file through a temporary name."""
     source = open_source(work.source, action.path)
     try:
-        seen_ns = time.time_ns()
+        now = now_at(source)
         before = os.fstat(source)
         if not stat.S_ISREG(before.st_mode):
             raise UnstableError("is no longer a file")
@@ -62,7 +62,7 @@ def copy(work: Work, action: Action, row: int) -> Outcome:
         except BaseException:
             remove_if_there(dir_fd, temp)
             raise
-        racy = is_racy(before.st_mtime_ns, before.st_ctime_ns, seen_ns) or is_torn
+        racy = is_racy(before.st_mtime_ns, before.st_ctime_ns, now) or is_torn
         return outcome._replace(racy=racy) if racy else outcome
     finally:
         os.close(source)
@@ -120,7 +120,7 @@ def check(work: Work, action: Action, row: int) -> Outcome:
     source = open_source(work.source, action.path)
     moved = work.moved
     try:
-        seen_ns = time.time_ns()
+        now = now_at(source)
         before = os.fstat(source)
         if not stat.S_ISREG(before.st_mode) or before.st_size != action.size:
             return copy(work, action, row)
@@ -139,7 +139,7 @@ def check(work: Work, action: Action, row: int) -> Outcome:
     return outcome._replace(
         checksum=checksum,
         verified=proven,
-        racy=is_racy(before.st_mtime_ns, before.st_ctime_ns, seen_ns),
+        racy=is_racy(before.st_mtime_ns, before.st_ctime_ns, now),
         entry=entry,
         read=read,
     )
@@ -170,6 +170,7 @@ def _proof_of_equal(
 
 def meta(work: Work, action: Action, row: int) -> Outcome:
     """Set attributes alone; copy if the target's file is not the one that we made."""
+    now = now_at(work.source.root_fd)
     wanted = _attributes_now(work, action)
     if wanted is None:
         return check(work, action, row)
@@ -177,7 +178,7 @@ def meta(work: Work, action: Action, row: int) -> Outcome:
     if outcome is None:
         return copy(work, action, row)
     mtime_ns = action.mtime_since_epoch_ns
-    racy = is_racy(mtime_ns, action.ctime_since_epoch_ns, work.began_ns)
+    racy = is_racy(mtime_ns, action.ctime_since_epoch_ns, now)
     return outcome._replace(
         checksum=action.checksum,
         verified=Verified(action.verified),

@@ -2,6 +2,7 @@
 
 from haulage.model import Action, Entry
 from haulage.ops.work import is_racy
+from haulage.storage.base import Now
 
 
 def as_recorded(action: Action, entry: Entry) -> Entry:
@@ -14,7 +15,7 @@ def as_recorded(action: Action, entry: Entry) -> Entry:
     return entry._replace(ctime_s=action.ctime_s, ctime_ns=action.ctime_ns)
 
 
-def is_racy_entry(entry: Entry, seen_ns: int) -> bool:
+def is_racy_entry(entry: Entry, now: Now) -> bool:
     """Tell whether an entry is to be looked at again, even if nothing changes.
 
     A changed object has another etag, however young it is. One of a file's names is
@@ -24,7 +25,7 @@ def is_racy_entry(entry: Entry, seen_ns: int) -> bool:
         return entry.nlink > 1
     mtime_ns = entry.mtime_s * 1_000_000_000 + entry.mtime_ns
     ctime_ns = entry.ctime_s * 1_000_000_000 + entry.ctime_ns
-    return is_racy(mtime_ns, ctime_ns, seen_ns)
+    return is_racy(mtime_ns, ctime_ns, now)
 
 
 def is_version(action: Action, entry: Entry) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from haulage.errors import CancelledError, VanishedError
 from haulage.model import Action
+from haulage.storage.base import Now
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.kept import Kept
 from haulage.storage.tree.posix import stat_in
@@ -14,6 +15,7 @@ from haulage.striping import NO_RULES, Rules
 
 _PROOFS = 1024
 SMALL_BYTES = 1 << 20  # up to here a file is read in one call
+_SECOND_NS = 1_000_000_000
 _RACY_NS = 2_000_000_000  # clocks of file systems tick as coarsely as this
 
 
@@ -56,7 +58,6 @@ class Work:
     hashing: bool
     verifies_content: bool
     fsync: bool
-    began_ns: int  # when the run began, before which nothing was listed
     cancelled: Callable[[], bool]
     trash: bytes | None = None  # where deletes go, if they are not final
     moved: int = 0
@@ -93,13 +94,23 @@ def look_again(work: Work, path: bytes) -> os.stat_result:
     return found
 
 
-def is_racy(mtime_ns: int, ctime_ns: int, seen_ns: int) -> bool:
+def is_racy(mtime_ns: int, ctime_ns: int, now: Now) -> bool:
     """Tell whether a later change could look the same, so young was the file.
 
-    `seen_ns` is the wall clock's time before the file was looked at.
+    `now` is the time by its file system's clock, before the file was looked at.
     """
-    is_now = abs(mtime_ns - seen_ns) < _RACY_NS  # what lies far ahead stays there
-    return is_now or ctime_ns > seen_ns - _RACY_NS
+    young_ns = now.earliest_ns - _racy_ns(mtime_ns)
+    # What lies far ahead stays there.
+    is_now = young_ns < mtime_ns < now.latest_ns + _racy_ns(mtime_ns)
+    return is_now or ctime_ns > now.earliest_ns - _racy_ns(ctime_ns)
+
+
+def _racy_ns(stamp_ns: int) -> int:
+    """Return for how long a stamp could be that of another change, too.
+
+    Some file systems keep whole seconds, or even ones alone.
+    """
+    return _RACY_NS if stamp_ns % _SECOND_NS else 2 * _RACY_NS
 
 
 def is_as_listed(action: Action, found: os.stat_result) -> bool:

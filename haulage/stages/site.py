@@ -96,7 +96,6 @@ class Site:
             fsync=self.policy.fsync is Fsync.FILE,
             verify_content=self.policy.verify in (Verify.CHECKSUM, Verify.SAMPLE),
             allow_empty_source=self.policy.allow_empty_source,
-            began_ns=int(self.run.started_at.timestamp() * 1_000_000_000),
             preserve=tuple(map(str, self.policy.preserve)),
             trust_metadata=self.policy.trust_metadata,
             trash=None if self.policy.trash is None else self.run.id,

@@ -26,6 +26,13 @@ class Carried:
 NOTHING_CARRIED = Carried()
 
 
+class Now(NamedTuple):
+    """The time by a store's clock, which it has reached but has not passed."""
+
+    earliest_ns: int
+    latest_ns: int
+
+
 class Seen(NamedTuple):
     """An entry as it is now, what an object carries beside it, what none can hold."""
 
@@ -180,6 +187,10 @@ class Store(Protocol):
 
     def lists(self, path: bytes) -> bool:
         """Tell whether a listing still has an entry that `look` does not find."""
+        ...
+
+    def now(self) -> Now:
+        """Return the time by the clock that stamps the store's entries."""
         ...
 
     def is_empty(self) -> bool:

@@ -9,7 +9,8 @@ from haulage.ops.aspects import Against, Aspect
 from haulage.ops.compare import compare
 from haulage.ops.plan import Intent, plan
 from haulage.ops.versions import as_recorded, is_as_listed, is_racy_entry, is_version
-from tests.engine_builders import entry, listed, recorded
+from haulage.storage.base import Now
+from tests.engine_builders import GIGA, entry, listed, recorded
 from tests.ops.relaying import action_of
 
 ETAG = {"etag": b"one", "ino": 0, "nlink": 0, "dev": 0}
@@ -124,9 +125,9 @@ def test_the_manifest_keeps_the_listings_time_of_the_same_version():
 
 
 def test_objects_are_never_racy():
-    now_ns = 1_500_000_000 * 1_000_000_000
-    assert is_racy_entry(entry(b"f"), now_ns)
-    assert not is_racy_entry(entry(b"f", **ETAG), now_ns)
+    now = Now(1_500_000_000 * GIGA, 1_500_000_000 * GIGA)
+    assert is_racy_entry(entry(b"f"), now)
+    assert not is_racy_entry(entry(b"f", **ETAG), now)
 
 
 def test_a_name_that_is_not_joined_with_its_group_is_looked_at_where_it_can_be():
@@ -151,5 +152,5 @@ def test_an_action_says_what_an_object_was_known_to_stand_for():
 
 
 def test_one_of_several_names_is_to_be_looked_at_again():
-    assert is_racy_entry(entry(b"f", etag=b"one", nlink=2), 0)
-    assert not is_racy_entry(entry(b"f", etag=b"one", nlink=0), 0)
+    assert is_racy_entry(entry(b"f", etag=b"one", nlink=2), Now(0, 0))
+    assert not is_racy_entry(entry(b"f", etag=b"one", nlink=0), Now(0, 0))

@@ -16,7 +16,16 @@ from pathlib import Path
 from haulage.errors import PermanentError, VanishedError
 from haulage.model import Action, Entry, Lost, Outcome
 from haulage.paths import parent_of
-from haulage.storage.base import Chunks, Made, Reading, Seen, Store, Writing, is_implied
+from haulage.storage.base import (
+    Chunks,
+    Made,
+    Now,
+    Reading,
+    Seen,
+    Store,
+    Writing,
+    is_implied,
+)
 from haulage.storage.ranges import Ranges, begun, drop
 from haulage.storage.tree.attributes import (
     attributes_in,
@@ -27,6 +36,7 @@ from haulage.storage.tree.attributes import (
     set_link_attributes,
     set_mode,
 )
+from haulage.storage.tree.clock import now_at
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.kept import Kept
 from haulage.storage.tree.laid import create_laid
@@ -114,6 +124,9 @@ class Files(Store):
 
     def lists(self, path: bytes) -> bool:
         return False
+
+    def now(self) -> Now:
+        return now_at(self._descent.root_fd)
 
     def is_empty(self) -> bool:
         with os.scandir(self._descent.root_fd) as entries:
