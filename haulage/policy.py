@@ -15,9 +15,7 @@ from haulage.spelling import parse_age, parse_preserve, parse_size
 from haulage.store_options import Form, StoreOptions
 from haulage.striping import checked_rules
 
-# The context of what is read back: what an older version took is refused when it is
-# used, not when it is looked at.
-RECORDED = {"recorded": True}
+RECORDED = {"recorded": True}  # the context of what an older version may have taken
 
 Size = Annotated[int, Field(ge=0), BeforeValidator(parse_size)]
 ShardSize = Annotated[int, Field(ge=1 << 16), BeforeValidator(parse_size)]
@@ -114,10 +112,8 @@ class Filters(Form):
 
     @field_validator("rules")
     @classmethod
-    def _rules_make_sense(
-        cls, rules: tuple[str, ...], info: ValidationInfo
-    ) -> tuple[str, ...]:
-        if info.context is not RECORDED:
+    def _check(cls, rules: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.context is not RECORDED:  # which is refused when it is used
             check_rules(rules)
         return rules
 

@@ -81,7 +81,7 @@ def test_numbers_pass_through_as_they_are():
         {"listers": 0},
         {"sample_share": 0},
         {"attempts": 0},
-        {"compare": "mtime"},
+        {"compare": "times"},
         {"delete": "yes"},
         {"verify": ""},
     ],
