@@ -72,8 +72,7 @@ def _measured(
     catalog: Catalog, sets: int, nights: int, size: Callable[[], int]
 ) -> dict[str, str]:
     found: dict[str, str] = {}
-    with _timed(found, "(making the rows)"):
-        _fill(catalog, sets, nights)
+    _fill(catalog, sets, nights)
     found["size"] = f"{size() / (1 << 20):,.0f} MiB"
     with _timed(found, "`haulage status` of all"):
         _status(catalog)

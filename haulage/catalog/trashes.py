@@ -1,5 +1,6 @@
 """What runs moved aside instead of deleting it, and until when it is kept."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -49,6 +50,15 @@ def note(catalog: Catalog, run: Run, keep_s: float) -> None:
 def of_run(catalog: Catalog, run_id: str) -> Trash | None:
     """Return what the run moved aside, if it did such a thing."""
     return next(iter(_where(catalog, TrashTable.run_id == run_id)), None)
+
+
+@patient
+def unknown(catalog: Catalog, run_ids: Sequence[str]) -> list[str]:
+    """Return which of some runs have moved nothing aside as far as is known here."""
+    wanted = select(TrashTable.run_id).where(TrashTable.run_id.in_(run_ids))
+    with catalog.read() as connection:
+        known = set(connection.scalars(wanted))
+    return [run_id for run_id in run_ids if run_id not in known]
 
 
 def kept(catalog: Catalog, dataset_id: int) -> list[Trash]:

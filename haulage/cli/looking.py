@@ -17,10 +17,11 @@ from haulage.catalog import datasets, events, failures, runs, shards, tombstones
 from haulage.catalog.engine import Catalog, open_catalog
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.runs import Run, RunState
-from haulage.errors import FatalError, shown_path
+from haulage.errors import FatalError, HaulageError, shown_path
 from haulage.model import MANIFEST, Kind, Verified
 from haulage.paths import shown
 from haulage.spelling import shown_bytes
+from haulage.stages.unknown_trash import MOST, unknown_trash
 
 _WATCH_S = 1.0
 
@@ -31,6 +32,8 @@ def status(args: argparse.Namespace) -> int:
     while True:
         for run in _latest(catalog, args.dataset):
             _print_status(catalog, run, as_json=args.json)
+        if args.dataset and not args.json:
+            _print_unknown_trash(catalog, args.dataset)
         if not args.watch:
             return 0
         time.sleep(_WATCH_S)
@@ -61,6 +64,19 @@ def _print_status(catalog: Catalog, run: Run, *, as_json: bool) -> None:
         )
     if state == "interrupted":
         print(f"  go on with: haulage resume {run.id}")
+
+
+def _print_unknown_trash(catalog: Catalog, name: str) -> None:
+    """Name what only a person can empty; of one dataset, whose target is looked at."""
+    try:
+        found = unknown_trash(catalog, datasets.find(catalog, name))
+    except HaulageError as err:
+        print(f"  the target's trash can not be looked at: {err}")
+        return
+    for run_id in found:
+        print(f"  .haulage-trash/{run_id} in the target is of no run of this catalog")
+    if len(found) == MOST:
+        print("  there may be more of them")
 
 
 def _state(catalog: Catalog, run: Run) -> str:

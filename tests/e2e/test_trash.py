@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from haulage.catalog import trashes
 from haulage.catalog.tables import TombstoneTable, TrashTable
@@ -380,6 +380,27 @@ def test_an_owner_who_is_not_root_has_a_trash_too(nobodys_place: Place) -> None:
     assert place.sync_by_command(*options, "0s").summary()["deleted"] == 2
     assert place.sync_by_command().code == 0
     assert paths_in(place.target) == {b"stays"}
+
+
+def test_status_names_the_trash_of_runs_that_the_catalog_does_not_know(
+    synced: Place,
+) -> None:
+    def status() -> str:
+        ended = synced.haulage("status", synced.name)
+        assert ended.code == 0, ended.text
+        return ended.out.decode()
+
+    assert "trash" not in status()
+    (synced.source / "top").unlink()
+    run_id = synced.sync(**WITH_TRASH).run_id
+    assert "trash" not in status()
+    with synced.catalog().begin() as connection:  # as in a backup from before the run
+        connection.execute(delete(TrashTable))
+    write(synced.target / ".haulage-trash" / "notes" / "by somebody else")
+    (named,) = (line for line in status().splitlines() if "trash" in line)
+    assert (
+        named == f"  .haulage-trash/{run_id} in the target is of no run of this catalog"
+    )
 
 
 def test_a_bucket_has_no_trash(place: Place) -> None:

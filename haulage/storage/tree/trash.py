@@ -6,7 +6,9 @@ its date, in which entries keep their paths. Nothing here goes through a symboli
 
 import errno
 import os
+import re
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
 
 from haulage.errors import PermanentError
@@ -20,6 +22,7 @@ from haulage.storage.tree.attributes import (
 )
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.kept import KEEP_ALL
+from haulage.storage.tree.names import names_in
 from haulage.storage.tree.posix import (
     open_for_owner,
     open_to_write,
@@ -29,12 +32,27 @@ from haulage.storage.tree.posix import (
 from haulage.storage.tree.xattrs import Extras, read_xattrs, stale_names
 
 TRASH = b".haulage-trash/"  # a path and, at the root, a name; never listed
+_OF_A_RUN = re.compile(r"(\d{8}T\d{6}-[a-z2-7]{6})/")
 _NOT_THERE = frozenset({errno.ENOTDIR, errno.ELOOP})
 
 
 def trash_of(run_id: str) -> bytes:
     """Return where a run moves aside what it deletes."""
     return TRASH + run_id.encode() + b"/"
+
+
+def runs_in(root: str) -> Iterator[str]:
+    """Yield the runs by whose names something is in the trash of `root`."""
+    descent = Descent(root)
+    try:
+        for names in names_in(descent.open(TRASH)):
+            found = (_OF_A_RUN.fullmatch(os.fsdecode(name)) for name in names)
+            yield from (match[1] for match in found if match)
+    except OSError as err:
+        if err.errno not in (errno.ENOENT, *_NOT_THERE):
+            raise
+    finally:
+        descent.close()
 
 
 def is_trash(path: bytes) -> bool:
