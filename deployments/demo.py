@@ -5,6 +5,10 @@ files, runs a deployment through the API, changes the source, runs it again, and
 other programs compare the trees. At the end everything is stopped and removed, or kept.
 """
 
+import haulage.start  # comes before all else
+
+# isort: split
+
 import argparse
 import os
 import shutil
@@ -22,9 +26,14 @@ from uuid import UUID
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import FlowRun
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    temporary_settings,
+)
 
 import blocks.results  # noqa: F401 - the results of runs are read through this block
+from haulage.cli.login import login
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEPLOYMENT = "sync/usr-share"
@@ -74,15 +83,20 @@ def installation() -> Iterator[None]:
     """Start server and worker, and speak to that server."""
     say("haulage up")
     print(haulage("up"), end="")
-    port = (Path(os.environ["HAULAGE_HOME"]) / "prefect" / "port").read_text("utf-8")
-    with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):
+    root = Path(os.environ["HAULAGE_HOME"]) / "prefect"
+    port = (root / "port").read_text("utf-8")
+    api = {
+        PREFECT_API_URL: f"http://127.0.0.1:{port}/api",
+        PREFECT_API_AUTH_STRING: login(root),
+    }
+    with temporary_settings(api):
         yield
 
 
 def haulage(command: str) -> str:
     """Run a command of Haulage and return what it prints."""
     done = subprocess.run(
-        [sys.executable, "-m", "haulage.cli.main", command],
+        [sys.executable, "-P", "-m", "haulage.cli.main", command],
         cwd=CHECKOUT,
         stdout=subprocess.PIPE,
         encoding="utf-8",

@@ -4,6 +4,10 @@ Prefect drops misspelt keys, stores unknown job variables unused, and turns an u
 environment variable into an empty text. Each of these is a finding here.
 """
 
+import haulage.start  # noqa: F401  comes before all else
+
+# isort: split
+
 import os
 import re
 import sys
@@ -37,8 +41,17 @@ _VARIABLE = re.compile(r"\{\{\s*\$(\w+)\s*\}\}")
 
 
 def pool_templates() -> dict[str, Tree]:
-    """Return the base job template of every work pool that deployments may name."""
-    return {"haulage": ProcessWorker.get_default_base_job_template()}
+    """Return the base job template of every work pool that deployments may name.
+
+    What decides which code a run starts is no variable: whoever may start a run could
+    start any command with it. Without `env` among the fixed settings, a run's own
+    is nowhere merged in.
+    """
+    template = ProcessWorker.get_default_base_job_template()
+    for fixed in ("command", "env", "working_dir"):
+        del template["job_configuration"][fixed]
+        del template["variables"]["properties"][fixed]
+    return {"haulage": template}
 
 
 def lint(text: str, templates: Mapping[str, Tree]) -> list[str]:

@@ -4,6 +4,10 @@ Run from the checkout, with PREFECT_API_URL set: python -m deployments.register
 May be run again at any time; it then brings the server up to date.
 """
 
+import haulage.start  # noqa: F401  comes before all else
+
+# isort: split
+
 import asyncio
 import sys
 import time
@@ -13,7 +17,7 @@ from pathlib import Path
 import yaml
 from prefect.cli import app
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.objects import StateType
 from prefect.events import (
     AutomationCore,
@@ -28,13 +32,18 @@ from prefect.settings import get_current_settings
 from blocks.results import SAVED_AS, CatalogResults
 from blocks.stores import HaulageStore
 from deployments import lint
-from haulage.cli.server import TELL
+from haulage.cli.server import LEASES, TELL
 
-READY_TIMEOUT_S = 120.0
+READY_TIMEOUT_S = 300.0
 # Fewer than three would crash healthy runs whose heartbeats are late.
 MISSED_HEARTBEATS = 3
 OUR_FLOWS = "flows/"
 ENDS = ("Completed", "Failed", "Cancelled", "Crashed")
+SLOTS_FORGOTTEN = (
+    "the server keeps leases of concurrency limits in memory, so a restart during a "
+    "run leaves the slot taken, and CANCEL_NEW then cancels every later run: set "
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE=" + LEASES + " for the server"
+)
 
 
 async def wait_until_ready(timeout_s: float = READY_TIMEOUT_S) -> None:
@@ -48,16 +57,21 @@ async def wait_until_ready(timeout_s: float = READY_TIMEOUT_S) -> None:
 
 
 async def ensure_pools() -> None:
-    """Create the work pools that deployments name, those that are missing."""
+    """Create the work pools that deployments name, or bring them up to date."""
     async with get_client() as client:
         for name, template in lint.pool_templates().items():
+            fresh = dict(template)
             try:
                 await client.read_work_pool(name)
             except ObjectNotFound:
                 pool = WorkPoolCreate(
-                    name=name, type="process", base_job_template=dict(template)
+                    name=name, type="process", base_job_template=fresh
                 )
                 await client.create_work_pool(pool)
+            else:
+                await client.update_work_pool(
+                    name, WorkPoolUpdate(base_job_template=fresh)
+                )
 
 
 async def ensure_blocks() -> None:
@@ -112,6 +126,24 @@ async def strays(text: str) -> list[str]:
         ]
 
 
+async def forgets_slots(text: str) -> bool:
+    """Tell whether a restart of the server would leave a deployment's slot taken.
+
+    A slot that is never given back cancels every later run of CANCEL_NEW.
+    """
+    listed = yaml.safe_load(text)["deployments"]
+    limits = [each.get("concurrency_limit") for each in listed]
+    if not any(
+        isinstance(limit, dict) and limit.get("collision_strategy") == "CANCEL_NEW"
+        for limit in limits
+    ):
+        return False
+    async with get_client() as client:
+        told = (await client.request("GET", "/admin/settings")).json()
+    leases = told.get("server", {}).get("concurrency", {}).get("lease_storage", "")
+    return str(leases).endswith(".memory")
+
+
 async def prepare() -> None:
     """Do all that has to be there before deployments can be made."""
     await wait_until_ready()
@@ -125,7 +157,10 @@ def main() -> int:
     if lint.main():
         return 2
     asyncio.run(prepare())
-    for name in asyncio.run(strays(Path("prefect.yaml").read_text("utf-8"))):
+    text = Path("prefect.yaml").read_text("utf-8")
+    if asyncio.run(forgets_slots(text)):
+        print(f"{TELL}{SLOTS_FORGOTTEN}", file=sys.stderr)
+    for name in asyncio.run(strays(text)):
         print(
             f"{TELL}{name} is not in prefect.yaml any more, but its schedules go on; "
             f"'prefect deployment delete {name}' ends that"

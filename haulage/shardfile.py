@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from haulage.errors import FatalError, own_files
 from haulage.model import ACTION, ENTRY, OUTCOME, PRESERVED, Loss, Outcome
 from haulage.place import Place
+from haulage.private import make_file
 
 _KEY = b"haulage"
 _FORMAT = 5
@@ -201,6 +202,7 @@ def _seen_entries(actions: pa.Table, outcomes: Sequence[Outcome]) -> pa.Table:
 def _write(file: Path, table: pa.Table) -> None:
     unfinished = file.with_name(file.name + ".unfinished")
     with own_files(file):
+        make_file(unfinished)
         pq.write_table(
             table,
             unfinished,

@@ -8,6 +8,7 @@ from typing import Any, Self, cast
 import pyarrow as pa
 
 from haulage.errors import own_files
+from haulage.private import make_file
 from haulage.storage.tree.walk import Span
 
 _SPAN_FIELDS = ("path", "start", "end", "after")
@@ -65,6 +66,8 @@ def span_from_fields(fields: dict[str, object]) -> Span:
 
 def write_page(file: Path, entries: pa.Table) -> None:
     """Write a page; its line is told to the consumer only after this returned."""
+    with own_files(file):
+        make_file(file)
     with (
         own_files(file),
         pa.OSFile(os.fspath(file), "wb") as sink,

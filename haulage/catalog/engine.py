@@ -1,5 +1,6 @@
 """Open the catalog, and run transactions in it."""
 
+import logging
 import os
 import re
 import sqlite3
@@ -8,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,7 +28,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from haulage.catalog.schema import bring_up_to_date
 from haulage.catalog.settling import number_of, was_committed
+from haulage.catalog.transport import unprotected_host
 from haulage.errors import AwayError, RefusedError, TransientError
+
+_log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_S = 30
 CONNECT_TIMEOUT_S = 10
@@ -168,6 +173,7 @@ def open_catalog(url: str | None = None) -> Catalog:
                 "client_encoding": "utf8",  # whatever $PGCLIENTENCODING says
             },
         )
+        _warn_of_transport(parsed)
     catalog = Catalog(parsed.render_as_string(hide_password=False), shown, engine)
     try:
         bring_up_to_date(engine, shown)
@@ -196,6 +202,17 @@ def is_made(url: str | None = None) -> tuple[bool, str]:
         return True, shown
     finally:
         engine.dispose()
+
+
+@lru_cache
+def _warn_of_transport(url: URL) -> None:
+    """Say once what others on the way to the database could read and change."""
+    if host := unprotected_host(url):
+        _log.warning(
+            "the catalog's server %s is reached without proof of who it is, and "
+            "perhaps in clear text: add sslmode=verify-full to its URL",
+            host,
+        )
 
 
 def insert_or_update(connection: Connection, table: type[Any]) -> Insert:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, insert, inspect, select, text
 
 from haulage.catalog.tables import CatalogInfo
 from haulage.errors import RefusedError
+from haulage.private import make_directory, make_file, tighten
 
 HEAD = "0009"
 _LOCK_KEY = 0x6861756C616765  # "haulage"
@@ -21,7 +22,7 @@ def bring_up_to_date(engine: Engine, shown: str) -> None:
     """Make sure that `engine` leads to a catalog with the tables of this program."""
     on_sqlite = engine.dialect.name == "sqlite"
     if on_sqlite:
-        _make_directory(engine, shown)
+        _make_file(Path(str(engine.url.database)), shown)
     reader = engine.execution_options(haulage_reads=True)
     with reader.begin() as connection:
         is_current = _version(connection, shown) == HEAD
@@ -45,13 +46,20 @@ def machine_id() -> str:
     return known or socket.gethostname()
 
 
-def _make_directory(engine: Engine, shown: str) -> None:
-    parent = Path(str(engine.url.database)).parent
+def _make_file(file: Path, shown: str) -> None:
+    """Have a file that its owner alone may read, and what SQLite puts beside it too.
+
+    SQLite gives those the mode of the file. That is never opened here if it is there:
+    closing it would drop the locks that this process has on it.
+    """
     try:
-        parent.mkdir(parents=True, exist_ok=True)
+        make_directory(file.parent)
+        if not file.exists():
+            make_file(file)
+        tighten(file, *(Path(f"{file}{end}") for end in ("-wal", "-shm")))
     except OSError as err:
         raise RefusedError(
-            f"the catalog {shown} can not be made: {parent}: {err.strerror}; name"
+            f"the catalog {shown} can not be made: {file.parent}: {err.strerror}; name"
             " another place in $HAULAGE_CATALOG or $HAULAGE_HOME"
         ) from err
 

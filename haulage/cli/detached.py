@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from haulage.private import make_file
 from haulage.process import Process, find
 
 STOP_TIMEOUT_S = 45.0
@@ -40,6 +41,7 @@ class Site:
         self, name: str, command: list[str], cwd: Path, env: Mapping[str, str]
     ) -> Process:
         """Start `command` detached from this terminal, and record it."""
+        make_file(self.log(name))
         with self.log(name).open("ab") as log:
             process = subprocess.Popen(
                 command,

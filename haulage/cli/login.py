@@ -7,9 +7,10 @@ import stat
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 
-from haulage.errors import RefusedError
+from haulage.errors import FatalError, RefusedError
 
 USER = "haulage"
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -61,11 +62,13 @@ def asked(url: str, login: str | None, timeout_s: float = 5) -> bytes:
 def check_asks_for_login(api: str) -> None:
     """Refuse a server that answers whoever reaches it: that runs any command."""
     try:
-        asked(f"{api}/admin/version", None)
+        asked(f"{api}/admin/version", None, timeout_s=60)
     except urllib.error.HTTPError as err:
-        if err.code == 401:
+        if err.code == HTTPStatus.UNAUTHORIZED:
             return
-        raise
+        raise FatalError(f"the server at {api} answers with {err}") from err
+    except (urllib.error.URLError, TimeoutError) as err:
+        raise FatalError(f"the server at {api} does not answer: {err}") from err
     raise RefusedError(
         f"the server at {api} asks for no login, so every user of this machine may run "
         f"commands as you: 'haulage down', then 'haulage up'"

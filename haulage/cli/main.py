@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from haulage.cli import unexpected
 from haulage.cli.arguments import add_movers, add_policy, add_take_over
 from haulage.cli.output import OutputError, take_over
+from haulage.cli.passwords import check_shows_none
 from haulage.errors import CancelledError, HaulageError
 from haulage.launch import forks
 from haulage.launch.base import STOP
@@ -81,6 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _carry_out(args: argparse.Namespace) -> int:
+    if catalog := getattr(args, "catalog", None):
+        check_shows_none("--catalog", catalog, "HAULAGE_CATALOG")
     module, _, function = args.command.partition(":")
     if args.moves:
         forks.prepare()  # while this process has imports of its own to do

@@ -10,27 +10,38 @@ import fcntl
 import json
 import os
 import socket
+import stat
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from haulage.catalog.engine import home
 from haulage.cli.detached import Site
+from haulage.cli.login import (
+    asked,
+    check_asks_for_login,
+    login,
+    login_file,
+    secret,
+)
+from haulage.cli.passwords import check_shows_none
 from haulage.errors import FatalError, RefusedError
+from haulage.private import make_directory, tighten
 
 HOST = "127.0.0.1"
 PORT = 4200
 POOL = "haulage"
-PREFECT = (sys.executable, "-m", "prefect")
+CODE = ("prefect.yaml", "flows", "blocks", "deployments")  # of a checkout, that is run
+PYTHON = (sys.executable, "-P")
+PREFECT = (*PYTHON, "-m", "prefect")
 DATABASE_VARIABLE = "HAULAGE_PREFECT_DATABASE"
 TELL = "haulage: "  # begins a line that register says to who called `haulage up`
-READY_TIMEOUT_S = 120.0
+READY_TIMEOUT_S = 300.0
 
 # Task states travel through a bounded queue in the server: recorded one at a time,
 # which is the default, a burst of them is lost.
@@ -54,12 +65,14 @@ def up(args: argparse.Namespace) -> int:
     with _only_one() as site:
         port = _port_in_use(site)
         if port and site.find("worker"):
+            check_asks_for_login(_api(port))
             print(f"Prefect already runs at http://{HOST}:{port}")
             return 0
         began = time.monotonic()
         port = port or _start_server(site, project, args)
-        env = _client_environment(site, port)
+        env = _client_environment(site, port) | _of_checkout(project)
         _register(site, project, env)
+        check_asks_for_login(_api(port))
         _start_worker(site, project, env, port)
         _say_what_next(site, port, time.monotonic() - began)
     return 0
@@ -75,19 +88,36 @@ def down(args: argparse.Namespace) -> int:  # noqa: ARG001 - the signature of a 
 
 def _project(given: str | None) -> Path:
     project = Path(given or ".").resolve()
-    if not (project / "prefect.yaml").is_file():
-        raise RefusedError(
-            f"{project} has no prefect.yaml: run this in a checkout of Haulage, or "
-            "name one with --project"
-        )
+    for name in CODE:
+        if not (project / name).exists():
+            raise RefusedError(
+                f"{project} has no {name}: run this in a checkout of Haulage, or name "
+                f"one with --project"
+            )
+    for path in (project, *(project / name for name in CODE)):
+        _check_is_trusted(path)
     return project
+
+
+def _check_is_trusted(path: Path) -> None:
+    """Refuse code that others may change: it would run with this user's rights."""
+    found = path.stat()
+    is_anybodys = found.st_mode & stat.S_IWOTH
+    is_anothers = os.geteuid() == 0 and found.st_uid != 0
+    if is_anybodys or is_anothers:
+        raise RefusedError(
+            f"{path} (uid {found.st_uid}, mode {stat.S_IMODE(found.st_mode):04o}) may "
+            f"be changed by another user, whose code would run as uid {os.geteuid()}: "
+            f"change its owner or mode, or run this as its owner"
+        )
 
 
 @contextmanager
 def _only_one() -> Iterator[Site]:
     """Hold the site's lock, so that two commands do not start two servers."""
     root = home().resolve() / "prefect"
-    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_directory(root)
+    tighten(root)
     with (root / "lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield Site(root)
@@ -122,7 +152,7 @@ def _start_worker(site: Site, project: Path, env: Mapping[str, str], port: int) 
     command = ["worker", "start", "--pool", POOL, "--type", "process", "--name", POOL]
     site.start("worker", [*PREFECT, *command], project, env)
     deadline = time.monotonic() + READY_TIMEOUT_S
-    while not _worker_online(port):
+    while not _worker_online(site, port):
         _must_live(site, "worker", deadline)
         time.sleep(0.2)
 
@@ -131,7 +161,7 @@ def _register(site: Site, project: Path, env: Mapping[str, str]) -> None:
     """Prepare the server; this starts at once and waits for it, importing meanwhile."""
     with site.log("register").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "deployments.register"],
+            [*PYTHON, "-m", "deployments.register"],
             cwd=project,
             env=env,
             stdout=log,
@@ -180,8 +210,11 @@ def _client_environment(site: Site, port: int) -> dict[str, str]:
         "NO_PROXY": ",".join(direct),
         "DO_NOT_TRACK": "1",
         "PYTHONUNBUFFERED": "1",
+        "PYTHONSAFEPATH": "1",  # as -P, for what Prefect starts
+        "PYTHONUTF8": "1",
         "PREFECT_HOME": str(site.root),
-        "PREFECT_API_URL": f"http://{HOST}:{port}/api",
+        "PREFECT_API_URL": _api(port),
+        "PREFECT_API_AUTH_STRING": login(site.root),
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
         "PREFECT_DEPLOYMENTS_CLEAR_SCHEDULES_ON_EMPTY": "true",
         "PREFECT_RUNNER_AUTO_INSTALL_DEPENDENCIES": "false",
@@ -192,29 +225,38 @@ def _client_environment(site: Site, port: int) -> dict[str, str]:
     }
 
 
+def _of_checkout(project: Path) -> dict[str, str]:
+    """Return where flows and blocks are imported from, whatever directory is current.
+
+    They are not installed.
+    """
+    paths = (str(project), os.environ.get("PYTHONPATH", ""))
+    return {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+def _api(port: int) -> str:
+    return f"http://{HOST}:{port}/api"
+
+
 def _server_environment(site: Site, port: int) -> dict[str, str]:
     return RECORDER | {
+        "PREFECT_SERVER_API_AUTH_STRING": login(site.root),
         "PREFECT_SERVER_ENCRYPTION_KEY": _encryption_key(site),
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": f"http://{HOST}:{port}",
         "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
-        "PREFECT_UI_API_URL": f"http://{HOST}:{port}/api",
+        "PREFECT_UI_API_URL": _api(port),
     }
 
 
 def _encryption_key(site: Site) -> str:
-    """Return the key of the block documents, made once, for its owner's eyes only."""
-    path = site.root / "encryption.key"
-    try:
-        with open(
-            os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb"
-        ) as new:
-            new.write(base64.urlsafe_b64encode(os.urandom(32)))
-    except FileExistsError:
-        pass
-    return path.read_text("utf-8")
+    """Return the key of the block documents."""
+    return secret(
+        site.root / "encryption.key",
+        lambda: base64.urlsafe_b64encode(os.urandom(32)).decode(),
+    )
 
 
 def _database(given: str | None) -> dict[str, str]:
@@ -222,11 +264,8 @@ def _database(given: str | None) -> dict[str, str]:
     url = given or os.environ.get(DATABASE_VARIABLE)
     if not url:
         return {}
-    if given and urllib.parse.urlsplit(given).password:
-        raise RefusedError(
-            "--database has a password in it, which every user of this machine can "
-            f"read in the list of processes: put the URL into {DATABASE_VARIABLE}"
-        )
+    if given:
+        check_shows_none("--database", given, DATABASE_VARIABLE)
     scheme, _, rest = url.partition("://")
     driver = "postgresql+asyncpg" if scheme.startswith("postgres") else scheme
     return {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"{driver}://{rest}"}
@@ -248,23 +287,24 @@ def _free_port(wanted: int | None) -> int:
 # ------------------------------------------------------------------ asking, telling
 
 
-def _worker_online(port: int) -> bool:
+def _worker_online(site: Site, port: int) -> bool:
     """Tell whether the server has heard of a worker in the pool."""
-    url = f"http://{HOST}:{port}/api/work_pools/{POOL}"
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(url, timeout=5) as answer:
-            return bool(json.load(answer)["status"] == "READY")
+        answer = asked(f"{_api(port)}/work_pools/{POOL}", login(site.root))
     except (urllib.error.URLError, TimeoutError):
         return False
+    return bool(json.loads(answer)["status"] == "READY")
 
 
 def _say_what_next(site: Site, port: int, seconds: float) -> None:
     url = f"http://{HOST}:{port}"
+    words = login_file(site.root)
     print(f"""Prefect runs at {url} (ready after {seconds:.0f} s; logs in {site.root})
 
-  {url}/deployments          start a run, change its parameters
-  export PREFECT_API_URL={url}/api
+  {url}/deployments          start a run, change its parameters; log in with the
+                                 line in {words}
+  export PREFECT_API_URL={_api(port)}
+  export PREFECT_API_AUTH_STRING="$(cat {words})"
   prefect deployment run sync/python-library
   haulage runs                   what became of the runs
   haulage down                   stop server and worker""")

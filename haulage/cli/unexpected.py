@@ -1,8 +1,9 @@
 """What is said of an error that nobody foresaw, and where its traceback is kept."""
 
-import os
 import time
 import traceback
+
+from haulage.private import make_directory, make_file
 
 _LOG = "errors.log"
 
@@ -28,7 +29,8 @@ def _logged(lines: str) -> str:
     from haulage.catalog.engine import home
 
     path = home() / _LOG
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    with open(fd, "a", encoding="utf-8", errors="backslashreplace") as log:
+    make_directory(path.parent)
+    make_file(path)
+    with open(path, "a", encoding="utf-8", errors="backslashreplace") as log:
         log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}\n{lines}\n")
     return str(path)

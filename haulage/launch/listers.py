@@ -12,6 +12,7 @@ import pyarrow as pa
 from haulage.errors import FatalError, shown_path
 from haulage.launch.rope import Rope
 from haulage.place import Place
+from haulage.private import make_directory, make_file
 from haulage.spool import Setup
 from haulage.storage.keys.pages import DisorderError
 from haulage.storage.tree.walk import Unreadable
@@ -55,7 +56,7 @@ class Listers:
         self._told = False
 
     def __enter__(self) -> Self:
-        self._setup.spool.mkdir(parents=True, exist_ok=True)
+        make_directory(self._setup.spool)
         self._rope = self._sorted() if self._remembered() else self._in_order()
         return self
 
@@ -121,5 +122,6 @@ class Listers:
 
     def _remember(self, found: _Found) -> None:
         if self._disorder is not None:
-            self._disorder.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(self._disorder.parent)
+            make_file(self._disorder)
             self._disorder.write_text(found, "utf-8")

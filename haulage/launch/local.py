@@ -14,6 +14,7 @@ from haulage.errors import FatalError
 from haulage.launch import forks
 from haulage.launch.base import STOP, Answer
 from haulage.launch.forks import Fork
+from haulage.private import make_directory, make_file
 from haulage.shardfile import Order
 
 _STOP_WAIT_S = 5.0
@@ -36,7 +37,7 @@ class LocalPool:
         self._answers: dict[str, deque[Answer]] = {}
         self._tokens: set[str] = set()
         self._closed = False
-        logs.mkdir(parents=True, exist_ok=True)
+        make_directory(logs)
         self._feeders = [
             _Feeder(logs / f"mover-{number}.log", self._take, self._answer, environ)
             for number in range(movers)
@@ -141,6 +142,7 @@ class _Feeder:
             feed.start()
 
     def _start(self) -> Fork:
+        make_file(self._log)
         with self._log.open("ab") as log:
             return forks.start("mover", self._environ, log.fileno())
 

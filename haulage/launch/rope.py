@@ -14,6 +14,7 @@ import pyarrow as pa
 from haulage.errors import FatalError
 from haulage.launch import forks
 from haulage.launch.forks import Fork
+from haulage.private import make_file
 from haulage.spool import (
     HUNGER_BYTES,
     HUNGER_FILE,
@@ -47,6 +48,7 @@ class Rope:
         self._lost: FatalError | DisorderError | None = None
         self._ending = False
         self.decided: set[int] = set()  # numbers of rules, as lists that ended tell
+        make_file(setup.spool / HUNGER_FILE)
         (setup.spool / HUNGER_FILE).write_bytes(bytes(HUNGER_BYTES))
         with (setup.spool / HUNGER_FILE).open("r+b") as shared:
             self._hunger = mmap.mmap(shared.fileno(), HUNGER_BYTES)

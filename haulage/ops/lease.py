@@ -11,6 +11,8 @@ import struct
 import time
 from pathlib import Path
 
+from haulage.private import make_file
+
 _UNTIL = struct.Struct("<d")
 
 
@@ -37,6 +39,7 @@ class Lease:
     @classmethod
     def begin(cls, file: Path) -> "Lease":
         """Make the file; the lease is over until it is renewed."""
+        make_file(file)
         file.write_bytes(bytes(_UNTIL.size))
         return cls(file)
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from haulage.errors import CancelledError
+from haulage.private import make_file
 from haulage.shardfile import PROGRESS
 
 
@@ -29,6 +30,7 @@ class Progress:
     @staticmethod
     def begin(file: Path) -> None:
         """Make the file of an attempt that is about to be ordered."""
+        make_file(file)
         file.write_bytes(bytes(PROGRESS.size))
 
     def tell(self, done: int, moved: int) -> None:

@@ -35,6 +35,7 @@ from haulage.ops.mounts import Mounts
 from haulage.ops.plan import Intent, plan
 from haulage.place import Place
 from haulage.policy import Compare, Filters, Policy, RunPolicy, Verify
+from haulage.private import make_directory, tighten
 from haulage.stages.aside import Aside
 from haulage.stages.ends import Pair
 from haulage.stages.replacing import replacing_in
@@ -195,7 +196,8 @@ def _listers(
     """Prepare the listers of one end; the target is listed without a selection."""
     end = "source" if selection else "target"
     if ends.notes:
-        ends.notes.mkdir(parents=True, exist_ok=True)
+        make_directory(ends.notes)
+        tighten(ends.notes.parent)
     return Listers(
         place,
         _wire(selection) if selection else {},

@@ -14,6 +14,7 @@ from haulage.launch.base import STOP
 from haulage.launch.leftover import end_leftover_movers
 from haulage.launch.local import LocalPool
 from haulage.ops.lease import Lease
+from haulage.private import make_directory, tighten
 from haulage.shardfile import LEASE
 from haulage.stages.clearing import clear_away
 from haulage.stages.crew import Crew
@@ -42,7 +43,8 @@ def driven(
     for name in ("spool", "progress"):  # without its file a late mover does nothing
         shutil.rmtree(workspace / name, ignore_errors=True)
     for name in ("shards", "outcomes", "progress", "logs"):
-        (workspace / name).mkdir(parents=True, exist_ok=True)
+        make_directory(workspace / name)
+    tighten(workspace.parent)
     pair = standing.pair
     pool = LocalPool(run.policy.movers, workspace / "logs", pair.secrets)
     meter = Meter(dict(run.counts))

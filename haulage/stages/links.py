@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from haulage.model import ACTION
 from haulage.ops.groups import GROUPED, LINKS, MEMBER, Rank, elect, with_key
+from haulage.private import make_directory
 from haulage.storage.disksort import ENTRY_ROWS, DiskSort, batches_of, write_batches
 
 
@@ -51,7 +52,7 @@ class LinkSpool:
         """Write what was taken up since the last time."""
         if not self.held_rows:
             return
-        self._listed.mkdir(parents=True, exist_ok=True)
+        make_directory(self._listed)
         number = sum(1 for _ in self._listed.iterdir())
         _write(self._listed / f"{number:08}.arrow", LINKS, iter(self._held))
         self._held, self.held_rows = [], 0

@@ -7,6 +7,7 @@ from haulage.catalog import events, runs
 from haulage.catalog import shards as ledger
 from haulage.catalog.shards import Shard, ShardState
 from haulage.model import Pass
+from haulage.private import make_directory
 from haulage.shardfile import has_outcomes, is_readable
 from haulage.stages.salvage import sweep
 from haulage.stages.site import Site
@@ -56,4 +57,4 @@ def _clear(site: Site) -> None:
     for part in ("shards", "outcomes", "ranges", "links"):
         shutil.rmtree(site.workspace / part, ignore_errors=True)
     for part in ("shards", "outcomes"):
-        (site.workspace / part).mkdir()
+        make_directory(site.workspace / part)

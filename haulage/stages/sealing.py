@@ -14,6 +14,7 @@ from haulage.model import ACTION, Pass, Verb
 from haulage.ops.pack import costs, pack
 from haulage.ops.plan import Plan
 from haulage.ops.rows import is_dir
+from haulage.private import make_file
 from haulage.shardfile import Job, write_shard
 from haulage.stages.links import gathered, links_of
 from haulage.stages.site import Site
@@ -137,9 +138,9 @@ class Sealer:
     def _note_unreadable(self, unreadable: Sequence[Unreadable]) -> None:
         if not unreadable:
             return
-        with (self._site.workspace / UNREADABLE_FILE).open(
-            "a", encoding="utf-8"
-        ) as file:
+        noted = self._site.workspace / UNREADABLE_FILE
+        make_file(noted)
+        with noted.open("a", encoding="utf-8") as file:
             for lost in unreadable:
                 line = [lost.path.hex(), lost.errno, lost.reason]
                 file.write(json.dumps(line) + "\n")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from haulage.catalog.engine import home
 from haulage.catalog.runs import Run
+from haulage.private import make_file
 
 _ID = "id"  # written last: a directory alone is no workspace
 
@@ -31,5 +32,6 @@ def is_here(run: Run) -> bool:
 def name(workspace: Path, token: str) -> None:
     """Write what tells this workspace from every other, all of it or nothing."""
     unfinished = workspace / f"{_ID}.unfinished"
+    make_file(unfinished)
     unfinished.write_text(token, encoding="ascii")
     os.replace(unfinished, workspace / _ID)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from haulage.errors import own_files
+from haulage.private import make_directory, make_file
 
 RUN_ROWS = 200_000  # sorted in memory at once, by default,
 ENTRY_ROWS = 50_000  # or where a row has all that is known of an entry
@@ -32,7 +33,7 @@ class DiskSort:
         once: bool = True,
     ) -> None:
         """Begin with nothing; `key` is the column to sort by."""
-        spool.mkdir(parents=True, exist_ok=True)
+        make_directory(spool)
         self._spool = spool
         self._schema = schema
         self._key = key
@@ -111,6 +112,8 @@ class DiskSort:
 
 def write_batches(file: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
     """Write an Arrow file that is read a batch at a time."""
+    with own_files(file):
+        make_file(file)
     with (
         own_files(file),
         pa.OSFile(str(file), "wb") as sink,

@@ -14,6 +14,7 @@ import xxhash
 
 from haulage.errors import UnstableError
 from haulage.model import Entry
+from haulage.private import make_directory, make_file
 
 _ID = "id"
 _GONE = "gone-"  # what is being removed
@@ -51,10 +52,11 @@ class Ranges:
         return self._claimed
 
     def _begin(self, begin: Callable[[], str], drop: Callable[[str], None]) -> str:
-        self._dir.mkdir(parents=True, exist_ok=True)
+        make_directory(self._dir)
         made = begin()
         mine = self._dir / f"{_ID}-{secrets.token_hex(6)}"
         try:
+            make_file(mine)
             mine.write_bytes(self._path.hex().encode() + b"\n" + made.encode())
             os.link(mine, self._dir / _ID)
         except OSError as err:

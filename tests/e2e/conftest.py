@@ -43,7 +43,7 @@ def any_place(
 @pytest.fixture
 def nobodys_place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """Return a place whose commands run as nobody, who owns all of it."""
-    python = _nobodys_python()
+    python = nobodys_python()
     root = Path(tempfile.mkdtemp(prefix="haulage-nobody-"))
     place = _made(root, f"sqlite:///{root / 'catalog.db'}", monkeypatch)
     give_to_nobody(root)
@@ -51,7 +51,7 @@ def nobodys_place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     shutil.rmtree(root)
 
 
-def _nobodys_python() -> str:
+def nobodys_python() -> str:
     """Return an interpreter like ours that nobody's processes may start, too."""
     if os.geteuid() != 0:
         pytest.skip("only root can become nobody")

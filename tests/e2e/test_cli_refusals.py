@@ -3,6 +3,7 @@
 import os
 import socket
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -193,8 +194,22 @@ def test_a_catalog_that_can_not_be_used_is_refused(place: Place, case: str) -> N
         place.haulage("runs", "--catalog", url)
         make_newer(file) if case == "newer" else move_to_another_machine(file)
         told += ["9999"] if case == "newer" else ["machine else"]
-    ended = sync(place, place.source, place.target, "--catalog", url)
+    env = {**place.environment(), "HAULAGE_CATALOG": url}  # ps shows no environment
+    words = place.command("sync", place.source, place.target)
+    done = subprocess.run(words, env=env, capture_output=True, check=False)
+    ended = Ended(done.returncode, done.stdout, done.stderr)
     assert_refused(place, ended, *told)
+    assert "secret" not in ended.text
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:secret@host/db", "postgresql://host/db?password=secret"]
+)
+def test_a_catalogs_password_on_the_command_line_is_refused(
+    place: Place, url: str
+) -> None:
+    ended = sync(place, place.source, place.target, "--catalog", url)
+    assert_refused(place, ended, "HAULAGE_CATALOG")
     assert "secret" not in ended.text
 
 

@@ -1,21 +1,28 @@
 """The whole of it: server, worker, deployments, runs, on a real Postgres."""
 
+import asyncio
 import os
 import re
 import stat
+import subprocess
 import urllib.request
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolUpdate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.states import Cancelling
+from prefect.workers.process import ProcessWorker
 
+from deployments import lint, register
 from haulage.cli.detached import Site
+from tests.e2e.conftest import nobodys_python
+from tests.e2e.place import AS_NOBODY
 from tests.flows.up import Installation
 from tests.trees.build import plant
 from tests.trees.compare import assert_same
@@ -234,6 +241,98 @@ def test_secrets_stay_out_of_command_lines_and_unreadable_for_others(
     assert key.stat().st_mode & 0o777 == 0o600
     for pid in installation.processes(b"prefect"):
         assert key.read_bytes() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+# With the standard library alone, as any user of the machine can.
+INTRUDER = """
+import json, sys, urllib.error, urllib.request
+api, login = sys.argv[1:]
+for method, path in (("GET", "/csrf-token?client=me"), ("POST", "/deployments/filter"),
+                     ("POST", "/block_documents/filter"), ("POST", "/flow_runs/")):
+    asked = urllib.request.Request(api + path, b"{}" if method == "POST" else None,
+                                   {"Content-Type": "application/json"}, method=method)
+    try:
+        code = urllib.request.urlopen(asked, timeout=60).status
+    except urllib.error.HTTPError as err:
+        code = err.code
+    print(code)
+try:
+    print(open(login).read())
+except OSError as err:
+    print(type(err).__name__)
+"""
+
+
+def test_another_user_of_the_machine_is_let_in_nowhere(
+    installation: Installation,
+) -> None:
+    login = installation.home / "prefect" / "login"
+    assert login.stat().st_mode & 0o777 == 0o600
+    api = f"{installation.url()}/api"
+    done = subprocess.run(
+        [*AS_NOBODY, nobodys_python(), "-c", INTRUDER, api, str(login)],
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    *codes, file = done.stdout.decode().split()
+    assert codes[0] == "401"
+    assert set(codes) <= {"401", "403"}  # 403: without a token of the first call
+    assert file in ("PermissionError", "FileNotFoundError")
+
+
+def test_the_login_is_in_no_command_line_and_no_log(installation: Installation) -> None:
+    secret = installation.login().partition(":")[2].encode()
+    assert len(secret) >= 32
+    for pid in installation.processes(b""):
+        assert secret not in Path(f"/proc/{pid}/cmdline").read_bytes()
+    logs = list((installation.home / "prefect").glob("*.log"))
+    assert logs
+    assert not any(secret in log.read_bytes() for log in logs)
+
+
+def test_a_run_chooses_neither_its_command_nor_its_environment(
+    installation: Installation, tmp_path: Path
+) -> None:
+    (tmp_path / "source").mkdir()
+    ran = tmp_path / "ran"
+    named = {"name": "chosen-command", "source": str(tmp_path / "source")}
+    evil = {
+        "command": f"touch {ran}",
+        "env": {"HAULAGE_HOME": str(tmp_path / "elsewhere")},
+        "env.HAULAGE_HOME": str(tmp_path / "elsewhere"),
+        "working_dir": str(tmp_path),
+    }
+    with installation.client() as client:
+        found = client.read_deployment_by_name("sync/python-library")
+        run = client.create_flow_run_from_deployment(
+            found.id,
+            parameters={"dataset": {**named, "target": str(tmp_path / "target")}},
+            job_variables=evil,
+        )
+    ended = installation.finished(run.id)
+    assert ended.state
+    assert ended.state.is_completed(), ended.state
+    assert not ran.exists()
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_pool_that_was_made_before_gets_the_present_template(
+    installation: Installation,
+) -> None:
+    older = WorkPoolUpdate(
+        base_job_template=ProcessWorker.get_default_base_job_template()
+    )
+    with installation.client() as client:
+        asyncio.run(updated("haulage", older))
+        assert "command" in str(client.read_work_pool("haulage").base_job_template)
+        asyncio.run(register.ensure_pools())
+        pool = client.read_work_pool("haulage")
+    assert pool.base_job_template == lint.pool_templates()["haulage"]
+
+
+async def updated(pool: str, update: WorkPoolUpdate) -> None:
+    async with get_client() as client:
+        await client.update_work_pool(pool, update)
 
 
 def test_the_server_shows_its_pages(installation: Installation) -> None:

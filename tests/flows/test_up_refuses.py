@@ -4,10 +4,14 @@ import os
 import socket
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
+from haulage.cli.login import check_asks_for_login
+from haulage.errors import RefusedError
 from tests.flows.up import CHECKOUT
 
 
@@ -57,3 +61,39 @@ def test_down_where_nothing_runs_says_so(home: Path) -> None:
         check=True,
     )
     assert done.stdout == "nothing was running\n"
+
+
+def test_a_checkout_that_anybody_may_change(home: Path, tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    for name in ("flows", "blocks", "deployments"):
+        (checkout / name).mkdir(parents=True)
+    (checkout / "prefect.yaml").touch()
+    (checkout / "flows").chmod(0o777)
+    told = refusal(home, "--project", str(checkout))
+    assert str(checkout / "flows") in told
+    assert "another user" in told
+
+
+def test_a_login_that_others_can_read(home: Path) -> None:
+    (home / "prefect").mkdir(parents=True)
+    (home / "prefect" / "login").write_text("haulage:known")
+    (home / "prefect" / "login").chmod(0o644)
+    told = refusal(home)
+    assert str(home / "prefect" / "login") in told
+    assert "known" not in told.replace("may know", "")
+
+
+def test_a_server_without_a_login_is_refused() -> None:
+    class Open(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Open) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(RefusedError, match="asks for no login"):
+            check_asks_for_login(f"http://127.0.0.1:{server.server_port}/api")
+        server.shutdown()

@@ -21,7 +21,11 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    temporary_settings,
+)
 from prefect.states import AwaitingRetry
 
 from tests.postgres import PostgresServer
@@ -63,7 +67,11 @@ class Installation:
         done = subprocess.run(
             [sys.executable, "-c", READ_RESULT, str(run_id)],
             cwd=CHECKOUT,
-            env=self.env | {"PREFECT_API_URL": f"{self.url()}/api"},
+            env=self.env
+            | {
+                "PREFECT_API_URL": f"{self.url()}/api",
+                "PREFECT_API_AUTH_STRING": self.login(),
+            },
             stdout=subprocess.PIPE,
             check=True,
         )
@@ -72,6 +80,10 @@ class Installation:
     def url(self) -> str:
         """Return the server's address."""
         return f"http://127.0.0.1:{self.port()}"
+
+    def login(self) -> str:
+        """Return what the file says that is for its owner alone."""
+        return (self.home / "prefect" / "login").read_text()
 
     def port(self) -> int:
         """Return the server's port."""
@@ -158,7 +170,11 @@ def installation(
     made = Installation(root / "haulage", env)
     try:
         made.haulage("up", "--port", str(free_port()))  # others may be starting, too
-        with temporary_settings({PREFECT_API_URL: f"{made.url()}/api"}):
+        api = {
+            PREFECT_API_URL: f"{made.url()}/api",
+            PREFECT_API_AUTH_STRING: made.login(),
+        }
+        with temporary_settings(api):
             yield made
     finally:
         made.haulage("down")

@@ -8,6 +8,7 @@ import xxhash
 
 from haulage.model import Loss, Lost
 from haulage.paths import parent_of
+from haulage.private import make_file
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.lfs import (
     LfsError,
@@ -85,6 +86,7 @@ def _is_there(dir_fd: int, name: bytes) -> bool:
 def begin_turns(turns: Path, there: int) -> None:
     """Count `there` directories as made; a run that goes on has its count."""
     if not turns.exists():
+        make_file(turns)
         turns.write_bytes(_NOBODYS * there)
 
 
