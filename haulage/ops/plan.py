@@ -167,6 +167,8 @@ def _changed_verbs(difference: Difference, intent: Intent) -> np.ndarray:
         default=0,
     )
     verbs = np.where(kind == Kind.FILE, file_verb, _NEW_VERB[kind])
+    unseen = intent.uncompared & (Aspect.INODE | Aspect.CTIME)
+    verbs[(kind != Kind.FILE) & ((aspects & ~unseen) == 0)] = 0
     verbs[aspects == 0] = 0
     return verbs.astype(np.uint8)
 

@@ -56,12 +56,16 @@ def test_an_edit_that_one_night_does_not_compare_is_found_by_the_next(
 def test_files_of_other_inodes_are_read_and_counted_or_left_by_mtime(
     synced: Place,
 ) -> None:
+    (synced.source / "dir").mkdir()
+    (synced.source / "link").symlink_to("kept")
+    night(synced)
     shutil.copytree(synced.source, synced.root / "restored", symlinks=True)
     shutil.rmtree(synced.source)
     (synced.root / "restored").rename(synced.source)
     grow_old()
     by_mtime = night(synced, "mtime")
     assert (by_mtime.checked, by_mtime.checked_bytes) == (0, 0)
+    assert (by_mtime.made, by_mtime.updated) == (0, 0)
     by_inode = night(synced)
     assert (by_inode.copied, by_inode.checked, by_inode.checked_bytes) == (0, 3, 27)
     assert night(synced).checked == 0
