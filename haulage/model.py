@@ -272,6 +272,13 @@ def mtime_mark(mtime_ns: int) -> bytes:
     return b"%s%d" % (_MTIME, mtime_ns)
 
 
+def mtime_made(made: bytes | None) -> tuple[int, int] | None:
+    """Return the seconds and nanoseconds of a `mtime_mark`; None for an etag."""
+    if made is None or not made.startswith(_MTIME):
+        return None
+    return divmod(int(made[len(_MTIME) :]), 1_000_000_000)
+
+
 class Loss(IntFlag):
     """What an entry that was made has not kept of its source."""
 

@@ -336,11 +336,11 @@ class Once(Form):
         title="Allow an empty source, in this run",
         description="Go on even when the source is empty although the manifest is not.",
     )
-    allow_empty_target: bool = Field(
+    afresh: bool = Field(
         False,
-        title="Allow an empty target, in this run",
-        description="Fill an empty target anew although the manifest says that it "
-        "holds what was copied before.",
+        title="Afresh, in this run",
+        description="Compare with a listing of the target, whatever is left in it, and "
+        "prove again what is there; also where it looks unmounted.",
     )
     compare: Compare | None = Field(
         None,
@@ -379,7 +379,7 @@ class RunPolicy(Policy):
 
     steps: tuple[Step, ...] = tuple(Step)
     allow_empty_source: bool = False
-    allow_empty_target: bool = False
+    afresh: bool = False
 
     @property
     def once(self) -> Once:

@@ -38,6 +38,7 @@ class Run:
     flow_run_id: str | None
     base_manifest_id: int | None
     manifest_id: int | None
+    after_run: str | None  # that left the target as the base says
     policy: RunPolicy
     driver: Driver
     workspace: str | None
@@ -84,7 +85,8 @@ def run_of(row: RowMapping) -> Run:
     """Return the run that a row of the table stands for."""
     same = (
         "id number dataset_id workspace token temp_token trigger flow_run_id"
-        " base_manifest_id manifest_id started_at heartbeat_at ended_at listed_until"
+        " base_manifest_id manifest_id after_run started_at heartbeat_at ended_at"
+        " listed_until"
         " discovered summary"
     )
     return Run(

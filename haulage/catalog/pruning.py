@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sqlalchemy import ColumnElement, Select, delete, exists, or_, select
+from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select
 
 from haulage.catalog.engine import Catalog
 from haulage.catalog.patience import patient
@@ -21,8 +21,8 @@ _PAGES_AT_ONCE = 50  # some megabytes each, under SQLite's only write lock
 def prune_manifests(
     catalog: Catalog, dataset_id: int, keep: int = KEPT_VERSIONS
 ) -> Iterator[int]:
-    """Remove all but the newest `keep` versions and what an active run builds on, then
-    pages that nothing uses.
+    """Remove all but the newest `keep` versions, what an active run builds on, and what
+    the last `keep` targets are as; then pages that nothing uses.
 
     Every step is a transaction of its own, and yields how many versions went in it: who
     has no time may stop between two of them.
@@ -59,8 +59,32 @@ def _old_versions(dataset_id: int, keep: int) -> Select[tuple[int]]:
     bases = select(RunTable.base_manifest_id).where(
         RunTable.state == "active", RunTable.base_manifest_id.is_not(None)
     )
-    is_old = ~or_(*(ManifestTable.id.in_(some) for some in (newest, current, bases)))
+    kept = (newest, current, bases, _last_of_targets(dataset_id, keep))
+    is_old = ~or_(*(ManifestTable.id.in_(some) for some in kept))
     return select(ManifestTable.id).where(of_dataset, is_old)
+
+
+def _last_of_targets(dataset_id: int, keep: int) -> Select[tuple[int]]:
+    """Return what no later run has built on: what a disk is as that is away.
+
+    It comes back when many nights have gone to another one.
+    """
+    built_on = select(RunTable.after_run).where(
+        RunTable.dataset_id == dataset_id,
+        RunTable.after_run.is_not(None),
+        RunTable.manifest_id.is_not(None),
+    )
+    last = func.max(ManifestTable.id)
+    return (
+        select(last)
+        .where(
+            ManifestTable.dataset_id == dataset_id,
+            ManifestTable.run_id.not_in(built_on),
+        )
+        .group_by(ManifestTable.run_id)
+        .order_by(last.desc())
+        .limit(max(keep, 0))
+    )
 
 
 def _orphans(dataset_id: int) -> Select[tuple[int]]:

@@ -24,7 +24,13 @@ from haulage.catalog.drivers import Driver
 from haulage.catalog.driving import Run, RunState, guarded, lost, must_hit, run_of
 from haulage.catalog.engine import Catalog
 from haulage.catalog.patience import patient
-from haulage.catalog.tables import AttemptTable, DatasetTable, RunTable, ShardTable
+from haulage.catalog.tables import (
+    AttemptTable,
+    DatasetTable,
+    ManifestTable,
+    RunTable,
+    ShardTable,
+)
 from haulage.errors import LostRunError, RefusedError
 from haulage.policy import NOTHING_ONCE, Dataset, Once, for_one_run
 
@@ -73,7 +79,7 @@ _AT_ONCE = 20  # runs that are read together
 
 
 @patient
-def begin(  # noqa: PLR0913  all that a run begins with
+def begin(
     catalog: Catalog,
     dataset: Dataset,
     *,
@@ -81,15 +87,15 @@ def begin(  # noqa: PLR0913  all that a run begins with
     once: Once = NOTHING_ONCE,
     stands: bool = True,
     flow_run_id: str | None = None,
-    afresh: bool = False,
 ) -> Run:
-    """Start a run of the dataset, on top of its current manifest, or of none.
+    """Start a run of the dataset, on top of its current manifest.
 
     With it, and only with it, `dataset` gets to be the standing one; unless `stands` is
     false, because this run alone is to go by it.
     """
     named = DatasetTable.name == dataset.name
-    current = select(DatasetTable.manifest_id).where(named)
+    current = select(DatasetTable.manifest_id).where(named).scalar_subquery()
+    left = select(ManifestTable.run_id).where(ManifestTable.id == current)
     try:
         with catalog.begin() as connection:
             if stands:
@@ -103,7 +109,8 @@ def begin(  # noqa: PLR0913  all that a run begins with
                 temp_token=secrets.token_hex(6),
                 trigger=trigger,
                 flow_run_id=flow_run_id,
-                base_manifest_id=None if afresh else current.scalar_subquery(),
+                base_manifest_id=current,
+                after_run=left.scalar_subquery(),
                 policy=for_one_run(dataset.policy, once).model_dump(mode="json"),
                 **_driven_from_here(),
             )

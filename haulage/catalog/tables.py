@@ -99,6 +99,8 @@ class RunTable(Base):
     # A manifest may be pruned while the run that knew it stays, so no foreign keys.
     base_manifest_id: Mapped[int | None]
     manifest_id: Mapped[int | None]
+    after_run: Mapped[str | None] = mapped_column(String(40))  # that left the target
+    marked: Mapped[bool] = mapped_column(default=False, server_default=false())
     policy: Mapped[dict[str, object]]
     driver_host: Mapped[str] = mapped_column(String(400))
     driver_pid: Mapped[int]

@@ -87,8 +87,11 @@ def _add_once(parser: argparse.ArgumentParser) -> None:
         "--only", dest="steps", action="append", choices=[str(step) for step in Step],
         help="run this step alone (may be given again)",
     )  # fmt: skip
-    for name in ("--allow-empty-source", "--allow-empty-target"):
-        group.add_argument(name, action="store_const", const=True)
+    group.add_argument("--allow-empty-source", action="store_const", const=True)
+    group.add_argument(
+        "--afresh", action="store_const", const=True,
+        help="compare with a listing of the target, whatever is left in it",
+    )  # fmt: skip
     add_take_over(group)
     add_movers(group)
     group.add_argument("--listers", metavar="N", help="processes that list (default 2)")

@@ -16,10 +16,11 @@ from haulage.storage.tree.walk import Unreadable
 _WINDOW_ROWS = 100_000  # of what is known, beside one page of the listing
 
 
-class _Known:
+class Known:
     """The known entries, taken up in windows that end with a given path."""
 
     def __init__(self, tables: Iterable[pa.Table]) -> None:
+        """Take up nothing but the first of the tables."""
         self._tables = (table for table in tables if table.num_rows)
         self._head = next(self._tables, None)
 
@@ -72,7 +73,7 @@ def compare(
     pieces: Iterable[pa.Table | Unreadable], against: Against
 ) -> Iterator[Difference]:
     """Yield the difference page by page, then what is known behind the listing."""
-    known = _Known(against.known)
+    known = Known(against.known)
     lost = _Lost()
     last = b""
     for piece in pieces:
@@ -108,7 +109,7 @@ class _Lost:
 def _page(
     listed: pa.Table, window: pa.Table, against: Against, lost: _Lost, last: bytes
 ) -> Iterator[Difference]:
-    was_row, gone = _match(listed["path"], window["path"])
+    was_row, gone = match(listed["path"], window["path"])
     listed, selected = _selected(listed)
     known = np.flatnonzero(was_row >= 0)
     now = listed if len(known) == listed.num_rows else listed.take(known)
@@ -155,7 +156,7 @@ def _selected(listed: pa.Table) -> tuple[pa.Table, np.ndarray]:
     return listed.drop_columns(SELECTED), listed[SELECTED].to_numpy()
 
 
-def _match(
+def match(
     listed: pa.ChunkedArray, window: pa.ChunkedArray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return each listed path's row in the window or -1, and the rows not listed."""

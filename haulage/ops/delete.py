@@ -5,16 +5,16 @@ import os
 from haulage.errors import FatalError
 from haulage.model import Action, Outcome, Status
 from haulage.ops.work import Work
+from haulage.storage.tree.mark import is_ours
 from haulage.storage.tree.posix import kind_of, stat_in
 from haulage.storage.tree.removal import gone_already, remove_ours
 from haulage.storage.tree.restoring import bring_back
-from haulage.storage.tree.trash import is_trash
 
 
 def check_source_has_entries(work: Work) -> None:
     """Raise FatalError for an empty source: one not mounted looks the same."""
     with os.scandir(work.source.root_fd) as entries:
-        if all(is_trash(os.fsencode(entry.name)) for entry in entries):
+        if all(is_ours(os.fsencode(entry.name)) for entry in entries):
             raise FatalError(
                 "the source is empty now, as it is when it is not mounted; nothing was "
                 "deleted. Mount it and resume, or allow an empty source"

@@ -3,14 +3,16 @@
 import os
 
 from haulage.catalog import datasets, events, runs
+from haulage.catalog.datasets import DatasetRow
 from haulage.catalog.engine import Catalog
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.runs import Life, Run, RunState
 from haulage.errors import CancelledError, RefusedError
 from haulage.launch.base import STOP
+from haulage.policy import RunPolicy
 from haulage.stages.discover import Ends
 from haulage.stages.driving import driven
-from haulage.stages.recognition import begins_anew, check_recognised
+from haulage.stages.recognition import Looking, check_recognised
 from haulage.stages.salvage import supersede
 from haulage.stages.standing import Standing
 from haulage.stages.workspace import is_here
@@ -26,13 +28,12 @@ def begin(
     take_over = standing.once.take_over
     earlier = to_resume(catalog, flow_run_id, resume, take_over=take_over)
     if earlier:
-        base = Manifest(catalog, earlier.base_manifest_id)
-        check_recognised(Ends(standing.pair, earlier.policy, base, 0.0))
+        its = datasets.get(catalog, earlier.dataset_id)
+        check_recognised(_looking(standing, its, earlier.policy, earlier))
         return _noted(catalog, runs.take_over(catalog, earlier), "resumed", trigger)
     row = datasets.known(catalog, standing.dataset)
-    manifest = Manifest(catalog, row.manifest_id if row else None)
-    ends = Ends(standing.pair, standing.policy, manifest, 0.0)
-    check_recognised(ends)
+    if row:
+        check_recognised(_looking(standing, row, standing.policy))
     if row and (latest := runs.unfinished(catalog, row.id)):
         check_free(catalog, latest, take_over=take_over)
         _supersede(standing, latest)
@@ -43,9 +44,17 @@ def begin(
         stands=standing.stands,
         trigger=trigger,
         flow_run_id=flow_run_id,
-        afresh=begins_anew(ends),
     )
     return _noted(catalog, run, "began", trigger)
+
+
+def _looking(
+    standing: Standing, row: DatasetRow, policy: RunPolicy, run: Run | None = None
+) -> Looking:
+    """Return what both ends are looked at for before a run begins or goes on."""
+    base = run.base_manifest_id if run else row.manifest_id
+    ends = Ends(standing.pair, policy, Manifest(standing.catalog, base), 0.0)
+    return Looking(standing.catalog, row.id, row.dataset.name, ends, run)
 
 
 def _noted(catalog: Catalog, run: Run, what: str, trigger: str) -> Run:

@@ -16,7 +16,7 @@ from haulage.catalog import shards as ledger
 from haulage.catalog.engine import home
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.shards import ShardState
-from haulage.errors import FatalError, RefusedError
+from haulage.errors import FatalError
 from haulage.launch.listers import Listers
 from haulage.model import (
     DEVICES,
@@ -73,6 +73,11 @@ class Ends:
     aside: Aside = field(default_factory=Aside)  # filled in while it is listed
 
 
+def notes_of(dataset: str) -> Path:
+    """Return the directory of what is remembered of a dataset's listings."""
+    return home() / "datasets" / dataset
+
+
 def selection_of(filters: Filters, now_s: float) -> Selection:
     """Turn the ages of a form into times; `now_s` is the start of the run."""
 
@@ -103,8 +108,14 @@ def discover(site: Site) -> Iterator[Wave]:
         Manifest(site.catalog, site.run.base_manifest_id),
         site.run.started_at.timestamp(),
         site.run.listed_until,
-        home() / "datasets" / site.dataset,
-        lacking(site.catalog, site.run.dataset_id, site.policy, site.run.id),
+        notes_of(site.dataset),
+        lacking(
+            site.catalog,
+            site.run.dataset_id,
+            site.policy,
+            site.run.after_run,
+            site.run.id,
+        ),
         site.aside,
     )
     delete_plans.outdate(site.catalog, site.run)
@@ -159,10 +170,10 @@ def differences(ends: Ends, spool: Path) -> Iterator[Difference]:
     selection = selection_of(policy.filters, ends.started_s)
     first = ends.manifest.entries == 0 and pair.has_entries(pair.target)
     with ExitStack() as stack:
-        source = stack.enter_context(_listers(ends, pair.source, selection, spool))
+        source = stack.enter_context(listers_of(ends, pair.source, selection, spool))
         known: Iterable[pa.Table] = _behind(ends.manifest, ends.after)
         if first:
-            target = stack.enter_context(_listers(ends, pair.target, None, spool))
+            target = stack.enter_context(listers_of(ends, pair.target, None, spool))
             known = map(_as_known, target.pieces(ends.after))
         against = Against(
             known,
@@ -190,7 +201,7 @@ def _mounts(ends: Ends, workspace: Path) -> Mounts | None:
     return mounts_of(source.url, ends.manifest, ends.after, noted)
 
 
-def _listers(
+def listers_of(
     ends: Ends, place: Place, selection: Selection | None, spool: Path
 ) -> Listers:
     """Prepare the listers of one end; the target is listed without a selection."""
@@ -260,30 +271,6 @@ def _behind(manifest: Manifest, after: bytes | None) -> Iterator[pa.Table]:
             )
             table = table.filter(pa.array(later))
         yield table
-
-
-def check_not_emptied(ends: Ends) -> None:
-    """Refuse an empty end where the manifest is not: it looks like a missing mount."""
-    if ends.manifest.entries <= 1:
-        return
-    source, target = ends.pair.source, ends.pair.target
-    holds = (
-        f"is empty, but the manifest has {ends.manifest.entries} entries; "
-        f"is it mounted?"
-    )
-    if not ends.policy.allow_empty_source and not ends.pair.has_entries(source):
-        raise RefusedError(
-            f"source {source.url} {holds} To go on all the same: --allow-empty-source"
-        )
-    if not ends.policy.allow_empty_target and not ends.pair.has_entries(target):
-        raise RefusedError(
-            f"target {target.url} {holds} To fill it anew: --allow-empty-target"
-        )
-
-
-def starts_afresh(ends: Ends) -> bool:
-    """Tell whether the manifest no longer says anything of the target."""
-    return ends.manifest.entries > 1 and not ends.pair.has_entries(ends.pair.target)
 
 
 def now_s() -> float:

@@ -13,12 +13,13 @@ from haulage.ops.pack import Split
 from haulage.place import Place
 from haulage.policy import Dataset
 from haulage.stages.apart import why_not_apart
-from haulage.storage.bucket import Bucket, holds_more_than
+from haulage.storage.bucket import Bucket
 from haulage.storage.faults import NoBucketError
+from haulage.storage.keys.holding import holds_entries
 from haulage.storage.objects.markers import keeps_markers
 from haulage.storage.objects.trials import folds_names, is_one_bucket
 from haulage.storage.opening import open_bucket
-from haulage.storage.tree.trash import is_trash
+from haulage.storage.tree.mark import is_ours
 from haulage.store_options import StoreOptions
 
 SOURCE_SECRETS = "HAULAGE_SOURCE"  # prefixes of the variables that hold credentials
@@ -85,12 +86,12 @@ class Pair:
         """Tell whether there is anything in a place; what is not there has nothing."""
         if place.is_bucket:
             try:
-                return holds_more_than(self.bucket(place), place.prefix)
+                return holds_entries(self.bucket(place), place.prefix)
             except NoBucketError:
                 return False
         try:
             with os.scandir(place.url) as entries:
-                return not all(is_trash(os.fsencode(entry.name)) for entry in entries)
+                return not all(is_ours(os.fsencode(entry.name)) for entry in entries)
         except FileNotFoundError:
             return False
 

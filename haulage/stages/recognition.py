@@ -1,95 +1,220 @@
-"""Recognises a directory by what it must hold: an unmounted one holds none of it.
+"""Recognises both ends: by what they must hold, and the target by its mark.
 
-A mount point may have files of its own, so that it is not empty when nothing is
-mounted. Inodes and device numbers say little: network and FUSE mounts change them.
+An unmounted directory holds nothing, or something else. A mount point may have files of
+its own, so that it is not empty when nothing is mounted. Inodes and device numbers say
+little: network and FUSE mounts change them.
 """
 
-import pyarrow as pa
-import pyarrow.compute as pc
+from bisect import bisect_right
+from dataclasses import dataclass, replace
+from enum import Enum, auto
 
+from haulage.catalog.engine import Catalog
+from haulage.catalog.lineage import Left, left_as, left_by
 from haulage.catalog.manifests import Manifest
+from haulage.catalog.runs import Run
 from haulage.errors import BrokenPageError, RefusedError, shown_path
-from haulage.place import Place
+from haulage.paths import shown
 from haulage.policy import Delete
-from haulage.stages.discover import Ends, check_not_emptied, starts_afresh
-from haulage.storage.tree.descent import Descent
-from haulage.storage.tree.posix import stat_in
+from haulage.stages.discover import Ends
+from haulage.stages.marks import Mark, mounts_of
+from haulage.stages.sample import look, sample
 
-_PAGES = 3
-_PATHS_A_PAGE = 8
 _ENOUGH = 8  # of a source: of fewer entries it may well be that all have gone
 
 
-def check_recognised(ends: Ends) -> None:
-    """Refuse an end that is empty, or holds nothing of what the manifest says.
+class Known(Enum):
+    """What is known of the target as it is tonight."""
 
-    A source may be changed as a whole: that matters only where deletes would follow.
+    AS_LEFT = auto()  # by the run of the current manifest
+    OLDER = auto()  # it is as an earlier run left it, whose manifest is kept
+    NOTHING = auto()  # so that it has to be listed
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is known of the target, of which version if any, and what to say of it."""
+
+    known: Known
+    left: Left | None = None
+    words: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """What the ends of a dataset are looked at for; `run` is there if it has begun."""
+
+    catalog: Catalog
+    dataset_id: int
+    name: str
+    ends: Ends
+    run: Run | None = None
+
+    @property
+    def may_be_another(self) -> bool:
+        """Tell whether the run may begin with another target than it thought."""
+        return self.run is None or not (self.run.listed_until or self.run.discovered)
+
+
+def check_recognised(looking: Looking) -> None:
+    """Refuse an end that is empty, or holds nothing of what the manifest says."""
+    check_source(looking.ends)
+    target_of(looking)
+
+
+def check_source(ends: Ends) -> None:
+    """Refuse a source that is empty, or of which nothing is known.
+
+    It may be changed as a whole: that matters only where deletes would follow.
     """
-    check_not_emptied(ends)
-    wanted = _sample(ends.manifest)
-    policy, source, target = ends.policy, ends.pair.source, ends.pair.target
-    says = f"none of {len(wanted)} entries of the manifest that were looked for; is it"
-    deletes = policy.delete is not Delete.OFF and not policy.allow_empty_source
-    if deletes and not _may_be_source(source, wanted):
+    policy, source = ends.policy, ends.pair.source
+    if policy.allow_empty_source or ends.manifest.entries <= 1:
+        return
+    if not ends.pair.has_entries(source):
         raise RefusedError(
-            f"source {shown_path(source.url)} has {says} mounted? If all of it was "
-            f"replaced: --allow-empty-source"
+            f"source {shown_path(source.url)} {_is_empty(ends)} To go on all the same: "
+            f"--allow-empty-source"
         )
-    if not policy.allow_empty_target and not _may_be_target(target, wanted):
+    if policy.delete is not Delete.OFF and not _may_be_source(ends):
         raise RefusedError(
-            f"target {shown_path(target.url)} has {says} mounted? To fill it anew: "
-            f"--allow-empty-target"
+            f"source {shown_path(source.url)} has none of the entries of the manifest "
+            f"that were looked for; is it mounted? If all of it was replaced: "
+            f"--allow-empty-source"
         )
 
 
 def is_source_recognised(ends: Ends) -> bool:
     """Tell whether the source is the one that the manifest is about."""
-    source = ends.pair.source
-    if not ends.pair.has_entries(source):
-        return False
-    return _may_be_source(source, _sample(ends.manifest))
+    return ends.pair.has_entries(ends.pair.source) and _may_be_source(ends)
 
 
-def begins_anew(ends: Ends) -> bool:
-    """Tell whether the manifest no longer says anything of the target."""
-    if starts_afresh(ends):
+def _may_be_source(ends: Ends) -> bool:
+    """Tell whether a source may be the one; buckets are never unmounted."""
+    wanted = sample(ends.manifest)
+    if len(wanted) < _ENOUGH or ends.pair.source.is_bucket:
         return True
-    return not _may_be_target(ends.pair.target, _sample(ends.manifest))
+    return look(ends.pair, ends.pair.source, wanted).there > 0
 
 
-def _may_be_source(source: Place, wanted: list[bytes]) -> bool:
-    return len(wanted) < _ENOUGH or _holds_any(source, wanted)
-
-
-def _may_be_target(target: Place, wanted: list[bytes]) -> bool:
-    """Tell whether a target may hold what we made, which few but us remove there."""
-    return not wanted or _holds_any(target, wanted)
-
-
-def _sample(manifest: Manifest) -> list[bytes]:
-    """Return some paths, spread over the manifest."""
-    pages, found = manifest.pages, list[bytes]()
-    for page in pages[:: max(1, (len(pages) - 1) // (_PAGES - 1))][:_PAGES]:
-        try:
-            paths = manifest.read(page, ["path"])["path"]
-        except BrokenPageError:  # whoever needs its entries says so
-            continue
-        paths = paths.filter(pc.not_equal(paths, pa.scalar(b"", pa.binary())))
-        found += paths[:: max(1, len(paths) // _PATHS_A_PAGE)].to_pylist()
+def target_of(looking: Looking) -> Target:
+    """Tell what is known of the target; RefusedError if that looks unmounted."""
+    ends = looking.ends
+    base = left_as(looking.catalog, ends.manifest.manifest_id)
+    if base is None or ends.manifest.entries == 0:
+        return Target(Known.AS_LEFT)
+    mark = Mark.read(ends.pair, looking.name)
+    is_mine = looking.run is not None and base.run_id == looking.run.id
+    if ends.policy.afresh and not is_mine:
+        found = Target(Known.NOTHING, words="the target was listed, as --afresh asks")
+    else:
+        found = _by_mark(looking, mark, base)
+        _check_holds(ends, found, looking.catalog)
+        found = _by_mounts(ends, mark, _by_sample(looking, found))
+    if found.known is not Known.AS_LEFT and not looking.may_be_another:
+        raise RefusedError(
+            f"target {shown_path(ends.pair.target.url)} is another one than this run "
+            f"began with: {found.words}; begin a new sync"
+        )
     return found
 
 
-def _holds_any(place: Place, paths: list[bytes]) -> bool:
-    """Tell whether any of `paths` is, or may be, there; buckets are never unmounted."""
-    if place.is_bucket:
-        return True
-    try:
-        root = Descent(place.url)
-    except FileNotFoundError:
-        return False
-    try:
-        return any(stat_in(root, path) is not None for path in paths)
-    except OSError:  # what may not be looked at is no proof of anything
-        return True
-    finally:
-        root.close()
+def _by_mark(looking: Looking, mark: Mark | None, base: Left) -> Target:
+    if mark is None:
+        if not base.marked:  # by a version of before, or where nothing may be written
+            return Target(Known.AS_LEFT)
+        words = f"the target has not the mark of run {base.run_id}, and was listed"
+        return Target(Known.NOTHING, words=words)
+    ids = [mark.run, *([mark.before] if mark.before else [])]
+    left = left_by(looking.catalog, looking.dataset_id, ids)
+    is_this = looking.run is not None and mark.run == looking.run.id
+    if is_this or (left and left.manifest_id == base.manifest_id):
+        return Target(Known.AS_LEFT)
+    if not base.marked:
+        return Target(Known.AS_LEFT)
+    if left is None:
+        words = (
+            f"the target has the mark of run {mark.run}, of which no manifest is kept"
+        )
+        return Target(Known.NOTHING, words=f"{words}, and was listed")
+    words = (
+        f"the target is as run {left.run_id} left it, not as run {base.run_id} did: "
+        f"another disk, or rolled back; it was compared with the manifest of that run"
+    )
+    return Target(Known.OLDER, left, words)
+
+
+def _check_holds(ends: Ends, found: Target, catalog: Catalog) -> None:
+    """Refuse a target that is empty although its manifest is not."""
+    ends = _with_version(ends, found, catalog)
+    target = ends.pair.target
+    if ends.manifest.entries > 1 and not ends.pair.has_entries(target):
+        raise RefusedError(
+            f"target {shown_path(target.url)} {_is_empty(ends)} To fill it anew: "
+            f"--afresh"
+        )
+
+
+def _with_version(ends: Ends, found: Target, catalog: Catalog) -> Ends:
+    if found.left is None:
+        return ends
+    return replace(ends, manifest=Manifest(catalog, found.left.manifest_id))
+
+
+def _is_empty(ends: Ends) -> str:
+    entries = ends.manifest.entries
+    return f"is empty, but the manifest has {entries} entries; is it mounted?"
+
+
+def _by_sample(looking: Looking, found: Target) -> Target:
+    """Look at some entries; refuse a target that has none of them."""
+    ends = _with_version(looking.ends, found, looking.catalog)
+    target = ends.pair.target
+    seen = look(ends.pair, target, sample(ends.manifest))
+    if seen.wanted and not seen.there:
+        raise RefusedError(
+            f"target {shown_path(target.url)} has none of {seen.wanted} entries of the "
+            f"manifest that were looked for; is it mounted? To fill it anew: --afresh"
+        )
+    if found.known is Known.NOTHING or seen.as_made == seen.wanted:
+        return found
+    words = (
+        f"{seen.wanted - seen.as_made} of {seen.wanted} entries that were looked for "
+        f"are not in the target as they were made"
+    )
+    if seen.as_made * 2 < seen.wanted:
+        return Target(Known.NOTHING, words=f"{words}; it was listed")
+    words = f"{words}; 'haulage verify' or --afresh finds all of them"
+    return replace(found, words="; ".join(filter(None, [found.words, words])))
+
+
+def _by_mounts(ends: Ends, mark: Mark | None, found: Target) -> Target:
+    """Refuse a target that lacks a mount; list one in which something is mounted."""
+    if mark is None or ends.pair.target.is_bucket:
+        return found
+    now, before = set(mounts_of(ends.pair)), set(mark.mounts)
+    for path in sorted(before - now):
+        if _has_below(ends.manifest, path):
+            raise RefusedError(
+                f"target {shown_path(ends.pair.target.url)}: {shown(path)} was a mount "
+                f"point and is none now; mount it. If it is to be filled as it is: "
+                f"--afresh"
+            )
+    for path in sorted(now - before):
+        if _has_below(ends.manifest, path):
+            words = f"{shown(path)} is a mount point now, so the target was listed"
+            return Target(Known.NOTHING, words=words)
+    return found
+
+
+def _has_below(manifest: Manifest, path: bytes) -> bool:
+    """Tell whether the manifest has anything below a directory."""
+    firsts = [ref.first for ref in manifest.pages]
+    for page in manifest.pages[max(0, bisect_right(firsts, path) - 1) :]:
+        if page.last > path:
+            try:
+                paths = manifest.read(page, ["path"])["path"].to_pylist()
+            except BrokenPageError:  # whoever needs its entries says so
+                return False
+            at = bisect_right(paths, path)
+            return at < len(paths) and paths[at].startswith(path)
+    return False

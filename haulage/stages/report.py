@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from haulage.catalog import datasets
 from haulage.catalog import shards as ledger
+from haulage.catalog.lineage import UNKNOWN, left_as
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.shards import ShardState
 from haulage.errors import FatalError
@@ -17,7 +18,7 @@ from haulage.stages.crew import Summary
 from haulage.stages.discover import Ends, now_s
 from haulage.stages.guards import Gone, emptiness, needs_approval
 from haulage.stages.planning import Planned, planned
-from haulage.stages.recognition import begins_anew, check_recognised
+from haulage.stages.recognition import Known, Looking, check_source, target_of
 from haulage.stages.site import Site
 from haulage.stages.standing import Standing
 from haulage.stages.widening import lacking
@@ -158,10 +159,7 @@ def dry_summary(
     tell: Callable[[Planned], None] = lambda _: None,
 ) -> Summary:
     """Return what a run would do, having touched nothing; `tell` it page by page."""
-    ends = _ends_of(standing)
-    check_recognised(ends)
-    if begins_anew(ends):
-        ends = replace(ends, manifest=Manifest(standing.catalog, None))
+    ends, words = _ends_of(standing)
     counts: Counter[str] = Counter()
     first: list[str] = []
     for page in planned(ends):
@@ -187,6 +185,7 @@ def dry_summary(
         seconds=0.0,
         first_byte_s=None,
         notes=(
+            *words,
             *_intentions(ends, counts),
             *ends.aside.notes(ends.policy.filters),
             *_unreadable(counts, first),
@@ -234,12 +233,20 @@ def _intentions(ends: Ends, counts: Counter[str]) -> list[str]:
     return notes
 
 
-def _ends_of(standing: Standing) -> Ends:
-    """Return what a plan without a run compares."""
+def _ends_of(standing: Standing) -> tuple[Ends, tuple[str, ...]]:
+    """Return what a plan without a run compares, and what is to be said of that."""
     catalog, pair, policy = standing.catalog, standing.pair, standing.policy
     row = datasets.known(catalog, standing.dataset)
     if row is None:  # a dataset that was never synced has no manifest
-        return Ends(pair, policy, Manifest(catalog, None), now_s())
-    manifest = Manifest(catalog, row.manifest_id)
-    lacks = lacking(catalog, row.id, policy)
-    return Ends(pair, policy, manifest, now_s(), lacking=lacks)
+        return Ends(pair, policy, Manifest(catalog, None), now_s()), ()
+    ends = Ends(pair, policy, Manifest(catalog, row.manifest_id), now_s())
+    check_source(ends)
+    target = target_of(Looking(catalog, row.id, row.dataset.name, ends))
+    left = target.left or left_as(catalog, row.manifest_id)
+    after = left.run_id if left else None
+    if target.known is Known.NOTHING:
+        left, after = None, UNKNOWN
+    base = Manifest(catalog, left.manifest_id if left else None)
+    lacks = lacking(catalog, row.id, policy, after)
+    words = (target.words,) if target.words else ()
+    return replace(ends, manifest=base, lacking=lacks), words

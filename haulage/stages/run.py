@@ -14,6 +14,7 @@ from haulage.errors import HaulageError, RefusedError
 from haulage.policy import NOTHING_ONCE, Dataset, Delete, Once, Policy, Verify
 from haulage.stages import deleting
 from haulage.stages.approval import Approval, approved_plan
+from haulage.stages.basing import settle_base
 from haulage.stages.beginning import begin, check_free, to_resume
 from haulage.stages.commit import commit
 from haulage.stages.crew import Crew, Summary
@@ -64,6 +65,7 @@ def sync(  # noqa: PLR0913  everything a trigger may say of a run
         standing = Standing(catalog, dataset, pair, once, stands=not keep_policy)
         run = begin(standing, trigger, flow_run_id, resume)
         with driven(standing, run, crew) as site:
+            settle_base(site)
             return _carry_out(site, crew)
 
 
@@ -137,6 +139,7 @@ def verify(
         standing = Standing(catalog, dataset, pair, once)
         run = begin(standing, VERIFY, None, None)
         with driven(standing, run, crew) as site:
+            settle_base(site)
             prove_manifest(site, crew)
             return _finish(site, crew)
 
@@ -164,6 +167,7 @@ def apply_deletes(  # noqa: PLR0913  everything a trigger may say of a run
         standing = Standing(catalog, dataset, pair, once)
         run = begin(standing, _DELETES, flow_run_id, resume)
         with driven(standing, run, crew) as site:
+            settle_base(site)
             delete_plans.approve(catalog, run, plan, approval.who)
             deleting.delete_approved(site, crew, plan)
             sweep(site)
@@ -192,8 +196,9 @@ def undo(
         standing = Standing(catalog, dataset, check_target(dataset), once)
         run = begin(standing, f"{_UNDO} {undone.id}", None, resume)
         with driven(standing, run, crew) as site:
+            settle_base(site)
             bring_back(site, crew, trash)
-            base = Manifest(catalog, run.base_manifest_id)
+            base = Manifest(catalog, site.run.base_manifest_id)
             if is_source_recognised(Ends(site.pair, run.policy, base, 0.0)):
                 finish_dirs(site, crew)
             return _finish(site, crew)

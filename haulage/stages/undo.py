@@ -1,8 +1,10 @@
 """Brings back what a run moved aside, and empties what was kept long enough."""
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +23,7 @@ from haulage.stages.sealing import DIRS_ROUND, FILES_ROUND, write
 from haulage.stages.site import Site
 from haulage.stages.wave import Wave, run_wave
 from haulage.storage.tree.restoring import empty, tidy
+from haulage.storage.tree.trash import trash_of
 
 _ENTRIES_AT_ONCE = 50_000
 
@@ -129,6 +132,9 @@ def empty_expired(site: Site) -> None:
 
 
 def _empty(site: Site, trash: Trash) -> None:
+    """Remove a trash; one that is not here may be on another disk, which comes back."""
+    if not os.path.lexists(Path(site.pair.target.url, trash_of(trash.run_id).decode())):
+        return
     try:
         empty(site.pair.target.url, trash.run_id)
     except OSError as err:

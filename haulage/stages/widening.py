@@ -12,6 +12,7 @@ from itertools import chain, islice
 from haulage.catalog import failures, runs
 from haulage.catalog import shards as ledger
 from haulage.catalog.engine import Catalog
+from haulage.catalog.lineage import UNKNOWN
 from haulage.catalog.retention import has_forgotten
 from haulage.catalog.runs import Run, RunState
 from haulage.catalog.shards import ShardState
@@ -55,18 +56,24 @@ NOTHING = Lacking()
 
 
 def lacking(
-    catalog: Catalog, dataset_id: int, policy: RunPolicy, run_id: str | None = None
+    catalog: Catalog,
+    dataset_id: int,
+    policy: RunPolicy,
+    after_run: str | None,
+    run_id: str | None = None,
 ) -> Lacking:
     """Return what earlier runs did not give all that `policy` preserves.
 
-    They are looked at up to the last one that looked at all that the policy's filters
-    show; `run_id` is not earlier.
+    They are those that worked on the target that `after_run` left, up to the last one
+    that looked at all that the policy's filters show; `run_id` is not earlier.
     """
     wanted = (_OF_EACH_ENTRY | {Preserve.LINKS}) & _given_by(policy)
     missing: set[str] = set()
-    earlier = islice(_earlier(catalog, dataset_id, run_id), _MOST_RUNS)
+    earlier = islice(_earlier(catalog, dataset_id, after_run, run_id), _MOST_RUNS)
     seen = 0
     for run in earlier:
+        if run is None:
+            return Lacking(every=True)
         missing |= wanted - _given_by(run.policy)
         if missing & _OF_EACH_ENTRY:
             return Lacking(every=True)
@@ -89,12 +96,27 @@ def _given_by(policy: RunPolicy) -> frozenset[str]:
     return frozenset(policy.preserve) | trusted
 
 
-def _earlier(catalog: Catalog, dataset_id: int, run_id: str | None) -> Iterator[Run]:
-    """Yield the runs that set attributes of what they listed, newest first."""
+def _earlier(
+    catalog: Catalog, dataset_id: int, after_run: str | None, run_id: str | None
+) -> Iterator[Run | None]:
+    """Yield the runs that set attributes of what they listed, newest first.
+
+    What was committed about another target than this one is passed over. None comes
+    last where nobody knows who gave the target what was there before.
+    """
+    if after_run == UNKNOWN:
+        yield None
+        return
     for run in runs.all_of(catalog, dataset_id):
-        sets = run.listed_until is not None and _SETS.intersection(run.policy.steps)
-        if sets and run.id != run_id:
+        if run.id == run_id or (after_run and run.manifest_id and run.id != after_run):
+            continue
+        if run.listed_until is not None and _SETS.intersection(run.policy.steps):
             yield run
+        if run.id == after_run:
+            after_run = run.after_run
+            if after_run == UNKNOWN:
+                yield None
+                return
 
 
 def _is_whole(run: Run, policy: RunPolicy, wanted: frozenset[str]) -> bool:
@@ -114,11 +136,11 @@ def _is_whole(run: Run, policy: RunPolicy, wanted: frozenset[str]) -> bool:
 
 
 def _has_undone(
-    since: Iterator[Run], policy: RunPolicy, wanted: frozenset[str]
+    since: Iterator[Run | None], policy: RunPolicy, wanted: frozenset[str]
 ) -> bool:
     """Tell whether what failed may lack something since a run that preserved less."""
     for run in since:
-        if not wanted <= _given_by(run.policy):
+        if run is None or not wanted <= _given_by(run.policy):
             return True
         if _is_whole(run, policy, wanted) and not (run.summary or {}).get("failed"):
             return False

@@ -47,7 +47,7 @@ def test_a_run_that_begins_records_its_dataset_unless_it_is_for_once(
     catalog: Catalog, home: DatasetRow
 ) -> None:
     changed = home.dataset.model_copy(update={"policy": Policy(delete=Delete.PLAN)})
-    once = Once(steps=(Step.COPY,), allow_empty_target=True, movers=64)
+    once = Once(steps=(Step.COPY,), afresh=True, movers=64)
     for stands, standing in ((False, home.dataset), (True, changed)):
         run = runs.begin(catalog, changed, trigger="test", once=once, stands=stands)
         assert datasets.find(catalog, "home").dataset == standing

@@ -13,7 +13,7 @@ from haulage.catalog.manifest_writer import ManifestWriter
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.pages import decoded
 from haulage.catalog.runs import Run
-from haulage.catalog.tables import DatasetTable
+from haulage.catalog.tables import DatasetTable, RunTable
 from haulage.model import MANIFEST
 from haulage.policy import Policy
 from haulage.store_options import StoreOptions
@@ -57,6 +57,7 @@ def test_an_older_catalog_is_upgraded_with_its_datasets_and_manifests(
     with catalog.begin() as connection:  # what was asked for once stood in it, then
         stood = Policy().model_dump(mode="json") | {"allow_empty_target": True}
         connection.execute(update(DatasetTable).values(policy=stood))
+        connection.execute(update(RunTable).values(policy=stood))
     with catalog.read() as connection:
         found = connection.execute(text("SELECT * FROM datasets")).mappings().one()
     assert "source_store" not in found
@@ -70,6 +71,7 @@ def test_an_older_catalog_is_upgraded_with_its_datasets_and_manifests(
         changed = row.dataset.model_copy(update={"policy": Policy(movers=9)})
         assert recorded(upgraded, changed).dataset == changed
         assert runs.find(upgraded, run.id).manifest_id == manifest_id
+        assert runs.find(upgraded, run.id).policy.afresh
         assert len(manifests.versions(upgraded, row.id)) == 1
 
 

@@ -23,14 +23,14 @@ def test_a_command_that_is_refused_leaves_the_policy_as_it_stands(place: Place) 
 def test_switches_for_once_stand_for_no_later_run(place: Place) -> None:
     write(place.source / "a")
     switches = "--movers 3 --listers 1 --only copy --compare size"
-    switches += " --allow-empty-source --allow-empty-target"
+    switches += " --allow-empty-source --afresh"
     ended = place.sync_by_command(*switches.split(), "--verify", "metadata")
     assert ended.code == 0, ended.text
     did = place.last_run().policy
     assert (did.movers, did.listers, did.compare) == (3, 1, Compare.SIZE)
     assert did.steps == (Step.COPY,)
     assert did.allow_empty_source
-    assert did.allow_empty_target
+    assert did.afresh
     assert _standing(place) == Policy.model_validate({"verify": "metadata"})
     assert place.haulage("sync", "--dataset", place.name, "--delete", "plan").code == 0
     assert place.last_run().policy.delete is Delete.PLAN

@@ -32,7 +32,7 @@ def test_a_target_without_anything_of_ours_is_refused(synced: Place) -> None:
     ended = synced.sync_by_command()
     assert ended.code == 2
     assert str(synced.target) in ended.text
-    assert "is it mounted? To fill it anew: --allow-empty-target" in ended.text
+    assert "is it mounted? To fill it anew: --afresh" in ended.text
     assert paths_in(synced.target) == {b"NOT MOUNTED"}
 
 
@@ -47,7 +47,7 @@ def test_a_target_that_lacks_all_of_a_few_entries_is_refused_and_filled_anew_on_
     ended = place.sync_by_command()
     assert ended.code == 2
     assert f"has none of {entries} entries" in ended.text
-    assert place.sync(allow_empty_target=True).copied == entries
+    assert place.sync(afresh=True).copied == entries
     assert place.sync().exit_code == 0
 
 
@@ -61,7 +61,7 @@ def test_a_source_of_few_entries_may_have_lost_all_of_them(place: Place) -> None
 
 def test_a_target_that_is_to_be_filled_anew_is(synced: Place) -> None:
     unmount(synced.target)
-    assert synced.sync(allow_empty_target=True).exit_code == 0
+    assert synced.sync(afresh=True).exit_code == 0
     (synced.target / "NOT MOUNTED").unlink()
     synced.sync(steps=["dirs"])
     assert_same(synced.source, synced.target)

@@ -82,6 +82,6 @@ def test_an_emptied_target_is_filled_anew_when_that_is_asked_for(place: Place) -
     place.target.mkdir()
     refused = place.sync_by_command()
     assert refused.code == 2
-    assert "--allow-empty-target" in refused.text
-    assert place.sync(allow_empty_target=True).exit_code == 0
+    assert "--afresh" in refused.text
+    assert place.sync(afresh=True).exit_code == 0
     assert_exact(place)

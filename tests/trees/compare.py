@@ -28,7 +28,10 @@ _SHOWN_LINES = 20
 _MOST_ROOM = 128 << 10  # bytes that a copy may be allocated more than its source
 _OF_THE_SYSTEM = ("security.selinux", "trusted.SGI_ACL_FILE", "trusted.SGI_ACL_DEFAULT")
 _TEMPORARY = re.compile(rb"\.haulage-([0-9a-f]{12})-.*", re.DOTALL)
-_RSYNC = ("rsync", "-aHnci", "--delete", "--numeric-ids", "--modify-window=-1")
+_RSYNC = (
+    *("rsync", "-aHnci", "--delete", "--numeric-ids", "--modify-window=-1"),
+    "--exclude=/.haulage-state-*",  # the mark of each dataset
+)
 
 
 class Aspect(StrEnum):

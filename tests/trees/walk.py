@@ -19,8 +19,9 @@ def opened(name: bytes, dir_fd: int | None = None) -> Iterator[int]:
 
 
 def names_in(fd: int) -> set[bytes]:
-    """Return the names in a directory."""
-    return {os.fsencode(name) for name in os.listdir(fd)}
+    """Return the names in a directory, but for the mark that Haulage leaves."""
+    names = map(os.fsencode, os.listdir(fd))
+    return {name for name in names if not name.startswith(b".haulage-state-")}
 
 
 def lstat(name: bytes, dir_fd: int) -> os.stat_result:

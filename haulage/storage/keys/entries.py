@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from haulage.model import ENTRY, Kind
 from haulage.storage.keys.paths import Rows, may_have_bad_names, why_no_names
-from haulage.storage.tree.trash import is_trash
+from haulage.storage.tree.mark import is_ours
 
 _SLASH = 0x2F
 _IMPLIED = -1  # the row of a directory that has no object
@@ -48,7 +48,7 @@ class Tree:
         for_files: bool,
     ) -> None:
         """Begin behind `behind`, or with the root."""
-        self._keep = _without_trash(keep) if for_files else keep
+        self._keep = _without_ours(keep) if for_files else keep
         self._for_files = for_files
         self._at_root = behind is None
         self._dir = b""
@@ -168,9 +168,9 @@ class Tree:
             self.open.pop()
 
 
-def _without_trash(keep: Callable[[bytes], bool] | None) -> Callable[[bytes], bool]:
-    """Return a `keep` that leaves out what a directory tree uses for its trash."""
-    return lambda path: not is_trash(path) and (keep is None or keep(path))
+def _without_ours(keep: Callable[[bytes], bool] | None) -> Callable[[bytes], bool]:
+    """Return a `keep` that leaves out what we have in a root beside the entries."""
+    return lambda path: not is_ours(path) and (keep is None or keep(path))
 
 
 def _above(path: bytes) -> Iterator[bytes]:

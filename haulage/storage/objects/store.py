@@ -36,6 +36,7 @@ from haulage.storage.bucket import (
     PutBy,
     holds_more_than,
 )
+from haulage.storage.keys.holding import holds_entries
 from haulage.storage.keys.paths import key_of, why_no_key
 from haulage.storage.objects.opened import ObjectReading, UploadWriting
 from haulage.storage.objects.spellings import Spellings
@@ -140,7 +141,7 @@ class Objects(Store):
         return Now(0, 0)
 
     def is_empty(self) -> bool:
-        return not holds_more_than(self.bucket, self._place.prefix)
+        return not holds_entries(self.bucket, self._place.prefix)
 
     def copy_within(self, source: Store, action: Action) -> tuple[Seen, Made] | None:
         if not isinstance(source, Objects):

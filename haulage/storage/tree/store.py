@@ -41,6 +41,7 @@ from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.kept import Kept
 from haulage.storage.tree.laid import create_laid
 from haulage.storage.tree.linking import leader_of, link_to
+from haulage.storage.tree.mark import is_ours
 from haulage.storage.tree.opened import FileReading, FileWriting, Names
 from haulage.storage.tree.posix import (
     create,
@@ -54,7 +55,6 @@ from haulage.storage.tree.posix import (
     stat_in,
 )
 from haulage.storage.tree.removal import gone_already, remove_ours
-from haulage.storage.tree.trash import is_trash
 from haulage.storage.tree.xattrs import joined, unkept
 from haulage.striping import NO_RULES, Layout, Rules
 
@@ -130,7 +130,7 @@ class Files(Store):
 
     def is_empty(self) -> bool:
         with os.scandir(self._descent.root_fd) as entries:
-            return all(is_trash(os.fsencode(entry.name)) for entry in entries)
+            return all(is_ours(os.fsencode(entry.name)) for entry in entries)
 
     def copy_within(self, source: Store, action: Action) -> None:
         return None

@@ -15,9 +15,9 @@ import pyarrow as pa
 from haulage.model import DEVICES, Kind
 from haulage.paths import parent_of
 from haulage.storage.tree.descent import Descent
+from haulage.storage.tree.mark import is_ours
 from haulage.storage.tree.names import Names, names_in, sorted_names
 from haulage.storage.tree.statx import StatBuffer, entry_table, kinds_of
-from haulage.storage.tree.trash import is_trash
 
 PAGE_ROWS = 16_384
 _FLUSH_AFTER_S = 0.5  # so that work starts early on a store that answers slowly
@@ -190,7 +190,7 @@ class Walk:
     def _wanted(self, path: bytes, names: list[bytes]) -> list[bytes]:
         """Return which of some names in a directory belong to the walk."""
         if not path:
-            names = [name for name in names if not is_trash(name)]
+            names = [name for name in names if not is_ours(name)]
         after = self._span.after
         if after is not None and after >= path:
             names = [

@@ -70,7 +70,7 @@ class Shelf:
         self.client.delete_object(Bucket=self.bucket, Key=self.prefix + key)
 
     def etags(self) -> dict[str, str]:
-        """Return every key below the prefix with its etag."""
+        """Return every key below the prefix with its etag, but for Haulage's mark."""
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=self.prefix
         )
@@ -78,6 +78,7 @@ class Shelf:
             row["Key"].removeprefix(self.prefix): row["ETag"].strip('"')
             for page in pages
             for row in page.get("Contents", [])
+            if not row["Key"].startswith(f"{self.prefix}.haulage-state-")
         }
 
     def uploads(self) -> list[str]:
