@@ -51,6 +51,7 @@ from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.kept import Kept
 from haulage.storage.tree.making import LustreMaker
 from haulage.storage.tree.posix import temp_name
+from haulage.storage.tree.spelling import Spelling
 from haulage.storage.tree.store import Files
 from haulage.storage.tree.trash import trash_of
 from haulage.striping import rules_of
@@ -134,6 +135,7 @@ def _work(attempt: _Attempt) -> Work:
     source = _open_root(job.source.url)
     target = _open_root(job.target.url, kept.new_dir_mode)
     target.maker = _maker(order, job, source)
+    target.spelling = Spelling(target, folds=job.folds)
     return Work(
         source=source,
         target=target,
@@ -220,6 +222,7 @@ def _open_end(place: Place, attempt: _Attempt) -> Store:
         return kind(_bucket(place), place, order.ranges, _spellings(place))
     descent = _open_root(place.url)
     descent.maker = _maker(order, job, None)
+    descent.spelling = Spelling(descent, folds=job.folds)
     return Files(
         descent,
         temp=temp_name(order.token, ""),

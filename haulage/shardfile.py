@@ -41,6 +41,7 @@ class Job:
     trash: str | None = None  # the run in whose trash deletes go, or undo looks
     stripe: str = ""  # rules that striping.rules_of reads
     mdts: tuple[int, ...] = ()  # that directories of the first level alternate over
+    folds: bool = False  # whether the target takes several spellings for one name
     format: int = _FORMAT
 
 

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from haulage.model import DEVICES, Kind
 from haulage.ops.mounts import Mounts
 from haulage.ops.rows import is_file, is_linked
+from haulage.ops.spellings import Spellings
 from haulage.ops.stretches import NO_STRETCHES, Stretches
 
 
@@ -55,6 +56,7 @@ class Against:
     links: bool = False
     joins: bool = False
     mounts: Mounts | None = None  # what watches for those that are away
+    spellings: Spellings | None = None  # what refuses names that the target folds
 
 
 _Found = list[tuple[Aspect, np.ndarray]]

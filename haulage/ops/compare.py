@@ -109,6 +109,10 @@ class _Lost:
 def _page(
     listed: pa.Table, window: pa.Table, against: Against, lost: _Lost, last: bytes
 ) -> Iterator[Difference]:
+    if against.spellings:
+        listed, refused = against.spellings.take(listed)
+        for piece in refused:
+            lost.add(piece)
     was_row, gone = match(listed["path"], window["path"])
     listed, selected = _selected(listed)
     known = np.flatnonzero(was_row >= 0)

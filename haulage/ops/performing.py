@@ -49,6 +49,10 @@ _LISTED = (
     "the server lists it, and has no object by that key: it may list others under this "
     "name; rename them with another tool"
 )
+_MAKES = frozenset(
+    {Verb.COPY, Verb.CHECK, Verb.LINK, Verb.MKDIR, Verb.PUBLISH, Verb.HARD, Verb.NODE}
+)
+_MADE = frozenset({Status.COPIED, Status.MADE, Status.UPDATED, Status.UNCHANGED})
 _TOGETHER = 8  # entries that one thread is given, where there are enough for all
 
 _Do = Callable[..., Outcome]
@@ -173,7 +177,7 @@ def _outcomes(
 def _perform(do: _Do, work: Work | Carrier, action: Action, row: int) -> Outcome:
     """Do one action; what only this entry suffers from becomes its outcome."""
     try:
-        return do(work, action, row)
+        return _spelt(work, action, row, do(work, action, row))
     except (CancelledError, FatalError):
         raise
     except VanishedError as err:
@@ -191,6 +195,17 @@ def _perform(do: _Do, work: Work | Carrier, action: Action, row: int) -> Outcome
         ):
             sorted_error = PermanentError(why)
         return _failure(sorted_error, err.errno or 0)
+
+
+def _spelt(work: Work | Carrier, action: Action, row: int, outcome: Outcome) -> Outcome:
+    """See that the target spells the name of what was made as the source does."""
+    if action.verb not in _MAKES or outcome.status not in _MADE or not action.path:
+        return outcome
+    if isinstance(work, Carrier):
+        work.target.settle(action.path, row)
+    elif work.target.spelling and work.target.spelling.folds:
+        work.target.spelling.settle(action.path, work.temp_prefix + b"%d" % row)
+    return outcome
 
 
 def _failure(err: HaulageError, number: int) -> Outcome:

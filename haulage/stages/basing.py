@@ -13,7 +13,8 @@ from haulage.policy import Fsync
 from haulage.stages.discover import Ends, listers_of, notes_of
 from haulage.stages.marks import Mark, mounts_of
 from haulage.stages.recognition import Known, Looking, target_of
-from haulage.stages.site import Site
+from haulage.stages.site import VERIFY, Site
+from haulage.storage.tree.spelling import Probe
 
 
 def settle_base(site: Site) -> None:
@@ -37,6 +38,7 @@ def settle_base(site: Site) -> None:
         _begin_with(site, version, found.left.run_id)
     elif found.known is Known.NOTHING:
         _begin_with(site, _present(site, ends), UNKNOWN)
+    site.folds_by = _folding(site)
     _mark(site)
 
 
@@ -72,6 +74,15 @@ def _listed(site: Site, ends: Ends) -> Iterator[pa.Table]:
             site.check()
             if isinstance(piece, pa.Table):
                 yield piece
+
+
+def _folding(site: Site) -> Probe | None:
+    """Return what tells which names the target takes for one, if there are any."""
+    target = site.pair.target
+    if target.is_bucket or site.run.trigger == VERIFY:
+        return None
+    probe = Probe(target.url, site.run.temp_token)
+    return probe if probe.folds() else None
 
 
 def _mark(site: Site) -> None:

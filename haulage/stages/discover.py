@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -33,6 +33,7 @@ from haulage.ops.difference import Difference
 from haulage.ops.listing import Selection
 from haulage.ops.mounts import Mounts
 from haulage.ops.plan import Intent, plan
+from haulage.ops.spellings import Spellings
 from haulage.place import Place
 from haulage.policy import Compare, Filters, Policy, RunPolicy, Verify
 from haulage.private import make_directory, tighten
@@ -45,6 +46,8 @@ from haulage.stages.steps import limited
 from haulage.stages.unmounted import mounts_of
 from haulage.stages.wave import Wave
 from haulage.stages.widening import NOTHING, Lacking, lacking
+from haulage.storage.tree.descent import Descent
+from haulage.storage.tree.spelling import Probe
 from haulage.storage.tree.walk import Unreadable
 
 _ASKED = {
@@ -56,6 +59,7 @@ _UNCOMPARED = {
     Compare.MTIME: Aspect.INODE | Aspect.CTIME,
     Compare.SIZE: Aspect.INODE | Aspect.CTIME | Aspect.TIME | Aspect.RACY,
 }
+_SLASH = 0x2F
 _PROOF = {Verify.METADATA: Verified.METADATA, Verify.CHECKSUM: Verified.CHECKSUM}
 
 
@@ -70,6 +74,7 @@ class Ends:
     after: bytes | None = None
     notes: Path | None = None  # a directory of the dataset's own that outlives runs
     lacking: Lacking = NOTHING  # entries that have less than is preserved
+    folds_by: Probe | None = None  # what tells which names the target takes for one
     aside: Aside = field(default_factory=Aside)  # filled in while it is listed
 
 
@@ -116,6 +121,7 @@ def discover(site: Site) -> Iterator[Wave]:
             site.run.after_run,
             site.run.id,
         ),
+        site.folds_by,
         site.aside,
     )
     delete_plans.outdate(site.catalog, site.run)
@@ -186,6 +192,7 @@ def differences(ends: Ends, spool: Path) -> Iterator[Difference]:
             asked_paths=ends.lacking.some,
             links=Preserve.LINKS in policy.preserve and not pair.has_bucket,
             joins=pair.rejoins,
+            spellings=spellings_of(ends) if ends.folds_by else None,
             mounts=None if first else _mounts(ends, spool.parent),
         )
         yield from compare(_readable(ends, source.pieces(ends.after)), against)
@@ -199,6 +206,26 @@ def _mounts(ends: Ends, workspace: Path) -> Mounts | None:
         return None
     noted = workspace / UNREADABLE_FILE
     return mounts_of(source.url, ends.manifest, ends.after, noted)
+
+
+def spellings_of(ends: Ends) -> Spellings:
+    """Return what refuses the later one of names that the target takes for one.
+
+    A run that goes on looks up the names that it has listed before.
+    """
+    assert ends.folds_by is not None
+    above = []
+    after = ends.after or b""
+    if after and not ends.pair.source.is_bucket:
+        root = Descent(ends.pair.source.url)
+        for end in [0, *(at + 1 for at, byte in enumerate(after) if byte == _SLASH)]:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                names = map(os.fsencode, os.listdir(root.open(after[:end])))
+                below = after[end:].partition(b"/")[0]
+                seen = sorted(name for name in names if name <= below)
+                above.append((after[:end], seen))
+        root.close()
+    return Spellings(ends.folds_by.are_one, above)
 
 
 def listers_of(

@@ -28,6 +28,7 @@ from haulage.stages.crew import Progress
 from haulage.stages.ends import Pair
 from haulage.stages.meter import Meter
 from haulage.stages.workspace import workspace_of
+from haulage.storage.tree.spelling import Probe
 
 VERIFY = "verify"  # the trigger of a run that only verifies
 
@@ -51,6 +52,7 @@ class Site:
     lease: Lease
     notes: list[str] = field(default_factory=list)
     waiting_plan: int | None = None  # the delete plan that this run has kept
+    folds_by: Probe | None = None  # of a target that takes several names for one
     mdts: tuple[int, ...] = ()  # over which directories of a Lustre alternate
     aside: Aside = field(init=False)
     _ended: threading.Event = field(default_factory=threading.Event)
@@ -101,6 +103,7 @@ class Site:
             trash=None if self.policy.trash is None else self.run.id,
             stripe=self.policy.stripe,
             mdts=self.mdts,
+            folds=self.folds_by is not None,
         )
 
     def job_of_undo(self, run_id: str) -> Job:

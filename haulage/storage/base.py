@@ -257,6 +257,10 @@ class Store(Protocol):
         """
         ...
 
+    def settle(self, path: bytes, row: int) -> None:
+        """See that what was made is spelt so; mostly, no spelling is another's name."""
+        return
+
     def remove(self, action: Action) -> Outcome:
         """Remove what we made, if it still is what we made."""
         ...

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from haulage.model import Lost
 from haulage.paths import parent_of
+from haulage.storage.tree.spelling import Spelling
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _KEPT = 64  # descriptors a process keeps for the directories that it used last
@@ -38,6 +39,7 @@ class Descent:
         """
         self.new_dir_mode = new_dir_mode
         self.maker: Maker | None = None
+        self.spelling: Spelling | None = None
         self.root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self.is_root = os.geteuid() == 0  # asked once: it is a call for every file
         self._kept: OrderedDict[bytes, int] = OrderedDict()

@@ -21,8 +21,11 @@ def remove_ours(
 ) -> Outcome:
     """Remove the entry that `found` describes; keep it if it changed since we made it.
 
-    A directory goes only when it is empty. With a `trash` it is moved there.
+    What has the name by another spelling alone is another entry. A directory goes only
+    when it is empty. With a `trash` it is moved there.
     """
+    if descent.spelling and descent.spelling.is_another(action.path, found):
+        return Outcome(Status.ABSENT)
     changed = _what_changed(action, found)
     if changed:
         return Outcome(Status.KEPT, reason=f"{changed} since we made it")

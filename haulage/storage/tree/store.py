@@ -290,6 +290,12 @@ class Files(Store):
         with self._lock:
             return os.open(path[len(above) :], flags, dir_fd=self._descent.open(above))
 
+    def settle(self, path: bytes, row: int) -> None:
+        spelling = self._descent.spelling
+        if spelling and spelling.folds:
+            with self._lock:
+                spelling.settle(path, self._temp + b"%d" % row)
+
     def remove(self, action: Action) -> Outcome:
         with self._lock:
             found = self._stat(action.path)
