@@ -107,7 +107,7 @@ _DRAWS: tuple[tuple[float, Callable[[random.Random], Sequence[str]]], ...] = (
     (0.15, _size),
     (0.15, _age),
     (0.7, _delete),
-    (0.0, _only),
+    (0.25, _only),
     (0.4, _choice_of("--compare", "metadata", "size", "checksum", "always")),
     (0.4, _choice_of("--verify", "none", "metadata", "checksum", "sample")),
     (1.0, work_options),
