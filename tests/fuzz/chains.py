@@ -63,8 +63,9 @@ class Chain:
             if night.is_full or ended.code != NOTHING_DONE:
                 yield f"{route.place.name}: exit code {ended.code}: {ended.text}"
             return
-        for line in unexpected_failures(night, told_of(route.place)):
-            yield f"{route.place.name}: {line}"
+        if night.is_full:  # others may leave a bucket that holds what no tree can
+            for line in unexpected_failures(night, told_of(route.place)):
+                yield f"{route.place.name}: {line}"
         if night.again:
             again = self.world.call(*route.command(*night.options))
             if acted_on(again.summary()):

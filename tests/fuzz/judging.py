@@ -162,15 +162,21 @@ def undone(
 
 
 def _has_changed(was: os.stat_result | None, now: os.stat_result | None) -> bool:
+    """Tell whether an entry is another; names that come and go do not make it one."""
     if was is None or now is None:
         return True
+    owned = (was.st_mode, was.st_uid, was.st_gid) == (
+        now.st_mode,
+        now.st_uid,
+        now.st_gid,
+    )
     if stat.S_ISDIR(was.st_mode) and stat.S_ISDIR(now.st_mode):
-        return (was.st_mode, was.st_uid, was.st_gid) != (
-            *(now.st_mode, now.st_uid, now.st_gid),
-        )
-    if was.st_ino == now.st_ino and was.st_nlink != now.st_nlink:
-        return was.st_mtime_ns != now.st_mtime_ns  # another name came or went
-    return (was.st_ino, was.st_ctime_ns) != (now.st_ino, now.st_ctime_ns)
+        return not owned
+    if max(was.st_nlink, now.st_nlink) > 1:
+        times = was.st_mtime_ns, now.st_mtime_ns
+    else:
+        times = was.st_ctime_ns, now.st_ctime_ns
+    return not owned or was.st_ino != now.st_ino or times[0] != times[1]
 
 
 def acted_again(summary: Mapping[str, Any]) -> Iterator[str]:
