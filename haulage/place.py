@@ -38,7 +38,8 @@ class Place:
     checksum: str = "auto"
     tags: tuple[tuple[str, str], ...] = ()
     markers: bool = True  # whether objects stand for directories
-    folds: bool = False  # whether names that differ in case alone are one to its server
+    folds_case: bool = False  # whether names that differ in case are one to its server
+    folds_forms: bool = False  # whether normal forms of a name are
     in_flight: int = 64
     memory_bytes: int = 48 * _MIB
 

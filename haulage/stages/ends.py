@@ -17,7 +17,7 @@ from haulage.storage.bucket import Bucket
 from haulage.storage.faults import NoBucketError
 from haulage.storage.keys.holding import holds_entries
 from haulage.storage.objects.markers import keeps_markers
-from haulage.storage.objects.trials import folds_names, is_one_bucket
+from haulage.storage.objects.trials import folds_case, folds_forms, is_one_bucket
 from haulage.storage.opening import open_bucket
 from haulage.storage.tree.mark import is_ours
 from haulage.store_options import StoreOptions
@@ -60,14 +60,16 @@ class Pair:
         bucket = self.bucket(target)
         try:
             markers = keeps_markers(bucket, target.prefix)
-            folds = folds_names(bucket, target.prefix)
+            case = folds_case(bucket, target.prefix)
+            forms = folds_forms(bucket, target.prefix)
             self._prove_apart(bucket)
         except PermanentError as err:  # so it would be with every other object
             raise FatalError(
                 f"target {shown_path(target.url)} takes no object: {err}; correct the "
                 f"target's options or permissions, then sync again"
             ) from err
-        return replace(self, target=replace(target, markers=markers, folds=folds))
+        found = replace(target, markers=markers, folds_case=case, folds_forms=forms)
+        return replace(self, target=found)
 
     def _prove_apart(self, target: Bucket) -> None:
         """Refuse a target inside of the source, which each night would copy again."""

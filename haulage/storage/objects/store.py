@@ -82,16 +82,17 @@ class Objects(Store):
         self._spellings.check(key)
         if self._is_of_another(key):
             raise PermanentError(
-                "the target's server takes it for another name that it has, as of "
-                "names that differ in case alone; rename one"
+                "the target's server takes it for another name that it has, which "
+                "differs in case alone or in its normal form; rename one"
             )
         return key
 
     def _is_of_another(self, key: str) -> bool:
         """Tell whether an object is found by a key that is not its own."""
-        if not self._place.folds or self.bucket.head(key) is None:
+        place = self._place
+        if not (place.folds_case or (place.folds_forms and not key.isascii())):
             return False
-        return not self._is_listed(key)
+        return self.bucket.head(key) is not None and not self._is_listed(key)
 
     def _is_listed(self, key: str) -> bool:
         return list(self.bucket.page(key, limit=1).keys[:1]) == [key]

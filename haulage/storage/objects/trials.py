@@ -18,13 +18,24 @@ def erase(bucket: Bucket, key: str) -> None:
         bucket.erase(key)
 
 
-def folds_names(bucket: Bucket, prefix: str) -> bool:
-    """Tell whether a server takes names for one that differ in case or normal form."""
+def folds_case(bucket: Bucket, prefix: str) -> bool:
+    """Tell whether a server takes names for one that differ in case alone."""
     stem = trial_stem(prefix)
-    name, others = f"{stem}-x\xe9", (f"{stem}-X\xe9", f"{stem}-xe\u0301")
+    return _is_found_as(bucket, f"{stem}-x", f"{stem}-X")
+
+
+def folds_forms(bucket: Bucket, prefix: str) -> bool:
+    """Tell whether a server takes normal forms of one name for one."""
+    stem = trial_stem(prefix)
+    with suppress(PermanentError):  # where no such name is taken, none can be folded
+        return _is_found_as(bucket, f"{stem}-\xe9", f"{stem}-e\u0301")
+    return False
+
+
+def _is_found_as(bucket: Bucket, name: str, other: str) -> bool:
     try:
         bucket.put(name, b"", PutBy({}))
-        return any(bucket.head(other) is not None for other in others)
+        return bucket.head(other) is not None
     finally:
         erase(bucket, name)
 

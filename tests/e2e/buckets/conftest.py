@@ -51,7 +51,10 @@ def rclone_shelf(rclone_s3: S3Server, shelve: Shelve) -> Shelf:
 @pytest.fixture(
     params=[
         "moto_s3",
-        pytest.param("localstack", marks=pytest.mark.torture),
+        *(
+            pytest.param(name, marks=pytest.mark.torture)
+            for name in ("localstack", "versitygw", "minio")
+        ),
         "rclone_s3",
     ]
 )
