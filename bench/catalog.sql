@@ -9,10 +9,10 @@ SELECT 'd' || i, '/data/d' || i, '/backup/d' || i, policy, source_store, target_
 FROM datasets, n;
 
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :nights)
-INSERT INTO runs (id, dataset_id, started_at, token, temp_token, state, trigger,
+INSERT INTO runs (id, dataset_id, number, started_at, token, temp_token, state, trigger,
     base_manifest_id, manifest_id, policy, driver_host, driver_pid, driver_pid_started,
     heartbeat_at, ended_at, discovered, counts, live_counts, summary)
-SELECT 'r' || d.id || '-' || n.i, d.id, {ago}, token, temp_token, state, trigger,
+SELECT 'r' || d.id || '-' || n.i, d.id, -n.i, {ago}, token, temp_token, state, trigger,
     base_manifest_id, r.manifest_id, r.policy, driver_host, driver_pid,
     driver_pid_started, heartbeat_at, ended_at, discovered, counts, live_counts, summary
 FROM n, datasets d, runs r WHERE r.id = :first;

@@ -34,6 +34,7 @@ from haulage.catalog.tables import (
 from haulage.policy import Keep
 
 _ROWS_AT_ONCE = 5000
+_RESULTS_KEPT_DAYS = 180
 _RUNS_AT_ONCE = 50  # after a night that adds one; the rest goes in the next ones
 
 
@@ -53,7 +54,15 @@ def prune_runs(catalog: Catalog, dataset_id: int, keep: Keep) -> Iterator[int]:
                 yield 0
         _removed(catalog, delete(TrashTable).where(TrashTable.run_id == run_id))
         yield _removed(catalog, delete(RunTable).where(RunTable.id == run_id))
-    _removed(catalog, delete(ResultTable).where(ResultTable.stored_at < until))
+
+
+def prune_results(catalog: Catalog) -> Iterator[int]:
+    """Remove what flows returned long ago, whatever they were about, step by step."""
+    until = _now(catalog) - timedelta(days=_RESULTS_KEPT_DAYS)
+    keys = select(ResultTable.key).where(ResultTable.stored_at < until)
+    some = ResultTable.key.in_(keys.limit(_ROWS_AT_ONCE))
+    while _removed(catalog, delete(ResultTable).where(some)):
+        yield 0
 
 
 @patient

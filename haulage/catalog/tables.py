@@ -298,4 +298,4 @@ class ResultTable(Base):
 
     key: Mapped[str] = mapped_column(String(400), primary_key=True)
     content: Mapped[bytes]
-    stored_at: Mapped[datetime] = mapped_column(default=DatabaseNow())
+    stored_at: Mapped[datetime] = mapped_column(default=DatabaseNow(), index=True)

@@ -5,7 +5,7 @@ from itertools import chain
 
 from haulage.catalog.engine import Catalog
 from haulage.catalog.pruning import prune_manifests
-from haulage.catalog.retention import prune_runs
+from haulage.catalog.retention import prune_results, prune_runs
 from haulage.launch.base import STOP
 from haulage.policy import Keep
 
@@ -13,8 +13,8 @@ _log = logging.getLogger(__name__)
 
 
 def clear_away(catalog: Catalog, dataset_id: int, keep: Keep) -> None:
-    """Remove old versions of the dataset's manifest, pages that are in none, and runs
-    that are older than `keep` says.
+    """Remove old versions of the dataset's manifest, pages that are in none, runs that
+    are older than `keep` says, and old results of flows.
 
     The run is over: whatever fails or stops this changes nothing of that, and the next
     run goes on with it.
@@ -23,6 +23,7 @@ def clear_away(catalog: Catalog, dataset_id: int, keep: Keep) -> None:
         old = (
             prune_manifests(catalog, dataset_id),
             prune_runs(catalog, dataset_id, keep),
+            prune_results(catalog),
         )
         for _ in chain(*old):
             if STOP.is_set():

@@ -19,7 +19,7 @@ from haulage.catalog.datasets import DatasetRow
 from haulage.catalog.engine import Catalog
 from haulage.catalog.failures import Failure
 from haulage.catalog.manifests import ManifestWriter
-from haulage.catalog.retention import has_forgotten, prune_runs
+from haulage.catalog.retention import has_forgotten, prune_results, prune_runs
 from haulage.catalog.runs import Run, RunState
 from haulage.catalog.tables import (
     AttemptTable,
@@ -61,7 +61,6 @@ def _ended(catalog: Catalog, run: Run, year: int = 2001) -> Run:
     with catalog.begin() as connection:
         is_it = RunTable.id == run.id
         connection.execute(update(RunTable).where(is_it).values(began))
-        connection.execute(update(ResultTable).values(stored_at=LONG_AGO))
     return run
 
 
@@ -78,7 +77,6 @@ def _pruned(catalog: Catalog, home: DatasetRow, keep: Keep = KEEP) -> int:
 def test_an_old_run_goes_with_all_that_was_recorded_of_it(
     catalog: Catalog, night: Run, home: DatasetRow
 ) -> None:
-    results.put(catalog, "key", b"what a flow returned")
     assert _pruned(catalog, home) == 0, "the newest run stays, however old"
     assert not has_forgotten(catalog, home.id)
     _ended(catalog, runs.begin(catalog, home.dataset, trigger="test"), 2002)
@@ -87,8 +85,7 @@ def test_an_old_run_goes_with_all_that_was_recorded_of_it(
     assert _pruned(catalog, home) == 1
     with pytest.raises(RefusedError, match="no run"):
         runs.find(catalog, night.id)
-    gone = (ShardTable, AttemptTable, EventTable, ResultTable)
-    assert _rows(catalog, *gone) == [0, 0, 0, 0]
+    assert _rows(catalog, ShardTable, AttemptTable, EventTable) == [0, 0, 0]
     assert failures.of_run(catalog, night.id) == []
     assert tombstones.of_run(catalog, night.id) == []
     assert has_forgotten(catalog, home.id)
@@ -117,6 +114,17 @@ def test_what_is_active_stays(catalog: Catalog, run: Run, home: DatasetRow) -> N
     _ended(catalog, run, 2002)
     active = runs.begin(catalog, home.dataset, trigger="test")
     with catalog.begin() as connection:
-        is_it = RunTable.id == active.id
-        connection.execute(update(RunTable).where(is_it).values(started_at=LONG_AGO))
+        older = update(RunTable).where(RunTable.id == active.id)
+        connection.execute(older.values(started_at=LONG_AGO, number=-1))
     assert _pruned(catalog, home) == 0
+
+
+def test_old_results_of_flows_go_and_new_ones_stay(catalog: Catalog) -> None:
+    results.put(catalog, "old", b"what a flow returned")
+    with catalog.begin() as connection:
+        connection.execute(update(ResultTable).values(stored_at=LONG_AGO))
+    results.put(catalog, "new", b"what a flow returned")
+    assert list(prune_results(catalog)) == [0]
+    assert results.get(catalog, "new")
+    with pytest.raises(RefusedError, match="no result"):
+        results.get(catalog, "old")

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from haulage.catalog.columns import BigId
+
 revision = "0009"
 down_revision = "0008"
 branch_labels = None
@@ -18,7 +20,7 @@ _NUMBERED = """
 
 def upgrade() -> None:
     """Count the runs that there are."""
-    number = sa.Column("number", sa.BigInteger(), nullable=False, server_default="0")
+    number = sa.Column("number", BigId, nullable=False, server_default="0")
     op.add_column("runs", number)
     op.add_column("runs", sa.Column("workspace", sa.String(32)))
     op.add_column("runs", sa.Column("driver_boot", sa.String(40)))
