@@ -342,6 +342,13 @@ class Once(Form):
         description="Compare with a listing of the target, whatever is left in it, and "
         "prove again what is there; also where it looks unmounted.",
     )
+    make_parents: bool = Field(
+        False,
+        title="Make the target's parents, in this run",
+        description="Make the directories above the target that are missing. Without "
+        "this a run makes the target alone, because a path that was misspelled, or "
+        "whose file system is not mounted, looks the same.",
+    )
     compare: Compare | None = Field(
         None,
         title="Compare, in this run",
@@ -380,6 +387,7 @@ class RunPolicy(Policy):
     steps: tuple[Step, ...] = tuple(Step)
     allow_empty_source: bool = False
     afresh: bool = False
+    make_parents: bool = False
 
     @property
     def once(self) -> Once:

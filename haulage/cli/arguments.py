@@ -92,6 +92,10 @@ def _add_once(parser: argparse.ArgumentParser) -> None:
         "--afresh", action="store_const", const=True,
         help="compare with a listing of the target, whatever is left in it",
     )  # fmt: skip
+    group.add_argument(
+        "--make-parents", action="store_const", const=True,
+        help="make what is missing above the target, too",
+    )  # fmt: skip
     add_take_over(group)
     add_movers(group)
     group.add_argument("--listers", metavar="N", help="processes that list (default 2)")

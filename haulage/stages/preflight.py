@@ -61,7 +61,7 @@ def check_ends(
             pair, create=dataset.target_store.create_bucket, looks=looks
         )
     else:
-        _check_target(target)
+        _check_target(target, make_parents=once.make_parents)
     return dataset, pair
 
 
@@ -210,12 +210,18 @@ def _is_same_file(source: str, target: str) -> bool:
     return os.path.exists(target) and Path(source).samefile(target)
 
 
-def _check_target(target: str) -> None:
+def _check_target(target: str, *, make_parents: bool = False) -> None:
     shown = shown_path(target)
     if os.path.lexists(target) and not Path(target).is_dir():
         raise RefusedError(
             f"target {shown} exists and is not a directory; move it away or name "
             f"another"
+        )
+    parent = Path(target).parent
+    if not make_parents and not os.path.exists(parent):
+        raise RefusedError(
+            f"target {shown}: its parent {shown_path(str(parent))} does not exist; is "
+            f"it spelled right, and mounted? To make it, too: --make-parents"
         )
     standing = Path(target)
     while not os.path.exists(standing):  # a name may be too long to be looked for

@@ -1,6 +1,7 @@
 """The command line: what it refuses, and how it says so."""
 
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -79,6 +80,21 @@ def test_a_directory_is_named_like_a_host_by_a_path(place: Place) -> None:
     for root in ("./host:", "./~"):
         assert place.haulage("sync", place.source, root).code == 0
         assert paths_in(place.root / root) == {b"file"}
+
+
+def test_a_target_whose_parent_is_missing_is_made_only_when_asked(place: Place) -> None:
+    write(place.source / "file")
+    mistyped = place.root / "backupp" / "of" / "tree"
+    for command in ("plan", "sync"):
+        ended = place.haulage(command, place.source, mistyped)
+        assert_refused(place, ended, mistyped.parent, "--make-parents")
+    assert not (place.root / "backupp").exists()
+    ended = sync(place, place.source, mistyped, "--name", "made", "--make-parents")
+    assert ended.code == 0, ended.text
+    assert_same(place.source, mistyped)
+    shutil.rmtree(place.root / "backupp")
+    again = place.haulage("sync", "--dataset", "made")
+    assert_refused(place, again, mistyped.parent, "--make-parents")
 
 
 @pytest.mark.parametrize("through_link", [False, True])
