@@ -16,7 +16,9 @@ def end_leftover_movers(logs: Path) -> None:
     """End every process of this machine that writes its log to a mover's in `logs`.
 
     A mover ends by itself when its driver is gone, but not one that is stopped: it may
-    hold a file open that others fill and publish by then.
+    hold a file open that others fill and publish by then. Those in another PID or mount
+    namespace are not seen from here; a run that they had is taken over only when their
+    lease is over.
     """
     for pid, handle in _movers(logs):
         try:

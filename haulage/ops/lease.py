@@ -38,7 +38,11 @@ class Lease:
 
     @classmethod
     def begin(cls, file: Path) -> "Lease":
-        """Make the file; the lease is over until it is renewed."""
+        """Make the file anew; the lease is over until it is renewed.
+
+        Movers of an earlier driver keep the file that they have, which nobody renews.
+        """
+        file.unlink(missing_ok=True)
         make_file(file)
         file.write_bytes(bytes(_UNTIL.size))
         return cls(file)

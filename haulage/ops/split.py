@@ -83,7 +83,7 @@ def publish(work: Work, whole: Action, _row: int, parts: Sequence[Action]) -> Ou
         dir_fd = open_to_write(work.target, above)
     except (FileNotFoundError, NotADirectoryError) as err:
         raise UnstableError(_GONE) from err
-    if _was_published(dir_fd, name, temp, whole):
+    if _was_published(dir_fd, name, temp, parts):
         return _complete(work, dir_fd, name, parts)
     try:
         outcome = _complete(work, dir_fd, temp, parts)
@@ -96,8 +96,16 @@ def publish(work: Work, whole: Action, _row: int, parts: Sequence[Action]) -> Ou
     return outcome
 
 
-def _was_published(dir_fd: int, name: bytes, temp: bytes, whole: Action) -> bool:
-    """Tell whether an attempt renamed the file and died before it could say so."""
+def _was_published(
+    dir_fd: int, name: bytes, temp: bytes, parts: Sequence[Action]
+) -> bool:
+    """Tell whether an attempt renamed the file and died before it could say so.
+
+    Only the checksums of its parts tell that from an old file which looks the same.
+    """
+    whole = parts[-1]
+    if any(piece.checksum is None for piece in parts):
+        return False
     try:
         os.stat(temp, dir_fd=dir_fd, follow_symlinks=False)
     except FileNotFoundError:

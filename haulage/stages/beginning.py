@@ -3,13 +3,17 @@
 import os
 
 from haulage.catalog import datasets, events, runs
+from haulage.catalog import shards as ledger
 from haulage.catalog.datasets import DatasetRow
+from haulage.catalog.drivers import boot_id
 from haulage.catalog.engine import Catalog
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.runs import Life, Run, RunState
+from haulage.catalog.shards import ShardState
 from haulage.errors import CancelledError, RefusedError
 from haulage.launch.base import STOP
-from haulage.policy import RunPolicy
+from haulage.model import Pass
+from haulage.policy import Fsync, RunPolicy
 from haulage.stages.discover import Ends
 from haulage.stages.driving import driven
 from haulage.stages.recognition import Looking, check_recognised
@@ -18,6 +22,7 @@ from haulage.stages.standing import Standing
 from haulage.stages.workspace import is_here
 
 _POLL_S = 2.0
+_PROOFS = (Pass.PUBLISH, Pass.VERIFY, Pass.DIRS)
 
 
 def begin(
@@ -30,7 +35,7 @@ def begin(
     if earlier:
         its = datasets.get(catalog, earlier.dataset_id)
         check_recognised(_looking(standing, its, earlier.policy, earlier))
-        return _noted(catalog, runs.take_over(catalog, earlier), "resumed", trigger)
+        return _noted(catalog, _taken(standing, earlier), "resumed", trigger)
     row = datasets.known(catalog, standing.dataset)
     if row:
         check_recognised(_looking(standing, row, standing.policy))
@@ -66,9 +71,22 @@ def _noted(catalog: Catalog, run: Run, what: str, trigger: str) -> Run:
 
 def _supersede(standing: Standing, run: Run) -> None:
     """Commit what an unfinished run has done, as far as that is known."""
-    taken = runs.take_over(standing.catalog, run)
-    with driven(standing, taken, goes_on=False) as site:
+    with driven(standing, _taken(standing, run), goes_on=False) as site:
         supersede(site)
+
+
+def _taken(standing: Standing, run: Run) -> Run:
+    """Drive a run from here; what a power cut may have taken back is proven again.
+
+    What was not forced to disk was read back from memory, perhaps.
+    """
+    catalog, target = standing.catalog, standing.pair.target
+    taken = runs.take_over(catalog, run)
+    is_same_boot = run.driver.boot in (None, boot_id())
+    if not (is_same_boot or target.is_bucket or run.policy.fsync is Fsync.FILE):
+        done = ledger.listed(catalog, run.id, states=[ShardState.DONE])
+        ledger.undo(catalog, taken, [one for one in done if one.pass_ in _PROOFS])
+    return taken
 
 
 def to_resume(

@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
-from itertools import chain, product
+from itertools import chain, pairwise, product
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ from haulage.catalog import shards as ledger
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.shards import Shard, ShardState
 from haulage.errors import TRANSIENT_ERRNOS
-from haulage.model import ACTION, OUTCOME, Kind, Pass, Preserve, Status, Verified
+from haulage.model import OUTCOME, Kind, Pass, Preserve, Status, Verified
 from haulage.ops.pack import pack
 from haulage.ops.plan import join_parts, prove, redo
 from haulage.ops.rows import is_linked
@@ -103,7 +103,7 @@ def _run_again(site: Site, crew: Crew, round_: int) -> bool:
 def _prove_round(site: Site, crew: Crew, round_: int) -> None:
     site.meter.stage = "publish"
     if not is_sealed(site, Pass.PUBLISH, round_):
-        seal(site, Pass.PUBLISH, round_, [_publishable(site, round_)])
+        seal(site, Pass.PUBLISH, round_, _publishable(site, round_))
     run_pass(site, crew, Pass.PUBLISH, round_, "publish split files")
     site.meter.stage = "verify"
     if site.policy.verify is not Verify.NONE and not is_sealed(
@@ -185,17 +185,33 @@ def once(
     return None if first is None else chain([first], found)
 
 
-def _publishable(site: Site, round_: int) -> pa.Table:
-    """Return the parts of every file of this round that has all of them."""
-    tables = list(rows_with(site, [Pass.COPY], [round_], [Status.PART]))
-    if not tables:
-        return ACTION.empty_table()
-    parts = pa.concat_tables(tables).sort_by(
-        [("path", "ascending"), ("offset", "ascending")]
-    )
-    arrived = parts.group_by("path").aggregate([("length", "sum"), ("size", "max")])
-    whole = arrived.filter(pc.equal(arrived["length_sum"], arrived["size_max"]))["path"]
-    return join_parts(parts.filter(pc.is_in(parts["path"], whole.combine_chunks())))
+def _publishable(site: Site, round_: int) -> Iterator[pa.Table]:
+    """Yield the parts of every file of this round that has all of them, file by file.
+
+    Each is a shard of its own, so that movers read large files back side by side.
+    """
+    spool = site.workspace / "publish"
+    rows = DiskSort(spool, OUTCOME, "path", run_rows=ENTRY_ROWS, once=False)
+    for table in rows_with(site, [Pass.COPY], [round_], [Status.PART]):
+        rows.add(table.select(OUTCOME.names))
+    for parts in _by_path(rows.tables()):
+        arrived = pc.sum(parts["length"]).as_py()
+        if arrived == pc.max(parts["size"]).as_py():
+            yield join_parts(parts.sort_by("offset"))
+
+
+def _by_path(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Cut sorted tables where another path begins; one path may be in several."""
+    held = OUTCOME.empty_table()
+    for table in tables:
+        rows = pa.concat_tables([held, table])
+        paths = rows["path"].to_pylist()
+        starts = [row for row in range(1, len(paths)) if paths[row] != paths[row - 1]]
+        for first, after in pairwise([0, *starts]):
+            yield rows.slice(first, after - first)
+        held = rows.slice(starts[-1] if starts else 0)
+    if held.num_rows:
+        yield held
 
 
 def _provable(site: Site, round_: int) -> Iterator[pa.Table]:

@@ -115,6 +115,20 @@ def test_a_shard_without_its_outcomes_was_never_done(place: Place) -> None:
     assert again.attempts == done.attempts + 1
 
 
+def test_what_was_proven_before_a_power_cut_is_proven_again(place: Place) -> None:
+    write(place.source / "large", os.urandom(1 << 20))
+    run = _failed_before(place, "commit the manifest")
+    lost = place.target / "large"
+    found = lost.stat()
+    lost.write_bytes(bytes(found.st_size))  # as a file system has it after a cut
+    os.utime(lost, ns=(found.st_atime_ns, found.st_mtime_ns))
+    with place.catalog().begin() as connection:
+        connection.execute(update(RunTable).values(driver_boot="an earlier one"))
+    ended = place.haulage("resume", run.id, "--json")
+    assert ended.code == 0, ended.text
+    assert_same(place.source, place.target)
+
+
 def test_a_run_is_given_up_and_the_next_one_begins_without_it(
     failed: tuple[Place, Run],
 ) -> None:

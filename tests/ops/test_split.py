@@ -186,6 +186,16 @@ def test_a_publication_that_is_done_again_ends_in_the_same_outcome(large):
     assert read(large.target, b"d/big") == CONTENT
 
 
+def test_an_old_file_is_not_taken_for_one_whose_parts_were_lost(large):
+    put(large.target, b"d/big", b"o" * len(CONTENT), mtime_ns=OLD_NS)
+    large.work.hashing = False
+    ready = arrived(large, [large.work])
+    (lost,) = leftovers(large.target)
+    os.unlink(os.path.join(os.fsencode(large.target), lost))
+    with pytest.raises(UnstableError, match="parts are gone"):
+        publish(large.work, ready)
+
+
 def test_parts_that_are_copied_twice_are_the_same(large):
     arrived(large, [large.work])
     publish(large.work, arrived(large, [large.work]))
