@@ -108,3 +108,9 @@ def test_a_broken_page_costs_a_comparison_with_the_target_and_nothing_else(
     assert broken.code == 2, broken.text
     assert f"--dataset {place.name} --afresh" in broken.text
     assert "Traceback" not in broken.text
+    afresh = place.sync_by_command("--afresh")
+    assert afresh.code == 0, afresh.text
+    assert afresh.summary()["copied"] == 1, "the rest was found in the target"
+    assert_exact(place)
+    assert place.sync_by_command().code == 0
+    assert len(place.manifest()) == 11
