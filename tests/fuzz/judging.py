@@ -153,8 +153,7 @@ def undone(
     there = {shown(path) for path in after}
     for path in sorted((planned.deleted() & there) - named - planned.made()):
         yield f"plan: {path} was to be deleted, and is there"
-    fewest = len(planned.deleted() - planned.made())
-    if not fewest <= summary["deleted"] + len(excused) <= planned.deletes:
+    if planned.deletes != summary["deleted"] + len(excused):
         yield (
             f"plan: {planned.deletes} deletes, the run {summary['deleted']}, and "
             f"{len(excused)} that it told of"
