@@ -30,6 +30,7 @@ class Selection:
     newest_atime_s: int | None = None
     oldest_atime_s: int | None = None
     one_file_system: bool = False
+    shut: tuple[tuple[int, int], ...] = ()  # device and inode of what is left out
     compiled: Rules = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -103,6 +104,7 @@ def listing(
             span,
             keep=keep,
             one_file_system=selection.one_file_system,
+            shut={(device, inode) for device, inode in selection.shut},
             hungry=hungry,
             offer=offer,
             spool=spool,

@@ -9,6 +9,7 @@ from haulage.policy import Filters
 
 _NAMED = 5  # paths or rules that a note names
 _LEFT_OUT = "other_file_systems"
+_OWN = "own_directories"
 _DECIDED = "rule_{}_decided"
 
 
@@ -21,12 +22,19 @@ class Aside:
 
     counts: Counter[str] = field(default_factory=Counter)
     names: list[str] = field(default_factory=list)
+    own: list[str] = field(default_factory=list)
 
     def leave_out(self, path: bytes) -> None:
         """Note a directory of another file system that was not entered."""
         self.counts[_LEFT_OUT] += 1
         if len(self.names) < _NAMED:
             self.names.append(shown(path))
+
+    def leave_out_own(self, path: bytes) -> None:
+        """Note a directory that is the target, or Haulage's own."""
+        self.counts[_OWN] += 1
+        if len(self.own) < _NAMED:
+            self.own.append(shown(path))
 
     def note_decided(self, rules: Iterable[int]) -> None:
         """Note which rules have decided about a path, by their numbers."""
@@ -39,6 +47,11 @@ class Aside:
             yield (
                 f"{left_out} directories of other file systems were not entered "
                 f"(mount points and subvolumes){_listed(self.names, left_out)}"
+            )
+        if own := self.counts[_OWN]:
+            yield (
+                f"{own} directories were left out that are the target, or Haulage's "
+                f"own{_listed(self.own, own)}"
             )
         idle = [
             repr(rule)

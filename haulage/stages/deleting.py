@@ -19,6 +19,7 @@ from haulage.shardfile import read_shard
 from haulage.stages.crew import Crew
 from haulage.stages.guards import Gone, emptiness, needs_approval
 from haulage.stages.sealing import DIRS_ROUND, FILES_ROUND, delete_shards
+from haulage.stages.shared import shared_in
 from haulage.stages.site import Site
 from haulage.stages.wave import Wave, run_wave
 
@@ -44,11 +45,11 @@ def delete_approved(site: Site, crew: Crew, plan: DeletePlan) -> None:
     site.meter.counts["planned"] = plan.entries
     site.meter.finished_listing = True
     if not ledger.are_there(site.catalog, site.run.id, Pass.DELETE):
-        seq = count()
+        seq, shared = count(), shared_in(site.catalog, site.pair)
         new = [
             shard
             for entries in delete_plans.tables(site.catalog, plan)
-            for shard in delete_shards(site, seq, remove(entries))
+            for shard in delete_shards(site, seq, shared.without(remove(entries)))
         ]
         ledger.seal(site.catalog, site.run, new)
     if planned := _ready(site):

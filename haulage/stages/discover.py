@@ -1,10 +1,11 @@
 """Lists the source, compares it with what is known of the target, and plans."""
 
+import errno
 import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -41,6 +42,7 @@ from haulage.stages.aside import Aside
 from haulage.stages.ends import Pair
 from haulage.stages.replacing import replacing_in
 from haulage.stages.sealing import UNREADABLE_FILE, Sealer
+from haulage.stages.shared import shared_in
 from haulage.stages.site import Site
 from haulage.stages.steps import limited
 from haulage.stages.unmounted import mounts_of
@@ -81,6 +83,16 @@ class Ends:
 def notes_of(dataset: str) -> Path:
     """Return the directory of what is remembered of a dataset's listings."""
     return home() / "datasets" / dataset
+
+
+def shut_in(pair: Pair) -> tuple[tuple[int, int], ...]:
+    """Return what is no part of a source, by whatever name: the target, and our own.
+
+    These are directories by device and inode, so that a bind mount is no other.
+    """
+    own = [str(home())] + ([] if pair.target.is_bucket else [pair.target.url])
+    found = [os.stat(path) for path in own if os.path.isdir(path)]
+    return tuple((each.st_dev, each.st_ino) for each in found)
 
 
 def selection_of(filters: Filters, now_s: float) -> Selection:
@@ -127,9 +139,11 @@ def discover(site: Site) -> Iterator[Wave]:
     delete_plans.outdate(site.catalog, site.run)
     sealer = Sealer(site, ledger.listed(site.catalog, site.run.id))
     intent, replacing = intent_of(ends), replacing_in(ends.pair, ends.manifest)
+    shared = shared_in(site.catalog, site.pair)
     for difference in differences(ends, site.workspace / "spool"):
         site.check()
-        page = limited(replacing.marked(plan(difference, intent)), site.policy)
+        whole = replacing.marked(plan(difference, intent))
+        page = limited(shared.marked(whole), site.policy)
         sealer.add(page, difference.unreadable)
         if sealer.is_due():
             yield from sealer.seal(finished=False)
@@ -174,6 +188,7 @@ def differences(ends: Ends, spool: Path) -> Iterator[Difference]:
     """
     policy, pair = ends.policy, ends.pair
     selection = selection_of(policy.filters, ends.started_s)
+    selection = replace(selection, shut=shut_in(pair))
     first = ends.manifest.entries == 0 and pair.has_entries(pair.target)
     with ExitStack() as stack:
         source = stack.enter_context(listers_of(ends, pair.source, selection, spool))
@@ -265,7 +280,10 @@ def _readable(
                 f"mount, then resume"
             )
         if isinstance(piece, Unreadable) and piece.left_out:
-            ends.aside.leave_out(piece.path)
+            if piece.errno == errno.ELOOP:
+                ends.aside.leave_out_own(piece.path)
+            else:
+                ends.aside.leave_out(piece.path)
         yield piece
 
 

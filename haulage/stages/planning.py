@@ -16,6 +16,7 @@ from haulage.stages.discover import Ends, differences, intent_of
 from haulage.stages.links import LinkSpool
 from haulage.stages.readable import Readable
 from haulage.stages.replacing import replacing_in
+from haulage.stages.shared import shared_in
 from haulage.stages.steps import limited
 from haulage.stages.unlisted import failure_of
 from haulage.storage.tree.walk import Unreadable
@@ -39,9 +40,11 @@ def planned(ends: Ends) -> Iterator[Planned]:
         Readable(ends.pair.source) as readable,
     ):
         links = LinkSpool(Path(name) / "links")
+        shared = shared_in(ends.manifest.catalog, ends.pair)
         last = b""
         for difference in differences(ends, Path(name) / "spool"):
-            page = limited(replacing.marked(plan(difference, intent)), ends.policy)
+            whole = replacing.marked(plan(difference, intent))
+            page = limited(shared.marked(whole), ends.policy)
             links.add(page.links)
             links.keep()
             last = page.last

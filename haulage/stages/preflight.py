@@ -4,11 +4,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from haulage.catalog.engine import home
 from haulage.errors import RefusedError, shown_path
 from haulage.model import PRESERVED
-from haulage.patterns import check_rules
+from haulage.patterns import Rules, check_rules
 from haulage.place import SCHEMES, Place, normalized
-from haulage.policy import NOTHING_ONCE, Dataset, Once
+from haulage.policy import NOTHING_ONCE, Dataset, Filters, Once
 from haulage.stages.apart import is_one_address, why_not_apart
 from haulage.stages.ends import Pair, pair_of
 from haulage.stages.layouts import check_layouts
@@ -55,7 +56,7 @@ def check_ends(
     if pair.source.is_bucket and pair.target.is_bucket:
         _check_prefixes_apart(pair.source, pair.target)
     elif not pair.source.is_bucket and not pair.target.is_bucket:
-        _check_apart(source, target)
+        _check_apart(source, target, dataset.policy.filters)
     if pair.target.is_bucket:
         _check_target_bucket(
             pair, create=dataset.target_store.create_bucket, looks=looks
@@ -123,7 +124,7 @@ def root_of(root: str) -> str:
         return normalized(root)
     _check_is_path(root)
     try:
-        return os.path.abspath(root)
+        return "/" + os.path.abspath(root).lstrip("/")
     except FileNotFoundError:
         raise RefusedError(
             f"{shown_path(root)} is below the current directory, which was removed; "
@@ -194,16 +195,32 @@ def _check_source(source: str) -> None:
         )
 
 
-def _check_apart(source: str, target: str) -> None:
+def _check_apart(source: str, target: str, filters: Filters) -> None:
     """Compare the roots with every link resolved, and their inodes."""
     real_source, real_target = Path(source).resolve(), Path(target).resolve()
     pair = f"source {shown_path(source)} and target {shown_path(target)}"
     if real_source == real_target or _is_same_file(source, target):
         raise RefusedError(f"{pair} are the same directory; name another target")
-    if real_source in real_target.parents:
-        raise RefusedError(f"{pair}: the target lies inside the source; move one out")
+    inside = real_source in real_target.parents
+    if inside and not _is_left_out(real_source, real_target, filters):
+        raise RefusedError(
+            f"{pair}: the target lies inside the source; move one out, or leave the "
+            f"target out by --exclude or --one-file-system"
+        )
     if real_target in real_source.parents:
         raise RefusedError(f"{pair}: the source lies inside the target; move one out")
+
+
+def _is_left_out(source: Path, target: Path, filters: Filters) -> bool:
+    """Tell whether a listing of the source by these filters comes to the target."""
+    path = os.fsencode(target.relative_to(source)) + b"/"
+    if not Rules(filters.rules).keep_below(path):
+        return True
+    standing = target
+    while not standing.exists():
+        standing = standing.parent
+    other = standing.stat().st_dev != source.stat().st_dev
+    return filters.one_file_system and other
 
 
 def _is_same_file(source: str, target: str) -> bool:
@@ -212,6 +229,12 @@ def _is_same_file(source: str, target: str) -> bool:
 
 def _check_target(target: str, *, make_parents: bool = False) -> None:
     shown = shown_path(target)
+    own = home().resolve()
+    if own in (Path(target).resolve(), *Path(target).resolve().parents):
+        raise RefusedError(
+            f"target {shown} is Haulage's own directory {shown_path(str(own))}, or "
+            f"inside of it; name another"
+        )
     if os.path.lexists(target) and not Path(target).is_dir():
         raise RefusedError(
             f"target {shown} exists and is not a directory; move it away or name "

@@ -79,6 +79,10 @@ class StatBuffer:
         record = self.records[row]
         return os.makedev(int(record["dev_major"]), int(record["dev_minor"]))
 
+    def identity(self, row: int) -> tuple[int, int]:
+        """Return the device and the inode of the record in `row`."""
+        return self.device(row), int(self.records[row]["ino"])
+
 
 _one = ctypes.create_string_buffer(_RECORD_BYTES)
 _one_at = ctypes.addressof(_one)

@@ -3,7 +3,7 @@
 import errno
 import os
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -125,6 +125,7 @@ class Walk:
         *,
         keep: Callable[[bytes], bool] | None = None,
         one_file_system: bool = False,
+        shut: Collection[tuple[int, int]] = (),
         hungry: Callable[[], bool] = lambda: False,
         offer: Callable[[Span], None] = lambda _: None,
         page_rows: int = PAGE_ROWS,
@@ -137,6 +138,7 @@ class Walk:
         self._keep = keep
         self._hungry = hungry
         self._offer = offer
+        self._shut = frozenset(shut)
         self._buffer = StatBuffer(page_rows)
         self._page_rows = page_rows
         self._paths: list[bytes] = []
@@ -217,6 +219,9 @@ class Walk:
                 yield from self._not_seen(frame, name, failed)
                 continue
             path = prefix + name
+            if is_dir and self._shut and self._buffer.identity(row) in self._shut:
+                yield Unreadable(path, errno.ELOOP, left_out=True)
+                continue
             enter = is_dir and self._is_inside(row)
             if is_dir and not enter:
                 yield Unreadable(path, errno.EXDEV, left_out=True)

@@ -1,0 +1,56 @@
+"""Targets that overlap, or that are inside of their source."""
+
+import shutil
+import subprocess
+from dataclasses import replace
+
+from haulage.stages.preflight import root_of
+from tests.e2e.place import GUARDED, Place, paths_in, write
+
+
+def test_neither_of_two_datasets_deletes_what_the_other_has(place: Place) -> None:
+    other = replace(place, source=place.root / "other", name="other")
+    for name in ("shared", "dir/shared"):
+        write(place.source / name)
+        write(other.source / name)
+    write(place.source / "dir" / "mine")
+    place.sync(**GUARDED)
+    other.sync(**GUARDED)
+    shutil.rmtree(place.source / "dir")
+    (place.source / "shared").unlink()
+    write(place.source / "left")
+    assert place.sync(**GUARDED).deleted == 1
+    wanted = {b"shared", b"dir", b"dir/shared", b"left"}
+    assert paths_in(place.target) == wanted
+    assert other.sync(**GUARDED).exit_code == 0
+    assert paths_in(place.target) == wanted
+
+
+def test_the_target_is_left_out_of_the_source_by_whatever_name(place: Place) -> None:
+    write(place.source / "d" / "file")
+    (place.source / "backup").mkdir()
+    place.target.mkdir()
+    command = ["mount", "--bind", str(place.source / "backup"), str(place.target)]
+    subprocess.run(command, check=True)
+    try:
+        for _ in range(2):
+            (note,) = place.sync().notes
+            assert note.endswith("the target, or Haulage's own: backup/")
+        assert paths_in(place.target) == {b"d", b"d/file"}
+    finally:
+        subprocess.run(["umount", place.target], check=True)
+
+
+def test_a_target_that_a_rule_leaves_out_may_be_inside_the_source(
+    place: Place,
+) -> None:
+    write(place.source / "file")
+    target = place.source / "mnt" / "backup"
+    words = ("sync", place.source, target, "--name", "inside")
+    assert place.haulage(*words).code == 2
+    assert place.haulage(*words, "--exclude", "/mnt/").code == 0
+    assert paths_in(target) == {b"file"}
+
+
+def test_two_slashes_are_one() -> None:
+    assert root_of("//data//home/") == "/data/home"
