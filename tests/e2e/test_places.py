@@ -46,6 +46,7 @@ def test_a_target_that_a_rule_leaves_out_may_be_inside_the_source(
 ) -> None:
     write(place.source / "file")
     target = place.source / "mnt" / "backup"
+    target.parent.mkdir()
     words = ("sync", place.source, target, "--name", "inside")
     assert place.haulage(*words).code == 2
     assert place.haulage(*words, "--exclude", "/mnt/").code == 0
