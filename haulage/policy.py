@@ -261,11 +261,7 @@ class Policy(Form):
         "manifest is committed (run), after every file, or never.",
     )
     sample_share: float = Field(
-        0.05,
-        gt=0,
-        le=1,
-        title="Sample",
-        description="Share of the files that a sample re-reads.",
+        0.05, gt=0, le=1, title="Sample", description="Share of files it re-reads."
     )
     attempts: int = Field(
         3,
@@ -337,10 +333,7 @@ class Once(Form):
         description="Go on even when the source is empty although the manifest is not.",
     )
     afresh: bool = Field(
-        False,
-        title="Afresh, in this run",
-        description="Compare with a listing of the target, whatever is left in it, and "
-        "prove again what is there; also where it looks unmounted.",
+        False, title="Afresh, in this run", description="List the target and compare."
     )
     make_parents: bool = Field(
         False,
