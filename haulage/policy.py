@@ -316,8 +316,8 @@ class Dataset(Form):
     )
 
 
-class Once(Form):
-    """What a person asks of one run alone; none of it stands for the next one."""
+class OfOneRun(Form):
+    """What no standing policy has: it is asked of a run, and the run goes by it."""
 
     steps: tuple[Step, ...] = Field(
         tuple(Step),
@@ -342,6 +342,11 @@ class Once(Form):
         "this a run makes the target alone, because a path that was misspelled, or "
         "whose file system is not mounted, looks the same.",
     )
+
+
+class Once(OfOneRun):
+    """What a person asks of one run alone; none of it stands for the next one."""
+
     compare: Compare | None = Field(
         None,
         title="Compare, in this run",
@@ -361,7 +366,6 @@ class Once(Form):
         title="Listers of this run",
         description="Instead of what the policy says.",
     )
-
     take_over: bool = Field(
         False,
         title="Take over, in this run",
@@ -374,13 +378,8 @@ NOTHING_ONCE = Once()
 _AS_IT_STANDS = ("compare", "movers", "listers")  # unless this run has its own
 
 
-class RunPolicy(Policy):
+class RunPolicy(Policy, OfOneRun):
     """What one run does: its dataset's policy, and what is asked for once."""
-
-    steps: tuple[Step, ...] = tuple(Step)
-    allow_empty_source: bool = False
-    afresh: bool = False
-    make_parents: bool = False
 
     @property
     def once(self) -> Once:

@@ -127,6 +127,7 @@ def test_the_tally_counts_statuses_and_bytes_and_losses_by_kind(tmp_path, some):
         "kept": count[3],
         "bytes": 5 * count[0] + 7 * count[1],
         "lost": count[1],
+        "lost_mode": 0,
         "lost_owner": count[1],
         "lost_acl": count[1],
         "lost_xattr": 0,
@@ -136,6 +137,7 @@ def test_the_tally_counts_statuses_and_bytes_and_losses_by_kind(tmp_path, some):
         "lost_flags": 0,
         "lost_time": 0,
         "lost_layout": 0,
+        "lost_untrusted": 0,
     }
 
 
