@@ -15,18 +15,18 @@ from haulage.spelling import parse_size
 StoreMemory = Annotated[int, Field(ge=1 << 24), BeforeValidator(parse_size)]
 
 
-_SERVER = re.compile(r"https?://[^/@\s]+")
+_SERVER = re.compile(r"https?://[^/?#@\s]+(/[^?#@\s]*)?")
 
 
 def _server_of(endpoint: object) -> object:
-    """Return the URL of a server in its one spelling, as it is compared."""
+    """Return the URL of a server, or of an account there, in its one spelling."""
     if not isinstance(endpoint, str):
         return endpoint
     server = normalized_endpoint(endpoint)
     if not _SERVER.fullmatch(server):
         raise ValueError(
             "an endpoint is http:// or https:// and a host, with a port where it needs "
-            "one, such as https://s3.lab.example:9000; the bucket is named elsewhere"
+            "one, such as https://s3.lab.example:9000; for az:// the account may follow"
         )
     return server
 

@@ -4,6 +4,7 @@ import pytest
 
 from haulage.cli.stores import add_stores, options_of
 from haulage.errors import RefusedError
+from haulage.stages.ends import place_of
 from haulage.store_options import StoreOptions
 
 BASE = StoreOptions(endpoint="http://lab:9000", in_flight=7, tags={"a": "1"})
@@ -32,8 +33,19 @@ def test_each_end_has_options_of_its_own():
 def test_an_endpoint_is_one_server_with_a_slash_at_its_end_or_without():
     given = options("--target-endpoint", "http://lab:9000/")
     assert given.endpoint == "http://lab:9000"
-    with pytest.raises(RefusedError, match="the bucket is named elsewhere"):
-        options("--target-endpoint", "http://lab:9000/bucket")
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
+def test_an_endpoint_that_names_a_bucket_is_refused(scheme):
+    given = options("--target-endpoint", "http://lab:9000/bucket/")
+    with pytest.raises(RefusedError, match="the bucket is named in the URL"):
+        place_of(f"{scheme}://bucket", given, "HAULAGE_TARGET")
+
+
+def test_an_endpoint_of_azure_may_name_the_account():
+    given = options("--target-endpoint", "http://127.0.0.1:10000/account/")
+    place = place_of("az://container", given, "HAULAGE_TARGET")
+    assert place.endpoint == "http://127.0.0.1:10000/account"
 
 
 @pytest.mark.parametrize(
@@ -83,6 +95,7 @@ def test_where_the_buckets_name_stands_can_be_said_both_ways():
     ("option", "value"),
     [
         ("--target-endpoint", "lab:9000"),
+        ("--target-endpoint", "http://lab:9000/account?comp=list"),
         ("--target-in-flight", "0"),
         ("--target-memory", "lots"),
         ("--target-checksum", "crc7"),

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Self
+from urllib.parse import urlsplit
 
 from haulage.errors import FatalError, PermanentError, RefusedError, shown_path
 from haulage.launch.base import STOP
 from haulage.ops.pack import Split
-from haulage.place import Place
+from haulage.place import Place, scheme_of
 from haulage.policy import Dataset
 from haulage.stages.apart import why_not_apart
 from haulage.storage.bucket import Bucket
@@ -131,6 +132,7 @@ def pair_of(dataset: Dataset, secrets: Mapping[str, str] | None = None) -> Pair:
 
 def place_of(url: str, options: StoreOptions, secrets: str) -> Place:
     """Return where a store is; a directory needs none of the options."""
+    _check_server(url, options.endpoint)
     return Place(
         url=url,
         endpoint=options.endpoint,
@@ -149,3 +151,14 @@ def place_of(url: str, options: StoreOptions, secrets: str) -> Place:
         in_flight=options.in_flight,
         memory_bytes=options.memory,
     )
+
+
+def _check_server(url: str, endpoint: str | None) -> None:
+    """Refuse an endpoint with a path, but to Azure, where that names the account."""
+    path = urlsplit(endpoint or "").path
+    if path and scheme_of(url) in ("s3", "gs"):
+        raise RefusedError(
+            f"{shown_path(url)}: its endpoint {shown_path(endpoint or '')} ends in "
+            f"{shown_path(path)}; an endpoint is a server alone, the bucket is named "
+            f"in the URL"
+        )
