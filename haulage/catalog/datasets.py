@@ -93,6 +93,7 @@ def get(catalog: Catalog, dataset_id: int) -> DatasetRow:
         return _of(connection.execute(wanted).mappings().one())
 
 
+@patient
 def every(catalog: Catalog) -> list[DatasetRow]:
     """Return all datasets by name."""
     wanted = select(DatasetTable).order_by(DatasetTable.name)

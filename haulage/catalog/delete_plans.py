@@ -1,6 +1,6 @@
 """Deletes that wait for a person: keep, look at, approve, decline, outdate."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -61,12 +61,14 @@ class DeletePlan:
     apply_run_id: str | None
 
 
+@patient
 def keep(
-    catalog: Catalog, run: Run, reason: str, tables: Iterable[pa.Table]
+    catalog: Catalog, run: Run, reason: str, planned: Callable[[], Iterable[pa.Table]]
 ) -> DeletePlan:
     """Keep what the run would have deleted, in place of what it kept before.
 
-    `tables` are the manifest's entries: files in canonical order, then directories.
+    `planned` gives the manifest's entries, once more with each try: files in canonical
+    order, then directories.
     """
     with catalog.begin() as connection:
         hold(connection, run)
@@ -74,7 +76,7 @@ def keep(
         connection.execute(delete(DeletePlanTable).where(of_run))
         plan_id = _new(connection, run, reason)
         entries = size = 0
-        for position, page in enumerate(_pages(tables)):
+        for position, page in enumerate(_pages(planned())):
             entries += page.num_rows
             size += _file_bytes(page)
             row = {"plan_id": plan_id, "position": position, "content": encoded(page)}
@@ -113,22 +115,32 @@ def applied_by(catalog: Catalog, run: Run) -> DeletePlan | None:
 
 def tables(catalog: Catalog, plan: DeletePlan) -> Iterator[pa.Table]:
     """Yield a plan's entries a page at a time; those of a decided plan are gone."""
-    page = DeletePlanPageTable
-    wanted = select(page.position).where(page.plan_id == plan.id)
-    with catalog.read() as connection:
-        positions = connection.scalars(wanted.order_by(page.position)).all()
     broken = (
         f"delete plan {plan.id} is broken in {catalog.shown}: look after its disk."
         f" 'haulage deletes decline {plan.id}' drops it, and the next run plans anew"
     )
-    for position in positions:
-        content = select(page.content).where(
-            page.plan_id == plan.id, page.position == position
-        )
-        with catalog.read() as connection:
-            found = connection.scalar(content)
+    for position in _positions(catalog, plan):
+        found = _content(catalog, plan, position)
         if found is not None:
             yield decoded(found, None, broken)
+
+
+@patient
+def _positions(catalog: Catalog, plan: DeletePlan) -> Sequence[int]:
+    page = DeletePlanPageTable
+    wanted = select(page.position).where(page.plan_id == plan.id)
+    with catalog.read() as connection:
+        return connection.scalars(wanted.order_by(page.position)).all()
+
+
+@patient
+def _content(catalog: Catalog, plan: DeletePlan, position: int) -> bytes | None:
+    page = DeletePlanPageTable
+    wanted = select(page.content).where(
+        page.plan_id == plan.id, page.position == position
+    )
+    with catalog.read() as connection:
+        return connection.scalar(wanted)
 
 
 @patient

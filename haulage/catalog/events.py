@@ -39,6 +39,7 @@ def note(
         connection.execute(statement)
 
 
+@patient
 def of_run(catalog: Catalog, run_id: str) -> list[Event]:
     """Return the log of one run, oldest first."""
     wanted = select(EventTable).where(EventTable.run_id == run_id)

@@ -44,6 +44,7 @@ def add(catalog: Catalog, run: Run, failures: Sequence[Failure]) -> None:
             connection.execute(insert(FailureTable), rows)
 
 
+@patient
 def of_run(catalog: Catalog, run_id: str, limit: int | None = None) -> list[Failure]:
     """Return the failures of a run in the order in which they were given."""
     table = FailureTable

@@ -91,6 +91,7 @@ class Version:
     stored_bytes: int
 
 
+@patient
 def versions(catalog: Catalog, dataset_id: int) -> list[Version]:
     """Return the versions of a dataset, newest first."""
     table = ManifestTable

@@ -21,6 +21,7 @@ def put(catalog: Catalog, key: str, content: bytes) -> None:
         connection.execute(upsert)
 
 
+@patient
 def get(catalog: Catalog, key: str) -> bytes:
     """Return what is stored under `key`; refuse a key that holds nothing."""
     wanted = select(ResultTable.content).where(ResultTable.key == key)

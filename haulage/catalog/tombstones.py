@@ -40,6 +40,7 @@ def add(catalog: Catalog, run: Run, approved_by: str, rows: Sequence[Tombstone])
     return added
 
 
+@patient
 def of_run(catalog: Catalog, run_id: str) -> list[Tombstone]:
     """Return what the run deleted, in canonical order."""
     table = TombstoneTable

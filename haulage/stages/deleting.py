@@ -74,7 +74,7 @@ def _gone(site: Site) -> Gone:
 
 def _keep_as_plan(site: Site, reason: str) -> None:
     """Keep the deletes in the catalog, because the workspace goes with the run."""
-    plan = delete_plans.keep(site.catalog, site.run, reason, _planned(site))
+    plan = delete_plans.keep(site.catalog, site.run, reason, partial(_planned, site))
     site.waiting_plan = plan.id
     site.notes.append(f"nothing was deleted: {reason}")
     site.notes.append(

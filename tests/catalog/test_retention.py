@@ -103,7 +103,9 @@ def test_a_run_stays_while_anything_needs_it(
     elif needs == "trash":
         trashes.note(catalog, run, 3600)
     elif needs == "plan":
-        delete_plans.keep(catalog, run, "over the cap", [manifest_table([b"a"])])
+        delete_plans.keep(
+            catalog, run, "over the cap", lambda: [manifest_table([b"a"])]
+        )
     _ended(catalog, run)
     _ended(catalog, runs.begin(catalog, home.dataset, trigger="test"), 2002)
     assert _pruned(catalog, home) == (needs == "nothing")
