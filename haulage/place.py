@@ -69,6 +69,20 @@ class Place:
         return self.url.partition("://")[2].partition("/")[0]
 
     @property
+    def address(self) -> tuple[str | None, ...]:
+        """Return which bucket of which server this is in, going by how it is written.
+
+        All names of this machine are one.
+        """
+        if not self.is_bucket or self.endpoint is None:
+            return self.scheme, self.bucket, None
+        endpoint = normalized_endpoint(self.endpoint)
+        if is_loopback(endpoint):
+            parts = urlsplit(endpoint)
+            endpoint = f"{parts.scheme}://localhost:{parts.port}{parts.path}"
+        return self.scheme, self.bucket, endpoint
+
+    @property
     def prefix(self) -> str:
         """Return what every key of the store begins with: nothing, or `a/b/`."""
         prefix = self.url.partition("://")[2].partition("/")[2].rstrip("/")

@@ -164,8 +164,7 @@ class Keep(Form):
         180,
         ge=1,
         title="Days",
-        description="Forget a run that began more days ago, with its shards, failures, "
-        "deletes and events.",
+        description="Forget a run that began more days ago, with all that is of it.",
     )
     runs: int = Field(
         60,
@@ -217,14 +216,19 @@ class Policy(Form):
     mdts: bool = Field(
         False,
         title="Alternate MDTs",
-        description="Make directories of the first level on each MDT of a Lustre in "
-        "turn.",
+        description="Make first-level directories on each MDT of a Lustre in turn.",
     )
     delete: Delete = Field(
         Delete.OFF,
         title="Delete",
         description="Entries gone at the source: off keeps them, plan lists them, "
         "guarded removes those that Haulage made, within the guards below.",
+    )
+    share_target: bool = Field(
+        False,
+        title="Share the target",
+        description="Go on where another dataset has this target, or one above or "
+        "below it. Neither deletes what the other has, but each overwrites it.",
     )
     guards: Guards = Field(
         Guards(), title="Delete guards", description="Caps of the delete pass."

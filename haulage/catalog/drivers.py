@@ -3,9 +3,24 @@
 import os
 import socket
 from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum, auto
 from pathlib import Path
 
 from haulage.catalog.schema import machine_id
+
+# Longer than a database may be away (patience), so that its restart ends no run.
+LEASE_S = 120
+HOLD_S = LEASE_S - 20  # when a driver that is not heard gives up, before others take it
+LONG_OVER_S = 10 * LEASE_S
+
+
+class Life(Enum):
+    """What is known of a run's driver."""
+
+    ALIVE = auto()
+    SILENT = auto()  # its lease is over; it may be cut off, and come back
+    DEAD = auto()
 
 
 @dataclass(frozen=True)
@@ -33,6 +48,16 @@ class Driver:
         """Tell whether the process still runs; only for a local driver."""
         is_of_this_boot = self.boot in (None, boot_id())
         return is_of_this_boot and _started(self.pid) == self.pid_started
+
+    def life(self, silent: timedelta) -> Life:
+        """Tell whether the driver lives: looked up by its number on this host, told by
+        how long it was not heard on another one.
+        """
+        if self.is_local():
+            return Life.ALIVE if self.is_alive() else Life.DEAD
+        if abs(silent.total_seconds()) < LEASE_S:
+            return Life.ALIVE
+        return Life.DEAD if silent.total_seconds() > LONG_OVER_S else Life.SILENT
 
 
 def boot_id() -> str:

@@ -3,8 +3,7 @@
 import base64
 import secrets
 from collections.abc import Iterator, Mapping
-from datetime import UTC, timedelta
-from enum import Enum, auto
+from datetime import UTC
 
 from sqlalchemy import (
     ColumnElement,
@@ -18,9 +17,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from haulage.catalog import datasets
+from haulage.catalog import datasets, sharing
 from haulage.catalog.columns import DatabaseNow
-from haulage.catalog.drivers import Driver
+from haulage.catalog.drivers import HOLD_S, LEASE_S, LONG_OVER_S, Driver, Life
 from haulage.catalog.driving import Run, RunState, guarded, lost, must_hit, run_of
 from haulage.catalog.engine import Catalog
 from haulage.catalog.patience import patient
@@ -61,20 +60,6 @@ __all__ = [
 
 RESUMABLE = (RunState.ACTIVE, RunState.FAILED, RunState.CANCELLED)
 
-# Longer than a database may be away (patience), so that its restart ends no run.
-LEASE_S = 120
-HOLD_S = LEASE_S - 20  # when a driver that is not heard gives up, before others take it
-LONG_OVER_S = 10 * LEASE_S
-
-
-class Life(Enum):
-    """What is known of a run's driver."""
-
-    ALIVE = auto()
-    SILENT = auto()  # its lease is over; it may be cut off, and come back
-    DEAD = auto()
-
-
 _AT_ONCE = 20  # runs that are read together
 
 
@@ -91,15 +76,21 @@ def begin(
     """Start a run of the dataset, on top of its current manifest.
 
     With it, and only with it, `dataset` gets to be the standing one; unless `stands` is
-    false, because this run alone is to go by it.
+    false, because this run alone is to go by it. RefusedError if its target is another
+    dataset's as well, without leave, or while a run of that one is under way.
     """
+    mine = sharing.area_of(dataset)
     named = DatasetTable.name == dataset.name
     current = select(DatasetTable.manifest_id).where(named).scalar_subquery()
     left = select(ManifestTable.run_id).where(ManifestTable.id == current)
     try:
         with catalog.begin() as connection:
+            sharing.one_at_a_time(connection)
             if stands:
                 datasets.record(connection, dataset)
+            sharing.note_resolved(connection, dataset, mine)
+            sharing.check_shared(connection, dataset, mine)
+            sharing.check_vacant(connection, dataset.name, mine)
             statement = insert(RunTable).values(
                 id=_new_id(connection),
                 number=select(func.coalesce(func.max(RunTable.number), 0) + 1)
@@ -183,27 +174,20 @@ def is_driven(catalog: Catalog, run: Run) -> bool:
 
 @patient
 def life_of(catalog: Catalog, run: Run) -> Life:
-    """Tell whether the run's driver lives: looked up by its number on this host, told
-    by its last heartbeat on another one.
-    """
+    """Tell whether the run's driver lives."""
     wanted = select(RunTable, DatabaseNow().label("now")).where(RunTable.id == run.id)
     with catalog.read() as connection:
         row = connection.execute(wanted).mappings().one()
     if row["state"] != RunState.ACTIVE:
         return Life.DEAD
-    driver = run_of(row).driver
-    if driver.is_local():
-        return Life.ALIVE if driver.is_alive() else Life.DEAD
-    silent: timedelta = row["now"] - row["heartbeat_at"]
-    if abs(silent.total_seconds()) < LEASE_S:
-        return Life.ALIVE
-    return Life.DEAD if silent.total_seconds() > LONG_OVER_S else Life.SILENT
+    return run_of(row).driver.life(row["now"] - row["heartbeat_at"])
 
 
 @patient
-def take_over(catalog: Catalog, run: Run) -> Run:
+def take_over(catalog: Catalog, run: Run, *, goes_on: bool = True) -> Run:
     """Drive `run` from here: the old driver's token is void, what it had running is
-    lost, and every shard that is not done is ready again.
+    lost, and every shard that is not done is ready again. If it `goes_on`, RefusedError
+    while a run of another dataset is under way in its target.
     """
     statement = (
         update(RunTable)
@@ -218,6 +202,9 @@ def take_over(catalog: Catalog, run: Run) -> Run:
     )
     try:
         with catalog.begin() as connection:
+            sharing.one_at_a_time(connection)
+            if goes_on:
+                sharing.check_still_vacant(connection, run.dataset_id)
             row = connection.execute(statement).mappings().one_or_none()
             if row is None:
                 raise RefusedError(_not_taken(run))

@@ -65,6 +65,8 @@ class DatasetTable(Base):
     policy: Mapped[dict[str, object]]
     source_store: Mapped[dict[str, object]] = mapped_column(server_default="{}")
     target_store: Mapped[dict[str, object]] = mapped_column(server_default="{}")
+    # A directory's path without links, when its last run began; it may be any bytes.
+    target_resolved: Mapped[bytes | None]
     # Manifests point here too, and SQLite can not close a ring of foreign keys later.
     manifest_id: Mapped[int | None]
     # Earlier runs were removed, so that what they did is not to be told from them.

@@ -31,6 +31,7 @@ _FIELDS = {
     "mdts": ("mdts",),
     "delete": ("delete",),
     "trash": ("trash",),
+    "share_target": ("share_target",),
     "fsync": ("fsync",),
     "attempts": ("attempts",),
     "sample_share": ("sample_share",),
@@ -135,6 +136,10 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         "--trust-metadata", action="store_const", const=True,
         help="take set-id bits, foreign owners and links that lead outside from a "
         "bucket that nobody else may write to",
+    )  # fmt: skip
+    group.add_argument(
+        "--share-target", action="store_const", const=True,
+        help="go on where another dataset has its target, or one above or below it",
     )  # fmt: skip
     group.add_argument(
         "--stripe", metavar="RULES",

@@ -1,9 +1,7 @@
 """Keeps a target in a bucket from lying inside of its source, by whatever names."""
 
-from urllib.parse import urlsplit
-
 from haulage.errors import shown_path
-from haulage.place import Place, is_loopback
+from haulage.place import Place
 
 
 def why_not_apart(source: Place, target: Place) -> str | None:
@@ -16,16 +14,3 @@ def why_not_apart(source: Place, target: Place) -> str | None:
     if source.prefix.startswith(target.prefix):
         return f"{pair}: the source lies inside the target; move one out"
     return None
-
-
-def is_one_address(source: Place, target: Place) -> bool:
-    """Tell whether both are one bucket of one server, going by how they are written."""
-    return _address_of(source) == _address_of(target)
-
-
-def _address_of(place: Place) -> tuple[object, ...]:
-    endpoint = place.endpoint
-    if endpoint and is_loopback(endpoint):
-        parts = urlsplit(endpoint)
-        endpoint = f"{parts.scheme}://localhost:{parts.port}{parts.path}"
-    return place.scheme, place.bucket, endpoint

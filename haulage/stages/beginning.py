@@ -2,7 +2,7 @@
 
 import os
 
-from haulage.catalog import datasets, events, runs
+from haulage.catalog import datasets, events, runs, sharing
 from haulage.catalog import shards as ledger
 from haulage.catalog.datasets import DatasetRow
 from haulage.catalog.drivers import boot_id
@@ -36,6 +36,7 @@ def begin(
         its = datasets.get(catalog, earlier.dataset_id)
         check_recognised(_looking(standing, its, earlier.policy, earlier))
         return _noted(catalog, _taken(standing, earlier), "resumed", trigger)
+    sharing.refuse_unshared(catalog, standing.dataset)
     row = datasets.known(catalog, standing.dataset)
     if row:
         check_recognised(_looking(standing, row, standing.policy))

@@ -45,7 +45,8 @@ def delete_approved(site: Site, crew: Crew, plan: DeletePlan) -> None:
     site.meter.counts["planned"] = plan.entries
     site.meter.finished_listing = True
     if not ledger.are_there(site.catalog, site.run.id, Pass.DELETE):
-        seq, shared = count(), shared_in(site.catalog, site.pair)
+        seq = count()
+        shared = shared_in(site.catalog, site.dataset, site.pair)
         new = [
             shard
             for entries in delete_plans.tables(site.catalog, plan)

@@ -139,7 +139,7 @@ def discover(site: Site) -> Iterator[Wave]:
     delete_plans.outdate(site.catalog, site.run)
     sealer = Sealer(site, ledger.listed(site.catalog, site.run.id))
     intent, replacing = intent_of(ends), replacing_in(ends.pair, ends.manifest)
-    shared = shared_in(site.catalog, site.pair)
+    shared = shared_in(site.catalog, site.dataset, site.pair)
     for difference in differences(ends, site.workspace / "spool"):
         site.check()
         whole = replacing.marked(plan(difference, intent))

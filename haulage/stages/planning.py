@@ -16,7 +16,7 @@ from haulage.stages.discover import Ends, differences, intent_of
 from haulage.stages.links import LinkSpool
 from haulage.stages.readable import Readable
 from haulage.stages.replacing import replacing_in
-from haulage.stages.shared import shared_in
+from haulage.stages.shared import Shared
 from haulage.stages.steps import limited
 from haulage.stages.unlisted import failure_of
 from haulage.storage.tree.walk import Unreadable
@@ -30,7 +30,7 @@ class Planned:
     failures: tuple[Failure, ...] = ()
 
 
-def planned(ends: Ends) -> Iterator[Planned]:
+def planned(ends: Ends, shared: Shared) -> Iterator[Planned]:
     """Yield the plan page by page, in canonical order; then that of linked files, and
     of directories whose attributes alone are asked for.
     """
@@ -40,7 +40,6 @@ def planned(ends: Ends) -> Iterator[Planned]:
         Readable(ends.pair.source) as readable,
     ):
         links = LinkSpool(Path(name) / "links")
-        shared = shared_in(ends.manifest.catalog, ends.pair)
         last = b""
         for difference in differences(ends, Path(name) / "spool"):
             whole = replacing.marked(plan(difference, intent))

@@ -10,7 +10,7 @@ from haulage.model import PRESERVED
 from haulage.patterns import Rules, check_rules
 from haulage.place import SCHEMES, Place, normalized
 from haulage.policy import NOTHING_ONCE, Dataset, Filters, Once
-from haulage.stages.apart import is_one_address, why_not_apart
+from haulage.stages.apart import why_not_apart
 from haulage.stages.ends import Pair, pair_of
 from haulage.stages.layouts import check_layouts
 from haulage.storage.bucket import MissingBucketError, keys_below
@@ -158,7 +158,7 @@ def _check_is_path(root: str) -> None:
 def _check_prefixes_apart(source: Place, target: Place) -> None:
     """Compare the addresses of two buckets; what else is one, only a trial tells."""
     why = why_not_apart(source, target)
-    if why and is_one_address(source, target):
+    if why and source.address == target.address:
         raise RefusedError(why)
 
 

@@ -9,6 +9,7 @@ from haulage.catalog import shards as ledger
 from haulage.catalog.lineage import UNKNOWN, left_as
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.shards import ShardState
+from haulage.catalog.sharing import refuse_unshared
 from haulage.errors import FatalError
 from haulage.model import Loss, Pass
 from haulage.paths import shown
@@ -19,6 +20,7 @@ from haulage.stages.discover import Ends, now_s
 from haulage.stages.guards import Gone, emptiness, needs_approval
 from haulage.stages.planning import Planned, planned
 from haulage.stages.recognition import Known, Looking, check_source, target_of
+from haulage.stages.shared import shared_in
 from haulage.stages.site import Site
 from haulage.stages.standing import Standing
 from haulage.stages.widening import lacking
@@ -159,17 +161,20 @@ def dry_summary(
     tell: Callable[[Planned], None] = lambda _: None,
 ) -> Summary:
     """Return what a run would do, having touched nothing; `tell` it page by page."""
+    catalog, dataset = standing.catalog, standing.dataset
+    refuse_unshared(catalog, dataset)
     ends, words = _ends_of(standing)
+    shared = shared_in(catalog, dataset.name, standing.pair)
     counts: Counter[str] = Counter()
     first: list[str] = []
-    for page in planned(ends):
+    for page in planned(ends, shared):
         tell(page)
         _count(counts, page)
         first += [shown(failure.path) for failure in page.failures[:_FIRST]]
         del first[_FIRST:]
     return Summary(
         run_id="-",
-        dataset=standing.dataset.name,
+        dataset=dataset.name,
         state=PLANNED,
         exit_code=1 if counts["failed"] else 0,
         listed=counts["listed"],

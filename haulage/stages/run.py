@@ -135,7 +135,7 @@ def verify(
     """Read all of a dataset's target again; what differs leaves the manifest."""
     with open_catalog(catalog_url) as catalog:
         dataset, pair = check_ends(datasets.find(catalog, name).dataset)
-        dataset = _changed(dataset, verify=Verify.CHECKSUM)
+        dataset = _changed(dataset, verify=Verify.CHECKSUM, share_target=True)
         standing = Standing(catalog, dataset, pair, once)
         run = begin(standing, VERIFY, None, None)
         with driven(standing, run, crew) as site:
@@ -163,7 +163,7 @@ def apply_deletes(  # noqa: PLR0913  everything a trigger may say of a run
         earlier = to_resume(catalog, flow_run_id, resume, take_over=taken)
         plan = approved_plan(catalog, approval, earlier)
         dataset = datasets.get(catalog, plan.dataset_id).dataset
-        dataset, pair = check_ends(dataset, secrets)
+        dataset, pair = check_ends(_changed(dataset, share_target=True), secrets)
         standing = Standing(catalog, dataset, pair, once)
         run = begin(standing, _DELETES, flow_run_id, resume)
         with driven(standing, run, crew) as site:
@@ -191,7 +191,7 @@ def undo(
         undone = runs.find(catalog, run_id)
         trash = trash_to_undo(catalog, undone.id, resumed=resume is not None)
         dataset = datasets.get(catalog, undone.dataset_id).dataset
-        dataset = _changed(dataset, delete=Delete.OFF)
+        dataset = _changed(dataset, delete=Delete.OFF, share_target=True)
         once = once.model_copy(update={"allow_empty_source": True})
         standing = Standing(catalog, dataset, check_target(dataset), once)
         run = begin(standing, f"{_UNDO} {undone.id}", None, resume)
@@ -218,13 +218,14 @@ def abandon(
             raise RefusedError(f"run {run.id} is {run.state}; there is nothing to end")
         check_free(catalog, run, take_over=take_over)
         dataset = datasets.get(catalog, run.dataset_id).dataset
-        run = runs.take_over(catalog, run)
+        run = runs.take_over(catalog, run, goes_on=False)
         try:
             standing = Standing(catalog, dataset, check_target(dataset))
             with driven(standing, run, goes_on=False) as site:
                 sweep(site)
         except (HaulageError, OSError) as err:
-            run = runs.take_over(catalog, runs.find(catalog, run.id))
+            stopped = runs.find(catalog, run.id)
+            run = runs.take_over(catalog, stopped, goes_on=False)
             events.note(catalog, run.id, "not swept", {"reason": str(err)})
         events.note(catalog, run.id, "abandoned", {}, who=f"uid {os.getuid()}")
         runs.end(catalog, run, RunState.ABANDONED, {})

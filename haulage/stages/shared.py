@@ -3,14 +3,13 @@
 What both have had, and both have lost, stays: neither is the one to delete it.
 """
 
-import os
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from haulage.catalog import datasets
+from haulage.catalog import sharing
 from haulage.catalog.engine import Catalog
 from haulage.catalog.manifests import Manifest
 from haulage.ops.plan import Plan
@@ -64,24 +63,12 @@ class Shared:
         return gone
 
 
-def shared_in(catalog: Catalog, pair: Pair) -> Shared:
-    """Return what other datasets of the catalog have in or around a pair's target."""
-    mine, others = _key(pair.target.url), []
-    for row in datasets.every(catalog):
-        its = row.dataset
-        is_this = (its.source, its.target) == (pair.source.url, pair.target.url)
-        if is_this or row.manifest_id is None:
-            continue
-        theirs = _key(its.target)
-        manifest = Manifest(catalog, row.manifest_id)
-        if mine.startswith(theirs):
-            others.append(_Other(manifest, mine[len(theirs) :], b""))
-        elif theirs.startswith(mine):
-            others.append(_Other(manifest, b"", theirs[len(mine) :]))
-    return Shared(tuple(others))
-
-
-def _key(target: str) -> bytes:
-    """Return what a target's paths begin with, by whatever link it is reached."""
-    root = target if "://" in target else os.path.realpath(target)
-    return os.fsencode(root.rstrip("/") + "/")
+def shared_in(catalog: Catalog, dataset: str, pair: Pair) -> Shared:
+    """Return what datasets other than this have in or around a pair's target."""
+    others = sharing.around(catalog, dataset, pair.target)
+    return Shared(
+        tuple(
+            _Other(Manifest(catalog, other.manifest_id), other.above, other.below)
+            for other in others
+        )
+    )
