@@ -211,7 +211,7 @@ class Policy(Form):
         "",
         title="Stripes",
         description="Layouts on a Lustre: keep, or SIZE=COUNT rules such as "
-        "1G=4,64G=16x4M@pool; 0=... is for directories. Left empty: the target's.",
+        "1G=4,64G=16x4M@pool; 0=... for directories. Left empty: the target's.",
     )
     mdts: bool = Field(
         False,
@@ -237,8 +237,7 @@ class Policy(Form):
         None,
         title="Trash",
         description="Seconds for which deleted entries are kept aside, in the target's "
-        "'.haulage-trash', before a later run removes them. Left empty: deletes are "
-        "final.",
+        "'.haulage-trash'. Left empty: deletes are final.",
     )
     keep: Keep = Field(
         Keep(), title="Keep", description="How long the catalog knows of runs."

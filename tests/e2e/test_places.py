@@ -4,6 +4,9 @@ import shutil
 import subprocess
 from dataclasses import replace
 
+from sqlalchemy import text
+
+from haulage.catalog import datasets
 from haulage.stages.preflight import root_of
 from tests.e2e.place import GUARDED, Place, paths_in, write
 
@@ -14,16 +17,52 @@ def test_neither_of_two_datasets_deletes_what_the_other_has(place: Place) -> Non
         write(place.source / name)
         write(other.source / name)
     write(place.source / "dir" / "mine")
-    place.sync(**GUARDED)
+    place.sync(**GUARDED, share_target=True)
     other.sync(**GUARDED)
     shutil.rmtree(place.source / "dir")
     (place.source / "shared").unlink()
     write(place.source / "left")
-    assert place.sync(**GUARDED).deleted == 1
+    assert place.sync(**GUARDED, share_target=True).deleted == 1
     wanted = {b"shared", b"dir", b"dir/shared", b"left"}
     assert paths_in(place.target) == wanted
     assert other.sync(**GUARDED).exit_code == 0
     assert paths_in(place.target) == wanted
+
+
+def test_a_target_that_another_dataset_has_is_refused_and_nothing_changes(
+    place: Place,
+) -> None:
+    write(place.source / "file")
+    place.sync()
+    (place.root / "link").symlink_to(place.target)
+    below = place.root / "link" / "below"
+    for word in ("plan", "sync"):
+        ended = place.haulage(word, place.source, below, "--name", "below")
+        assert ended.code == 2
+        assert "dataset tree" in ended.text
+        assert "--share-target" in ended.text
+    assert [row.dataset.name for row in datasets.every(place.catalog())] == ["tree"]
+    assert paths_in(place.target) == {b"file"}
+    words = ("sync", place.source, below, "--name", "below", "--share-target")
+    assert place.haulage(*words).code == 0
+    assert place.sync_by_command().code == 0  # one of the two needs the word
+    assert paths_in(place.target) == {b"file", b"below", b"below/file"}
+
+
+def test_what_needs_no_other_target_goes_on_in_one_that_came_to_be_shared(
+    place: Place,
+) -> None:
+    write(place.source / "file")
+    write(place.source / "gone")
+    place.sync()
+    (place.source / "gone").unlink()
+    deleted = place.sync(**GUARDED, trash=3600)
+    replace(place, name="other").sync(share_target=True)
+    with place.catalog().begin() as connection:
+        connection.execute(text("UPDATE datasets SET policy = '{}'"))
+    assert place.haulage("undo", deleted.run_id).code == 0
+    assert place.haulage("verify", "tree").code == 0
+    assert place.sync_by_command().code == 2
 
 
 def test_the_target_is_left_out_of_the_source_by_whatever_name(place: Place) -> None:

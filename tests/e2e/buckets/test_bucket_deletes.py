@@ -214,7 +214,7 @@ def test_the_first_run_on_a_filled_bucket_copies_only_what_differs(
     shelf = shelve(request.getfixturevalue(name))
     for number in range(6):
         write(place.source / "dir" / f"file-{number}", b"%d" % number * 50)
-    Route(place, place.source, shelf).synced("--name", "earlier")
+    Route(place, place.source, shelf).synced("--name", "earlier", "--share-target")
     shelf.put("dir/file-1", b"another size")
     shelf.put("dir/file-2", b"z" * 50)
     shelf.remove("dir/file-3")
@@ -237,7 +237,7 @@ def test_the_first_run_on_a_filled_directory_copies_only_what_differs(
         write(place.source / f"file-{number}", b"%d" % number * 50)
     Route(place, place.source, moto_shelf).synced("--name", "up")
     back = place.root / "back"
-    Route(place, moto_shelf, back).synced("--name", "earlier")
+    Route(place, moto_shelf, back).synced("--name", "earlier", "--share-target")
     write(back / "file-1", b"another size")
     write(back / "file-2", b"z" * 50)
     (back / "file-3").unlink()
@@ -254,7 +254,7 @@ def test_the_first_run_between_filled_buckets_copies_only_what_differs(
     one, two = shelve(moto_s3), shelve(moto_s3)
     for number in range(6):
         one.put(f"file-{number}", b"%d" % number * 50)
-    Route(place, one, two).synced("--name", "earlier")
+    Route(place, one, two).synced("--name", "earlier", "--share-target")
     two.put("file-1", b"another size")
     two.put("file-2", b"z" * 50)
     two.remove("file-3")

@@ -261,8 +261,8 @@ def test_an_adopted_target_gets_the_right_groups_and_keeps_them(linked: Ways) ->
     adopting = linked._replace(
         down=linked.down._replace(place=replace(place, name="adopts"))
     )
-    adopting.night()
-    checked = adopting.night(compare="checksum")
+    adopting.night(share_target=True)
+    checked = adopting.night(share_target=True, compare="checksum")
     assert (checked.copied, checked.updated) == (0, 0)
 
 
