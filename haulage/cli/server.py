@@ -32,6 +32,7 @@ from haulage.cli.login import (
 from haulage.cli.passwords import check_shows_none
 from haulage.errors import FatalError, RefusedError
 from haulage.private import make_directory, tighten
+from haulage.stages.own import SERVER
 
 HOST = "127.0.0.1"
 PORT = 4200
@@ -115,7 +116,7 @@ def _check_is_trusted(path: Path) -> None:
 @contextmanager
 def _only_one() -> Iterator[Site]:
     """Hold the site's lock, so that two commands do not start two servers."""
-    root = home().resolve() / "prefect"
+    root = home().resolve() / SERVER
     make_directory(root)
     tighten(root)
     with (root / "lock").open("wb") as lock:

@@ -5,8 +5,6 @@ import traceback
 
 from haulage.private import make_directory, make_file
 
-_LOG = "errors.log"
-
 
 def told(err: Exception) -> str:
     """Return a sentence for a person; the traceback goes where that sentence says."""
@@ -27,8 +25,9 @@ def _where_it_came_about(err: Exception) -> str:
 
 def _logged(lines: str) -> str:
     from haulage.catalog.engine import home
+    from haulage.stages.own import ERRORS
 
-    path = home() / _LOG
+    path = home() / ERRORS
     make_directory(path.parent)
     make_file(path)
     with open(path, "a", encoding="utf-8", errors="backslashreplace") as log:

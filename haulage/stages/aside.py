@@ -9,7 +9,7 @@ from haulage.policy import Filters
 
 _NAMED = 5  # paths or rules that a note names
 _LEFT_OUT = "other_file_systems"
-_OWN = "own_directories"
+_OWN = "own"
 _DECIDED = "rule_{}_decided"
 
 
@@ -31,7 +31,7 @@ class Aside:
             self.names.append(shown(path))
 
     def leave_out_own(self, path: bytes) -> None:
-        """Note a directory that is the target, or Haulage's own."""
+        """Note an entry that is the target, or Haulage's own."""
         self.counts[_OWN] += 1
         if len(self.own) < _NAMED:
             self.own.append(shown(path))
@@ -50,7 +50,7 @@ class Aside:
             )
         if own := self.counts[_OWN]:
             yield (
-                f"{own} directories were left out that are the target, or Haulage's "
+                f"{own} entries were left out that are the target, or Haulage's "
                 f"own{_listed(self.own, own)}"
             )
         idle = [

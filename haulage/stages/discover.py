@@ -40,6 +40,7 @@ from haulage.policy import Compare, Filters, Policy, RunPolicy, Verify
 from haulage.private import make_directory, tighten
 from haulage.stages.aside import Aside
 from haulage.stages.ends import Pair
+from haulage.stages.own import NOTES, shut_in
 from haulage.stages.replacing import replacing_in
 from haulage.stages.sealing import UNREADABLE_FILE, Sealer
 from haulage.stages.shared import shared_in
@@ -82,17 +83,7 @@ class Ends:
 
 def notes_of(dataset: str) -> Path:
     """Return the directory of what is remembered of a dataset's listings."""
-    return home() / "datasets" / dataset
-
-
-def shut_in(pair: Pair) -> tuple[tuple[int, int], ...]:
-    """Return what is no part of a source, by whatever name: the target, and our own.
-
-    These are directories by device and inode, so that a bind mount is no other.
-    """
-    own = [str(home())] + ([] if pair.target.is_bucket else [pair.target.url])
-    found = [os.stat(path) for path in own if os.path.isdir(path)]
-    return tuple((each.st_dev, each.st_ino) for each in found)
+    return home() / NOTES / dataset
 
 
 def selection_of(filters: Filters, now_s: float) -> Selection:
@@ -188,7 +179,6 @@ def differences(ends: Ends, spool: Path) -> Iterator[Difference]:
     """
     policy, pair = ends.policy, ends.pair
     selection = selection_of(policy.filters, ends.started_s)
-    selection = replace(selection, shut=shut_in(pair))
     first = ends.manifest.entries == 0 and pair.has_entries(pair.target)
     with ExitStack() as stack:
         source = stack.enter_context(listers_of(ends, pair.source, selection, spool))
@@ -251,6 +241,9 @@ def listers_of(
     if ends.notes:
         make_directory(ends.notes)
         tighten(ends.notes.parent)
+    if selection:  # after what is made here, which may be in the source
+        shut = shut_in(ends.manifest.catalog, ends.pair.target)
+        selection = replace(selection, shut=shut)
     return Listers(
         place,
         _wire(selection) if selection else {},

@@ -13,6 +13,7 @@ from haulage.policy import NOTHING_ONCE, Dataset, Filters, Once
 from haulage.stages.apart import why_not_apart
 from haulage.stages.ends import Pair, pair_of
 from haulage.stages.layouts import check_layouts
+from haulage.stages.own import own_directories
 from haulage.storage.bucket import MissingBucketError, keys_below
 
 
@@ -229,12 +230,7 @@ def _is_same_file(source: str, target: str) -> bool:
 
 def _check_target(target: str, *, make_parents: bool = False) -> None:
     shown = shown_path(target)
-    own = home().resolve()
-    if own in (Path(target).resolve(), *Path(target).resolve().parents):
-        raise RefusedError(
-            f"target {shown} is Haulage's own directory {shown_path(str(own))}, or "
-            f"inside of it; name another"
-        )
+    _check_not_own(target)
     if os.path.lexists(target) and not Path(target).is_dir():
         raise RefusedError(
             f"target {shown} exists and is not a directory; move it away or name "
@@ -253,6 +249,18 @@ def _check_target(target: str, *, make_parents: bool = False) -> None:
         raise RefusedError(
             f"target {shown} can not be written: {shown_path(str(standing))} is not "
             f"writable for this user (uid {os.geteuid()}); change its mode or mount"
+        )
+
+
+def _check_not_own(target: str) -> None:
+    """Refuse our own directories, and to put anything beside them."""
+    real, state = Path(target).resolve(), home().resolve()
+    own = [each.resolve() for each in own_directories()]
+    if real == state or any(each in (real, *real.parents) for each in own):
+        raise RefusedError(
+            f"target {shown_path(target)} is Haulage's own directory "
+            f"{shown_path(str(state))}, or in one of those that it has there "
+            f"({', '.join(each.name for each in own)}); name another"
         )
 
 

@@ -6,13 +6,14 @@ from pathlib import Path
 from haulage.catalog.engine import home
 from haulage.catalog.runs import Run
 from haulage.private import make_file
+from haulage.stages.own import WORK
 
 _ID = "id"  # written last: a directory alone is no workspace
 
 
 def workspace_of(run: Run) -> Path:
     """Return where a run's workspace is on this machine, if it is here."""
-    return home() / "work" / run.id
+    return home() / WORK / run.id
 
 
 def is_here(run: Run) -> bool:

@@ -1,9 +1,11 @@
 """Targets that overlap, or that are inside of their source."""
 
+import os
 import shutil
 import subprocess
 from dataclasses import replace
 
+import pytest
 from sqlalchemy import text
 
 from haulage.catalog import datasets
@@ -78,6 +80,36 @@ def test_the_target_is_left_out_of_the_source_by_whatever_name(place: Place) -> 
         assert paths_in(place.target) == {b"d", b"d/file"}
     finally:
         subprocess.run(["umount", place.target], check=True)
+
+
+def test_of_the_state_directory_only_what_is_haulages_own_is_left_out(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = place.source / "me"
+    monkeypatch.setenv("HAULAGE_HOME", str(home))
+    mine = replace(place, catalog_url=f"sqlite:///{place.source}/elsewhere.db")
+    write(home / "mine" / "file")
+    write(home / "catalog.db.txt")
+    write(home / "errors.log")
+    os.link(home / "errors.log", place.source / "other-name")
+    for _ in range(2):
+        assert "left out that are the target, or Haulage's own" in str(
+            mine.sync().notes
+        )
+        names = {b"me", b"me/mine", b"me/mine/file", b"me/catalog.db.txt"}
+        assert paths_in(place.target) == names
+
+
+def test_no_target_is_in_what_is_haulages_own_or_beside_it(place: Place) -> None:
+    write(place.source / "file")
+    for name in ("", "work", "work/x", "datasets", "prefect/x"):
+        ended = place.haulage("sync", place.source, place.home / name, "--make-parents")
+        assert ended.code == 2
+        assert "own directory" in ended.text
+    beside = place.home / "mine"
+    words = ("sync", place.source, beside, "--make-parents")
+    assert place.haulage(*words).code == 0
+    assert paths_in(beside) == {b"file"}
 
 
 def test_a_target_that_a_rule_leaves_out_may_be_inside_the_source(

@@ -13,7 +13,7 @@ from tests.e2e.place import Place, write
 IMPORTED = ("setproctitle", "numpy", "pyarrow", "haulage", "queue", "json", "random")
 STARTS = (
     ["sync", "source", "target", "--name", "tree"],
-    ["plan", "source", "target"],
+    ["plan", "source", "target", "--name", "tree"],
     ["verify", "tree"],
     ["manifest", "tree"],
 )

@@ -244,6 +244,21 @@ def test_a_directory_that_is_not_kept_is_not_entered(place, small):
     assert not any(path.startswith(b"b/") and path != b"b/" for path in asked)
 
 
+@pytest.mark.parametrize("rows", [1, 2, 99])
+def test_what_is_shut_is_told_before_its_page_and_left_out(commons, rows):
+    grow(commons, [b"a", b"b/", b"b/x", b"c", b"d/", b"d/y", b"e"])
+    found = [os.stat(commons / name) for name in ("b", "c", "e")]
+    shut = [(each.st_dev, each.st_ino) for each in found]
+    shut.append((found[0].st_dev + 1, os.stat(commons / "a").st_ino))
+    pieces = list(
+        Walk(Descent(str(commons)), Span(), shut=shut, page_rows=rows).pieces()
+    )
+    assert paths_of(tables(pieces)) == [b"", b"a", b"d/", b"d/y"]
+    told = [piece for piece in pieces if isinstance(piece, Unreadable)]
+    assert [piece.path for piece in told] == [b"b/", b"c", b"e"]
+    assert all(piece.left_out for piece in told)
+
+
 def test_an_unreadable_directory_is_told_and_the_rest_goes_on(commons):
     grow(commons, [b"a", b"locked/", b"locked/in", b"shut/", b"shut/in", b"z"])
     os.chmod(commons / "locked", 0)

@@ -139,6 +139,7 @@ class Walk:
         self._hungry = hungry
         self._offer = offer
         self._shut = frozenset(shut)
+        self._shut_inodes = np.array([inode for _, inode in shut], np.uint64)
         self._buffer = StatBuffer(page_rows)
         self._page_rows = page_rows
         self._paths: list[bytes] = []
@@ -298,6 +299,11 @@ class Walk:
         if not paths:
             return
         records = self._buffer.records[: len(paths)]
+        if shut := self._shut_files(records):
+            for row in shut:
+                yield Unreadable(paths[row], errno.ELOOP, left_out=True)
+            rest = np.delete(np.arange(len(paths)), shut)
+            paths, records = [paths[row] for row in rest], records[rest]
         is_dir = kinds_of(records) == Kind.DIR
         named_dir = np.fromiter(
             (path[-1:] in (b"/", b"") for path in paths), np.bool_, len(paths)
@@ -306,7 +312,18 @@ class Walk:
             yield from self._retyped(paths, np.flatnonzero(is_dir != named_dir))
             same = np.flatnonzero(is_dir == named_dir)
             paths, records = [paths[row] for row in same], records[same]
-        yield self._page(paths, records)
+        if paths:
+            yield self._page(paths, records)
+
+    def _shut_files(self, records: np.ndarray) -> list[int]:
+        """Return the rows of what is left out and was not found to be a directory."""
+        if not self._shut:
+            return []
+        may_be = np.isin(records["ino"], self._shut_inodes)
+        rows = np.flatnonzero(may_be & (kinds_of(records) != Kind.DIR))
+        return [
+            row for row in rows.tolist() if self._buffer.identity(row) in self._shut
+        ]
 
     def _retyped(self, paths: list[bytes], rows: np.ndarray) -> Iterator[Unreadable]:
         """Report entries whose type changed between their listing and their stat."""
