@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, case, func, select
 
 from haulage.catalog.driving import Run, guarded, must_hit, run_of
 from haulage.catalog.engine import Catalog
@@ -12,6 +12,7 @@ from haulage.catalog.patience import patient
 from haulage.catalog.tables import ManifestTable, RunTable
 
 UNKNOWN = ""  # as `after_run`: of a target that was listed, whoever left it
+VERIFY = "verify"  # the trigger of a run that only looks at the target
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,16 @@ class Left:
     run_id: str
     created_at: datetime
     marked: bool
+
+
+def leaver_of(manifest_id: Select[tuple[int | None]]) -> Select[tuple[str]]:
+    """Return the run after which a target is as a version says."""
+    return (
+        select(LEFT_BY)
+        .join_from(ManifestTable, RunTable, RunTable.id == ManifestTable.run_id)
+        .where(ManifestTable.id == manifest_id.scalar_subquery())
+        .correlate(None)
+    )
 
 
 @patient
@@ -35,10 +46,11 @@ def left_as(catalog: Catalog, manifest_id: int | None) -> Left | None:
 
 @patient
 def left_by(catalog: Catalog, dataset_id: int, run_ids: Sequence[str]) -> Left | None:
-    """Return the newest version of the first of these runs that has one."""
+    """Return the newest version of what the first of these runs left that has one."""
     for run_id in run_ids:
         wanted = _LEFT.where(
-            ManifestTable.dataset_id == dataset_id, ManifestTable.run_id == run_id
+            ManifestTable.dataset_id == dataset_id,
+            LEFT_BY.in_([run_id]) | (ManifestTable.run_id == run_id),
         )
         newest = wanted.order_by(ManifestTable.id.desc()).limit(1)
         with catalog.read() as connection:
@@ -62,11 +74,17 @@ def rebase(catalog: Catalog, run: Run, manifest_id: int, after_run: str) -> Run:
 
 @patient
 def note_mark(catalog: Catalog, run: Run) -> None:
-    """Record that the target says of itself that `run` leaves it."""
+    """Record that the target says of itself who left it as `run` does."""
     with catalog.begin() as connection:
         must_hit(connection, guarded(run).values(marked=True), run)
 
 
+# The run after which a target is as a version says: one that only looked at it left it
+# as the run before did, whose mark is there still.
+LEFT_BY: ColumnElement[str] = case(
+    (RunTable.trigger != VERIFY, RunTable.id),
+    else_=func.coalesce(func.nullif(RunTable.after_run, UNKNOWN), RunTable.id),
+)
 _LEFT = select(
-    ManifestTable.id, ManifestTable.run_id, ManifestTable.created_at, RunTable.marked
+    ManifestTable.id, LEFT_BY, ManifestTable.created_at, RunTable.marked
 ).join(RunTable, RunTable.id == ManifestTable.run_id)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select
 
 from haulage.catalog.engine import Catalog
+from haulage.catalog.lineage import LEFT_BY, VERIFY
 from haulage.catalog.patience import patient
 from haulage.catalog.tables import (
     DatasetTable,
@@ -73,15 +74,14 @@ def _last_of_targets(dataset_id: int, keep: int) -> Select[tuple[int]]:
         RunTable.dataset_id == dataset_id,
         RunTable.after_run.is_not(None),
         RunTable.manifest_id.is_not(None),
+        RunTable.trigger != VERIFY,
     )
     last = func.max(ManifestTable.id)
     return (
         select(last)
-        .where(
-            ManifestTable.dataset_id == dataset_id,
-            ManifestTable.run_id.not_in(built_on),
-        )
-        .group_by(ManifestTable.run_id)
+        .join_from(ManifestTable, RunTable, RunTable.id == ManifestTable.run_id)
+        .where(ManifestTable.dataset_id == dataset_id, LEFT_BY.not_in(built_on))
+        .group_by(LEFT_BY)
         .order_by(last.desc())
         .limit(max(keep, 0))
     )

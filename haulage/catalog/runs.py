@@ -22,11 +22,11 @@ from haulage.catalog.columns import DatabaseNow
 from haulage.catalog.drivers import HOLD_S, LEASE_S, LONG_OVER_S, Driver, Life
 from haulage.catalog.driving import Run, RunState, guarded, lost, must_hit, run_of
 from haulage.catalog.engine import Catalog
+from haulage.catalog.lineage import leaver_of
 from haulage.catalog.patience import patient
 from haulage.catalog.tables import (
     AttemptTable,
     DatasetTable,
-    ManifestTable,
     RunTable,
     ShardTable,
 )
@@ -81,8 +81,7 @@ def begin(
     """
     mine = sharing.area_of(dataset)
     named = DatasetTable.name == dataset.name
-    current = select(DatasetTable.manifest_id).where(named).scalar_subquery()
-    left = select(ManifestTable.run_id).where(ManifestTable.id == current)
+    current = select(DatasetTable.manifest_id).where(named)
     try:
         with catalog.begin() as connection:
             sharing.one_at_a_time(connection)
@@ -100,8 +99,8 @@ def begin(
                 temp_token=secrets.token_hex(6),
                 trigger=trigger,
                 flow_run_id=flow_run_id,
-                base_manifest_id=current,
-                after_run=left.scalar_subquery(),
+                base_manifest_id=current.scalar_subquery(),
+                after_run=leaver_of(current).scalar_subquery(),
                 policy=for_one_run(dataset.policy, once).model_dump(mode="json"),
                 **_driven_from_here(),
             )

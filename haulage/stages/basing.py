@@ -5,15 +5,15 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from haulage.catalog import events
-from haulage.catalog.lineage import UNKNOWN, note_mark, rebase
+from haulage.catalog.lineage import UNKNOWN, VERIFY, left_as, note_mark, rebase
 from haulage.catalog.manifests import Manifest, ManifestWriter
 from haulage.errors import BrokenPageError
 from haulage.ops.present import present
 from haulage.policy import Fsync
 from haulage.stages.discover import Ends, listers_of, notes_of
 from haulage.stages.marks import Mark, mounts_of
-from haulage.stages.recognition import Known, Looking, target_of
-from haulage.stages.site import VERIFY, Site
+from haulage.stages.recognition import Known, Looking, Target, target_of
+from haulage.stages.site import Site
 from haulage.storage.tree.spelling import Probe
 
 
@@ -39,7 +39,10 @@ def settle_base(site: Site) -> None:
     elif found.known is Known.NOTHING:
         _begin_with(site, _present(site, ends), UNKNOWN)
     site.folds_by = _folding(site)
-    _mark(site)
+    if run.trigger == VERIFY and found.known is not Known.NOTHING:
+        _keep_mark(site, found)
+    else:
+        _mark(site)
 
 
 def _present(site: Site, ends: Ends) -> ManifestWriter:
@@ -83,6 +86,13 @@ def _folding(site: Site) -> Probe | None:
         return None
     probe = Probe(target.url, site.run.temp_token)
     return probe if probe.folds() else None
+
+
+def _keep_mark(site: Site, found: Target) -> None:
+    """Write nothing: the mark that was recognised says how the target stays."""
+    left = found.left or left_as(site.catalog, site.run.base_manifest_id)
+    if left and left.marked:
+        note_mark(site.catalog, site.run)
 
 
 def _mark(site: Site) -> None:

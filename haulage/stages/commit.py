@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from haulage.catalog import delete_plans, failures, tombstones
 from haulage.catalog import shards as ledger
 from haulage.catalog.failures import Failure
+from haulage.catalog.lineage import VERIFY
 from haulage.catalog.manifests import Manifest, ManifestWriter, PageRef
 from haulage.catalog.shards import ShardState
 from haulage.catalog.tombstones import Tombstone
@@ -22,7 +23,7 @@ from haulage.policy import Fsync
 from haulage.stages.known import KnownNames
 from haulage.stages.overlay import overlays_of, stretches
 from haulage.stages.sealing import UNREADABLE_FILE
-from haulage.stages.site import VERIFY, Site
+from haulage.stages.site import Site
 from haulage.stages.taken import LOOKED_AT, Taken
 from haulage.stages.touching import touched_dirs
 from haulage.stages.unlisted import failure_of

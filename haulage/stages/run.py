@@ -7,6 +7,7 @@ from functools import partial
 
 from haulage.catalog import datasets, delete_plans, events, runs
 from haulage.catalog.engine import open_catalog
+from haulage.catalog.lineage import VERIFY
 from haulage.catalog.looking import looked_into
 from haulage.catalog.manifests import Manifest
 from haulage.catalog.runs import Run, RunState
@@ -29,7 +30,7 @@ from haulage.stages.recognition import is_source_recognised
 from haulage.stages.report import dry_summary, summary_of
 from haulage.stages.rounds import prove_manifest, settle, settle_blocked
 from haulage.stages.salvage import sweep
-from haulage.stages.site import VERIFY, Site
+from haulage.stages.site import Site
 from haulage.stages.standing import Standing
 from haulage.stages.undo import bring_back, empty_expired, trash_to_undo
 from haulage.stages.wave import run_wave

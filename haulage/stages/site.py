@@ -10,6 +10,7 @@ from pathlib import Path
 
 from haulage.catalog import runs
 from haulage.catalog.engine import Catalog
+from haulage.catalog.lineage import VERIFY
 from haulage.catalog.patience import patient
 from haulage.catalog.runs import Run
 from haulage.errors import (
@@ -29,8 +30,6 @@ from haulage.stages.ends import Pair
 from haulage.stages.meter import Meter
 from haulage.stages.workspace import workspace_of
 from haulage.storage.tree.spelling import Probe
-
-VERIFY = "verify"  # the trigger of a run that only verifies
 
 _TELL_S = 1.0
 _POLL_S = 1.0
