@@ -49,13 +49,18 @@ CHANGES: list[tuple[Make, Make]] = [
 @pytest.mark.parametrize(
     ("night", "back"),
     [
-        ({}, {}),
-        ({}, GUARDED),
-        ({"delete": "plan"}, GUARDED),
         (OVER_A_CAP, {}),
-        ({"steps": ["copy"]}, GUARDED),
         ({"filters": {"max_size": 10}}, {}),
-        (GUARDED, GUARDED),
+        *(
+            pytest.param(night, back, marks=pytest.mark.torture)
+            for night, back in (
+                ({}, {}),
+                ({}, GUARDED),
+                ({"delete": "plan"}, GUARDED),
+                ({"steps": ["copy"]}, GUARDED),
+                (GUARDED, GUARDED),
+            )
+        ),
     ],
 )
 def test_what_comes_back_after_another_kind_had_its_name_is_made_again(
