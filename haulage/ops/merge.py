@@ -104,6 +104,7 @@ class Besides(NamedTuple):
 
     taken: pa.Table = NO_PATHS  # their names are another kind's now
     touched: pa.Table = NO_PATHS  # directories in which something was made or removed
+    begun: pa.Table = NO_PATHS  # an attempt at them was lost before it said anything
 
 
 NOTHING_BESIDES = Besides()
@@ -130,7 +131,7 @@ def merge(
     is_held = pa.array(last["effect"].to_numpy() != _REMOVE)
     is_taken = pc.is_in(last["path"], besides.taken["path"])
     entries = last.filter(pc.and_not(is_held, is_taken)).select(MANIFEST.names)
-    doubted = [_unfinished(overlays, besides.touched)]
+    doubted = [_unfinished(overlays, besides.touched), besides.begun["path"]]
     if in_doubt.any():
         said = _last_of_each_path(every)
         doubted.append(said.filter(pc.equal(said["effect"], _DOUBT))["path"])

@@ -20,6 +20,7 @@ from haulage.catalog.tombstones import Tombstone
 from haulage.model import Pass, Status, Verb
 from haulage.ops.merge import HOLDS, Merged, Stream
 from haulage.policy import Fsync
+from haulage.stages.begun import begun
 from haulage.stages.known import KnownNames
 from haulage.stages.overlay import overlays_of, stretches
 from haulage.stages.sealing import UNREADABLE_FILE
@@ -71,6 +72,7 @@ def commit(site: Site, salvaged: Iterable[pa.Table] = ()) -> Ledger:
         site,
         taken=_taken(site, partial(_record_torn, site, seen)),
         touched=touched_dirs(site),
+        begun=begun(site),
         at_last=salvaged,
     ):
         if isinstance(stretch, PageRef):

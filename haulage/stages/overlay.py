@@ -25,13 +25,15 @@ def stretches(
     *,
     taken: Iterable[pa.Table] = (),
     touched: Iterable[pa.Table] = (),
+    begun: Iterable[pa.Table] = (),
     at_last: Iterable[pa.Table] = (),
 ) -> Iterator[PageRef | Laid]:
     """Yield the order stretch by stretch; a page in which nothing happened, unread.
 
-    `taken` and `touched` are the paths of `Besides`, and `at_last` outcomes of no pass.
+    `taken`, `touched` and `begun` are the paths of `Besides`, and `at_last` outcomes
+    of no pass.
     """
-    besides = Stream(taken), Stream(touched)
+    besides = Stream(taken), Stream(touched), Stream(begun)
     streams = [Stream(tables) for tables in overlays_of(site)] + [Stream(at_last)]
     base = _Base(Manifest(site.catalog, site.run.base_manifest_id))
     while (upto := next_end([base, *besides, *streams])) is not None:

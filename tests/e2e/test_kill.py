@@ -292,3 +292,33 @@ def test_a_run_that_was_nearly_superseded_can_be_resumed(
     resumed = place.haulage("resume", interrupted.id, "--json")
     assert resumed.code == 0, resumed.text
     assert_settled(place)
+
+
+def test_what_a_killed_run_changed_is_looked_at_though_its_source_is_back(
+    place: Place,
+) -> None:
+    for number in range(60):
+        write(place.source / f"others/{number}", b"other")
+    write(place.source / "p/file", b"as it was")
+    write(place.root / "new/file", b"for one night")
+    write(place.root / "new/large", bytes(256 << 20))
+    grow_old()
+    place.sync()
+    switch(place.source / "p", place.root / "old", place.root / "new")
+    words = ("sync", place.source, place.target, "--name", place.name)
+    process = start(place, *words, "--movers", "1")
+    changed = place.target / "p/file"
+    wait_until(lambda: changed.read_bytes() == b"for one night", process)
+    for pid in of_place(place):
+        kill(pid)
+    process.communicate()
+    assert outcomes_in(place) == 0
+    switch(place.source / "p", place.root / "new", place.root / "old")
+    place.sync()
+    assert changed.read_bytes() == b"as it was"
+
+
+def switch(current: Path, aside: Path, other: Path) -> None:
+    """Put another directory in the place of the current one, as a release is."""
+    current.rename(aside)
+    other.rename(current)
