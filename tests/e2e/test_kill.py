@@ -281,7 +281,7 @@ def test_a_run_that_was_nearly_superseded_can_be_resumed(
     wait_until(lambda: not of_place(place))
     interrupted = place.last_run()
 
-    def stop(_site: object) -> None:
+    def stop(*_of_a_commit: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
