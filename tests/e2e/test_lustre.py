@@ -13,6 +13,7 @@ from haulage.stages.preflight import check_ends
 from tests.e2e.place import GUARDED, Place, grow_old, write
 from tests.lustre.standin import Lustre, make_lustre, mdt_of, striping
 from tests.trees.compare import Aspect, assert_same, leftovers
+from tests.trees.walk import entries_of
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0, reason="the stand-in keeps layouts where only root may write"
@@ -194,7 +195,7 @@ def test_many_movers_take_turns(place: Place, lustre: Lustre) -> None:
     for number in range(12):
         write(place.source / f"{number:02}/x", b"x")
     place.sync(mdts=True, movers=3, shards={"max_entries": 4})
-    made = [mdt_of(path) for path in place.target.iterdir()]
+    made = [mdt_of(path) for path in entries_of(place.target)]
     assert sorted(map(str, made)) == ["0"] * 6 + ["1"] * 6
 
 

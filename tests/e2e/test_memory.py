@@ -12,6 +12,7 @@ from haulage.catalog import shards as ledger
 from tests.e2e.place import GUARDED_OPTIONS, Place, grow_old, write
 from tests.e2e.processes import kill, of_place, outcomes_in, start, wait_until
 from tests.trees.compare import assert_same, leftovers
+from tests.trees.walk import entries_of
 
 FILES = 24
 HUGE = 900 << 20  # bytes, allocated and never written: long enough to be met under way
@@ -66,7 +67,7 @@ def test_a_shard_whose_movers_are_killed_each_time_fails_and_the_rest_goes_on(
     assert "1 entries from here on: every mover" in planted.failures()[path].reason
     lost = ledger.lost_tokens(planted.catalog(), planted.last_run().id)
     assert len(lost) == 3
-    assert len(os.listdir(planted.target)) == FILES
+    assert len(entries_of(planted.target)) == FILES
     assert leftovers(planted.target) == []
     os.truncate(huge, 5)
     grow_old()

@@ -1,12 +1,12 @@
 """Standard streams that are closed, full or read by nobody, and errors unforeseen."""
 
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.place import Ended, Place, write
+from tests.trees.walk import entries_of
 
 SYNC = ("sync", "source", "target", "--name", "tree", "--movers", "1")
 
@@ -81,7 +81,7 @@ def test_a_current_directory_that_is_gone_is_told(place: Place) -> None:
     assert "current directory" in ended.text
     whole = f"{gone} $H sync {place.source} {place.target}"
     assert by_shell(place, whole).code == 0
-    assert os.listdir(place.target) == ["file"]
+    assert entries_of(place.target) == [place.target / "file"]
 
 
 def test_where_no_memory_is_left_a_command_ends_with_two(place: Place) -> None:

@@ -10,6 +10,7 @@ from tests.e2e.place import GUARDED, Place, grow_old, paths_in, stats_in, write
 from tests.trees import edits
 from tests.trees.build import plant
 from tests.trees.compare import differences
+from tests.trees.walk import entries_of
 
 
 def fill_target(place: Place) -> None:
@@ -63,7 +64,7 @@ def test_comparing_always_makes_all_of_the_target_anew(place: Place) -> None:
     plant(place.source, 8, 100)
     grow_old()
     place.sync()
-    kept, *others = sorted(place.target.iterdir())
+    kept, *others = entries_of(place.target)
     for gone in others:
         shutil.rmtree(
             gone

@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 _TREE_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
@@ -16,6 +17,12 @@ def opened(name: bytes, dir_fd: int | None = None) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def entries_of(root: Path) -> list[Path]:
+    """Return what a directory has, sorted, but for the mark that Haulage leaves."""
+    with opened(os.fsencode(root)) as fd:
+        return [root / os.fsdecode(name) for name in sorted(names_in(fd))]
 
 
 def names_in(fd: int) -> set[bytes]:

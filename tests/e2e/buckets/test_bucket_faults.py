@@ -11,6 +11,7 @@ from tests.e2e.place import Place, paths_in, write
 from tests.servers import faults
 from tests.servers.faults import Answer, Cut, Delay, FlipAnswer, FlipRequest, Rule
 from tests.trees.compare import assert_same, leftovers
+from tests.trees.walk import entries_of
 
 MIB = 1 << 20
 LIST = "list-type=2"
@@ -104,7 +105,7 @@ def test_a_wrong_byte_in_a_range_of_a_large_object_is_never_accepted(
     ended = route.sync(*options)
     assert ended.code == 1, ended.text
     assert "crc64nvme" in route.reasons()[b"large"]
-    assert list((place.root / "back").iterdir()) == []
+    assert entries_of(place.root / "back") == []
     wrong.ended.set()
     route.synced(*options)
     assert (place.root / "back" / "large").read_bytes() == large

@@ -19,6 +19,7 @@ from tests.e2e.buckets.test_bucket_changes import OURS, restamp
 from tests.e2e.place import FEW, GUARDED, Place, write
 from tests.e2e.processes import kill, of_place, wait_until
 from tests.trees.compare import Aspect, assert_same, differences, leftovers
+from tests.trees.walk import entries_of
 
 KIN = OURS | {"hardlink": "3-4"}
 
@@ -220,7 +221,7 @@ def test_names_are_joined_only_where_we_wrote_so_and_all_else_is_equal(
     down = way_down(place, moto_shelf)
     down.sync()
     back = place.root / "back"
-    links = {name: os.stat(back / name).st_nlink for name in os.listdir(back)}
+    links = {path.name: path.stat().st_nlink for path in entries_of(back)}
     assert (back / "a").samefile(back / "b")
     assert {name for name, count in links.items() if count > 1} == {"a", "b"}
     assert down.sync().unchanged == down.sync().listed
