@@ -1,6 +1,5 @@
 """What a command starts, and from where: its processes, and the modules they load."""
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 
 from haulage.catalog.runs import RunState
 from tests.e2e.place import Place, write
+from tests.trees.walk import entries_of
 
 # What our processes import, and what every Python does.
 IMPORTED = ("setproctitle", "numpy", "pyarrow", "haulage", "queue", "json", "random")
@@ -54,4 +54,4 @@ def test_a_run_without_processes_to_move_by_fails_in_words(
     assert "Traceback" not in done.stderr
     if word == "sync":
         assert place.last_run().state is RunState.FAILED
-        assert os.listdir(place.target) == []
+        assert entries_of(place.target) == []
