@@ -32,6 +32,8 @@ from haulage.catalog.transport import unprotected_host
 from haulage.errors import AwayError, RefusedError, TransientError
 
 _log = logging.getLogger(__name__)
+# What breaks in there is raised as well; its traceback would come before our words.
+logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
 BUSY_TIMEOUT_S = 30
 CONNECT_TIMEOUT_S = 10

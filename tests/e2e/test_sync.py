@@ -73,7 +73,7 @@ def test_a_second_run_copies_nothing_and_changes_nothing(
     assert standing_of(place.target) == before
 
 
-def test_a_run_without_changes_asks_nothing_of_the_target(
+def test_a_run_without_changes_asks_little_of_the_target(
     place: Place, plain_tree: Path
 ) -> None:
     place = place.with_source(plain_tree)
@@ -94,9 +94,9 @@ def test_a_run_without_changes_asks_nothing_of_the_target(
     entry = re.compile(root + rb"/")
     relative = re.compile(rb"<" + root + rb'>, "[^"]')
     touched = [line for line in lines if entry.search(line) or relative.search(line)]
-    # By one entry or two it is seen that the target is mounted.
-    assert len(touched) <= 2
-    assert all(b" newfstatat(" in line for line in touched)
+    # Its mark and a sample of any size of tree tell whether it is that of last night.
+    assert len(touched) < len(paths_in(place.target)) / 4
+    assert not any(b" getdents64(" in line for line in touched)
 
 
 def test_a_file_from_the_future_is_unchanged_like_any_other(place: Place) -> None:
