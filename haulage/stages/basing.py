@@ -97,6 +97,8 @@ def _keep_mark(site: Site, found: Target) -> None:
 
 def _mark(site: Site) -> None:
     """Write who works on the target from now on into its root."""
+    if site.run.base_manifest_id is None:
+        site.probed()  # a target that is refused keeps no mark
     mark = Mark(site.run.id, site.run.after_run or None, mounts_of(site.pair))
     fsync = site.policy.fsync is not Fsync.NONE
     why_not = mark.write(site.pair, site.dataset, fsync=fsync)

@@ -86,12 +86,10 @@ class Site:
         The target's server is tried out with the first shard that there is. A run that
         only verifies makes no directory there, and may not be allowed to write.
         """
-        if self._probed is None:
-            only_looks = self.run.trigger == VERIFY
-            self._probed = self.pair if only_looks else self.pair.with_probed_target()
+        pair = self.probed()
         return Job(
-            source=self._probed.source,
-            target=self._probed.target,
+            source=pair.source,
+            target=pair.target,
             temp_token=self.run.temp_token,
             hashing=self.policy.verify is Verify.CHECKSUM,
             fsync=self.policy.fsync is Fsync.FILE,
@@ -104,6 +102,13 @@ class Site:
             mdts=self.mdts,
             folds=self.folds_by is not None,
         )
+
+    def probed(self) -> Pair:
+        """Return both ends, the target's server tried out; RefusedError may come."""
+        if self._probed is None:
+            only_looks = self.run.trigger == VERIFY
+            self._probed = self.pair if only_looks else self.pair.with_probed_target()
+        return self._probed
 
     def job_of_undo(self, run_id: str) -> Job:
         """Return what movers must know to bring back what a run moved aside.
