@@ -219,6 +219,7 @@ def start(kind: str, environ: Mapping[str, str], stderr: int = 2) -> Fork:
 def _server() -> _Server:
     with _starting:
         if not _servers or not _servers[-1].is_usable:
+            _end()
             _servers[:] = [_Server()]
         return _servers[-1]
 
