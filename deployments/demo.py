@@ -167,7 +167,9 @@ def compare(source: Path, target: Path) -> int:
     """Have programs that are not Haulage compare the trees; 1 if they differ."""
     checks = [[sys.executable, "-m", "tests.trees.compare", str(source), str(target)]]
     if shutil.which("rsync"):
-        checks.append(["rsync", "-aHnci", "--delete", f"{source}/", f"{target}/"])
+        mark = "--exclude=/.haulage-state-*"
+        ends = [f"{source}/", f"{target}/"]
+        checks.append(["rsync", "-aHnci", "--delete", mark, *ends])
     for check in checks:
         done = subprocess.run(
             check, cwd=CHECKOUT, stdout=subprocess.PIPE, encoding="utf-8", check=False

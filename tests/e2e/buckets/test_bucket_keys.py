@@ -117,7 +117,8 @@ def test_from_bucket_to_bucket_every_key_goes_with_all_that_it_carries(
     route = Route(place, source, other_shelf)
     route.synced("--verify", "metadata")
     assert objects(other_shelf) == objects(odd_shelf)
-    moved = [seen for seen in passing.seen("GET", "/data/.") if not seen.query]
+    asked = [seen for seen in passing.seen("GET", "/data/.") if not seen.query]
+    moved = [seen for seen in asked if "/.haulage-" not in seen.path]  # nor a trial
     assert bool(moved) != inside
     count = Count(passing)
     assert acted_on(route.synced("--verify", "metadata", *GUARDED)) == 0
