@@ -13,6 +13,7 @@ import importlib
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from haulage.cli import unexpected
@@ -92,7 +93,8 @@ def _carry_out(args: argparse.Namespace) -> int:
 
 
 def _nothing_done(why: str) -> int:
-    print(f"haulage: {why}", file=sys.stderr)
+    with suppress(MemoryError):
+        print(f"haulage: {why}", file=sys.stderr)
     return NOTHING_DONE
 
 

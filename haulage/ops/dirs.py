@@ -3,10 +3,11 @@
 import os
 import stat
 
-from haulage.errors import VanishedError
+from haulage.errors import UnstableError, VanishedError
 from haulage.model import Action, Outcome, Status, Verified
 from haulage.ops.dressing import Wanted, dress, wanted_of
 from haulage.ops.extras import for_old
+from haulage.ops.versions import NOT_MADE
 from haulage.ops.work import Work
 from haulage.storage.tree.attributes import mark_of
 from haulage.storage.tree.posix import entry_of, pin
@@ -15,7 +16,10 @@ from haulage.storage.tree.posix import entry_of, pin
 def finish_dir(work: Work, action: Action, _row: int) -> Outcome:
     """Set all attributes of a directory to what its source has now."""
     found, wanted = _looked_at(work, action.path)
-    target = work.target.open(action.path)
+    try:
+        target = work.target.open(action.path)
+    except FileNotFoundError as err:
+        raise UnstableError(NOT_MADE) from err
     extras = for_old(work, wanted.xattrs, target, os.fstat(target))
     work.check_cancelled()
     lost = dress(work, target, wanted, extras)

@@ -9,7 +9,7 @@ from haulage.errors import UnstableError, VanishedError
 from haulage.model import Action, Kind, Outcome, Status, Verified
 from haulage.ops.carrier import Carrier, is_large, whole_bytes
 from haulage.ops.stream import check_whole, digest_of, hashed, move
-from haulage.ops.versions import as_recorded, is_as_listed, is_racy_entry
+from haulage.ops.versions import NOT_MADE, as_recorded, is_as_listed, is_racy_entry
 from haulage.storage.base import Extent, Made, Now, Reading, Seen
 from haulage.storage.tree.xattrs import joined
 
@@ -281,7 +281,10 @@ def finish_dir(carrier: Carrier, action: Action, _row: int) -> Outcome:
         seen = source.implied(action.path)
     if seen.entry.kind != Kind.DIR:
         raise UnstableError("is no longer a directory")
-    made = carrier.target.finish_dir(action.path, seen)
+    try:
+        made = carrier.target.finish_dir(action.path, seen)
+    except FileNotFoundError as err:
+        raise UnstableError(NOT_MADE) from err
     if made is None:
         return Outcome(Status.ABSENT)
     return Outcome(

@@ -4,6 +4,11 @@ from haulage.model import Action, Entry
 from haulage.ops.work import is_racy
 from haulage.storage.base import Now
 
+NOT_MADE = (
+    "is no directory in the target: it was none in the source either when that was "
+    "copied, or somebody removed it; the next run makes it"
+)
+
 
 def as_recorded(action: Action, entry: Entry) -> Entry:
     """Return what the manifest keeps: an object's time of change is the listing's.

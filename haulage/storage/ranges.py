@@ -4,6 +4,7 @@ So every mover that works on the same entry knows the same upload, and whoever g
 after a kill does not send again what arrived.
 """
 
+import errno
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -86,7 +87,8 @@ class Ranges:
         name = "-".join([str(offset), *(each.hex() for each in done), self._mark])
         try:
             (self._dir / name).touch()
-        except FileNotFoundError as err:
+        except (FileNotFoundError, PermissionError) as err:
+            # Overlay file systems say the latter of a directory that is being removed.
             raise UnstableError(_DROPPED) from err
 
     @property
@@ -126,9 +128,20 @@ def drop(record: Path) -> None:
         os.rename(record, gone)  # whoever is about to note something finds nothing
     except FileNotFoundError:
         return
-    for name in _names_in(gone):
-        (gone / name).unlink(missing_ok=True)
-    gone.rmdir()
+    while not _removed(gone):
+        pass  # whoever had found the directory before noted something in it
+
+
+def _removed(directory: Path) -> bool:
+    for name in _names_in(directory):
+        (directory / name).unlink(missing_ok=True)
+    try:
+        directory.rmdir()
+    except OSError as err:
+        if err.errno != errno.ENOTEMPTY:
+            raise
+        return False
+    return True
 
 
 def _names_in(directory: Path) -> list[str]:

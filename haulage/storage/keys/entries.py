@@ -48,7 +48,8 @@ class Tree:
         for_files: bool,
     ) -> None:
         """Begin behind `behind`, or with the root."""
-        self._keep = _without_ours(keep) if for_files else keep
+        self._keep = _without_ours(keep)
+        self._takes_all = keep is None and not for_files  # of what is not ours
         self._for_files = for_files
         self._at_root = behind is None
         self._dir = b""
@@ -65,7 +66,7 @@ class Tree:
     def take(self, rows: Rows) -> Taken:
         """Return the entries of the rows, which come behind all taken before."""
         first = self._begin(rows)
-        if not self._for_files and self._keep is None and not first:
+        if self._takes_all and not first and not any(map(is_ours, rows.paths)):
             if not self._paths:
                 return Taken(_table(rows.paths, rows), [])
             self._paths += rows.paths
@@ -118,12 +119,11 @@ class Tree:
             self._follow_one(path, row)
 
     def _refuse(self, path: bytes, reason: str) -> None:
-        if self._keep is None or self._keep_below(path):
+        if self._keep_below(path):
             self._refused.append((path, reason))
 
     def _keep_below(self, path: bytes) -> bool:
         """Tell whether the path and all above it are kept, wherever it is."""
-        assert self._keep
         return all(map(self._keep, (*_above(path), path)))
 
     def _follow_one(self, path: bytes, row: int) -> None:
@@ -133,7 +133,7 @@ class Tree:
         if self.left_out is not None:
             return
         is_dir = path[-1] == _SLASH
-        if self._keep is not None and not self._keep(path):
+        if not self._keep(path):
             if is_dir:
                 self._dir = self.left_out = path
             return
@@ -149,7 +149,7 @@ class Tree:
             self.left_out = None
         if self.left_out is None:
             for path in (*_above(target), target):
-                if path and self._keep is not None and not self._keep(path):
+                if path and not self._keep(path):
                     self.left_out = path
                     break
                 if self._for_files and not self._dir.startswith(path):

@@ -81,13 +81,9 @@ def test_a_night_without_a_change_lists_and_does_nothing_else(
     grow_old()
     chain.night()  # looks again at what was young
     upwards, across, downwards = chain.routes
-    stirred = False
     for route in chain.routes:
         count = Count(chain.proxy)
         summary = route.synced(*GUARDED)
-        if route is across and acted_on(summary) == 1:
-            stirred = True
-            continue
         assert acted_on(summary) == 0
         assert summary["unchanged"] == summary["listed"]
         # The mark of the target, and a sample of it, tell whether it is last night's.
@@ -100,8 +96,6 @@ def test_a_night_without_a_change_lists_and_does_nothing_else(
         if route is upwards:
             assert len(rest) <= MOST_REQUESTS
     assert (across.source, downwards.source) == (upwards.target, across.target)
-    if stirred:
-        pytest.xfail("from bucket to bucket one entry is acted on: to be found out")
 
 
 def test_a_still_night_only_lists_a_bucket_that_others_have_filled(
