@@ -16,14 +16,15 @@ from pathlib import Path
 from sqlalchemy import text
 
 from bench.peers import program
-from haulage.catalog import datasets, runs, shards
-from haulage.catalog.engine import Catalog, open_catalog
-from haulage.catalog.manifests import ManifestWriter
-from haulage.catalog.pruning import KEPT_VERSIONS, prune_manifests
+from haulage.catalog import datasets
+from haulage.catalog.db.engine import Catalog, open_catalog
+from haulage.catalog.manifests.pruning import KEPT_VERSIONS, prune_manifests
+from haulage.catalog.manifests.reader import ManifestWriter
 from haulage.catalog.retention import prune_runs
-from haulage.catalog.runs import Run, RunState
+from haulage.catalog.runs import runs, shards
+from haulage.catalog.runs.runs import Run, RunState
+from haulage.config.policy import Dataset, Keep
 from haulage.model import Pass
-from haulage.policy import Dataset, Keep
 from tests.catalogs import manifest_table, new_shard
 from tests.postgres import running
 

@@ -11,11 +11,11 @@ from prefect.blocks.core import Block
 from prefect.exceptions import ObjectNotFound
 from pydantic import ValidationError
 
+from haulage.config.policy import Dataset
+from haulage.config.store_options import StoreOptions
 from haulage.errors import RefusedError, shown_path
 from haulage.place import scheme_of
-from haulage.policy import Dataset
-from haulage.stages.ends import SOURCE_SECRETS, TARGET_SECRETS
-from haulage.store_options import StoreOptions
+from haulage.run.context.endpoints import SOURCE_SECRETS, TARGET_SECRETS
 
 # Imported where a block is named: prefect_aws takes a second.
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from prefect.filesystems import WritableFileSystem
 from pydantic import Field, HttpUrl
 
 from haulage.catalog import results
-from haulage.catalog.engine import Catalog, default_url, open_catalog
+from haulage.catalog.db.engine import Catalog, default_url, open_catalog
 
 # What flows name as their result storage; deployments/register.py saves it.
 SAVED_AS = "catalog-results/haulage"

@@ -4,8 +4,8 @@ from prefect.blocks.core import Block
 from prefect_aws.credentials import AwsCredentials, MinIOCredentials
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl
 
+from haulage.config.store_options import StoreOptions
 from haulage.errors import RefusedError
-from haulage.store_options import StoreOptions
 
 
 class _Located(BaseModel):

@@ -33,7 +33,7 @@ from prefect.settings import (
 )
 
 import blocks.results  # noqa: F401 - the results of runs are read through this block
-from haulage.cli.login import login
+from haulage.cli.server.login import login
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEPLOYMENT = "sync/usr-share"

@@ -32,7 +32,7 @@ from prefect.settings import get_current_settings
 from blocks.results import SAVED_AS, CatalogResults
 from blocks.stores import HaulageStore
 from deployments import lint
-from haulage.cli.server import LEASES, TELL
+from haulage.cli.server.up import LEASES, TELL
 
 READY_TIMEOUT_S = 300.0
 # Fewer than three would crash healthy runs whose heartbeats are late.

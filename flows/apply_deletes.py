@@ -7,17 +7,18 @@ from prefect import flow, runtime
 
 from blocks.credentials import resolve
 from blocks.results import SAVED_AS
-from flows.crew import PrefectCrew
+from flows.final_state import failed_state_of, final_state_of
 from flows.hooks import tell_how_it_goes_on
 from flows.stopping import movers_stopped_early
 from flows.sync import RUNNER, first_failures_of, open_board, tag_run
-from flows.verdict import verdict_of, verdict_on
-from haulage.catalog import datasets, delete_plans
-from haulage.catalog.engine import open_catalog
+from flows.task_runner import PrefectRunner
+from haulage.catalog import datasets
+from haulage.catalog.db.engine import open_catalog
+from haulage.catalog.deletes import plans as delete_plans
+from haulage.config.policy import Dataset
 from haulage.errors import HaulageError
-from haulage.policy import Dataset
-from haulage.stages import run
-from haulage.stages.approval import Approval
+from haulage.run import sequence as run
+from haulage.run.guards.approval import Approval
 
 
 def name_of_run() -> str:
@@ -49,17 +50,17 @@ def apply_deletes(plan: int, yes_delete: int) -> Any:  # noqa: ANN401
         with movers_stopped_early():
             resolved = resolve(dataset_of(plan))
             tag_run(resolved.dataset)
-            board = open_board(resolved.dataset)
+            artifacts = open_board(resolved.dataset)
             summary = run.apply_deletes(
                 leave,
-                PrefectCrew(board),
+                PrefectRunner(artifacts),
                 secrets=resolved.environ,
                 flow_run_id=str(runtime.flow_run.id),
             )
     except HaulageError as err:
-        return verdict_on(err)
-    board.close(summary, first_failures_of(summary))
-    return verdict_of(summary)
+        return failed_state_of(err)
+    artifacts.close(summary, first_failures_of(summary))
+    return final_state_of(summary)
 
 
 def dataset_of(plan: int) -> Dataset:

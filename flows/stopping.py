@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from haulage.launch.base import STOP
+from haulage.launch.launcher import STOP
 
 
 @contextmanager

@@ -9,20 +9,21 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from blocks.credentials import Resolved, resolve
 from blocks.results import SAVED_AS
-from flows.board import Board
-from flows.crew import WAVES_AT_ONCE, PrefectCrew
+from flows.artifacts import RunArtifacts
+from flows.final_state import failed_state_of, final_state_of
 from flows.hooks import tell_how_it_goes_on
 from flows.stopping import movers_stopped_early
-from flows.verdict import verdict_of, verdict_on
-from haulage.catalog import delete_plans, failures
-from haulage.catalog.delete_plans import DeletePlan
-from haulage.catalog.engine import open_catalog
+from flows.task_runner import WAVES_AT_ONCE, PrefectRunner
+from haulage.catalog import failures
+from haulage.catalog.db.engine import open_catalog
+from haulage.catalog.deletes import plans as delete_plans
+from haulage.catalog.deletes.plans import DeletePlan
 from haulage.catalog.failures import Failure
+from haulage.config.policy import NOTHING_ONCE, Dataset, Once
 from haulage.errors import HaulageError
-from haulage.policy import NOTHING_ONCE, Dataset, Once
-from haulage.stages import run
-from haulage.stages.crew import Summary
-from haulage.stages.report import PLANNED
+from haulage.run import sequence as run
+from haulage.run.context.runner import Summary
+from haulage.run.summary import PLANNED
 
 FAILURES_TOLD = 10
 DELETES_SHOWN = 20
@@ -64,22 +65,22 @@ def sync(
     try:
         with movers_stopped_early():
             resolved = resolve(dataset)
-            board = open_board(resolved.dataset)
-            crew = PrefectCrew(board)
-            summary = carry_out_sequence(resolved, crew, once, dry_run=dry_run)
+            artifacts = open_board(resolved.dataset)
+            runner = PrefectRunner(artifacts)
+            summary = carry_out_sequence(resolved, runner, once, dry_run=dry_run)
     except HaulageError as err:
-        return verdict_on(err)
-    board.close(summary, first_failures_of(summary))
+        return failed_state_of(err)
+    artifacts.close(summary, first_failures_of(summary))
     if summary.waiting_plan:
-        board.ask(*plan_of(summary.waiting_plan))
-    return verdict_of(summary)
+        artifacts.ask(*plan_of(summary.waiting_plan))
+    return final_state_of(summary)
 
 
-def open_board(dataset: Dataset) -> Board:
+def open_board(dataset: Dataset) -> RunArtifacts:
     """Say what is about to happen, and where."""
     log = get_run_logger()
     log.info("%s: %s -> %s", dataset.name, repr(dataset.source), repr(dataset.target))
-    return Board(dataset, log)
+    return RunArtifacts(dataset, log)
 
 
 def tag_run(dataset: Dataset) -> None:
@@ -92,14 +93,14 @@ def tag_run(dataset: Dataset) -> None:
 
 
 def carry_out_sequence(
-    resolved: Resolved, crew: PrefectCrew, once: Once, *, dry_run: bool
+    resolved: Resolved, runner: PrefectRunner, once: Once, *, dry_run: bool
 ) -> Summary:
     """Run the one sequence; the same flow run continues the run that it began."""
     if dry_run:
         return run.plan(resolved.dataset, once=once, secrets=resolved.environ)
     return run.sync(
         resolved.dataset,
-        crew,
+        runner,
         once=once,
         secrets=resolved.environ,
         trigger="prefect",

@@ -43,7 +43,7 @@ class Verb(IntEnum):
     SWEEP = 11  # remove the temporary of a split file that was never published
     HARD = 12  # make a hard link to another entry of the target, its `leader`
     RESTORE = 13  # bring back what DELETE moved aside
-    NODE = 14  # make or replace a FIFO, a socket or a device
+    SPECIAL = 14  # make or replace a FIFO, a socket or a device
     REPLACE = 15  # COPY, LINK or MKDIR where a bucket has the name in its other form
 
 

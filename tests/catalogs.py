@@ -7,14 +7,15 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from haulage.catalog import datasets, runs
+from haulage.catalog import datasets
 from haulage.catalog.datasets import DatasetRow
-from haulage.catalog.engine import Catalog, open_catalog
-from haulage.catalog.patience import patient
-from haulage.catalog.runs import Run
-from haulage.catalog.shards import NewShard
+from haulage.catalog.db.engine import Catalog, open_catalog
+from haulage.catalog.db.patience import patient
+from haulage.catalog.runs import runs
+from haulage.catalog.runs.runs import Run
+from haulage.catalog.runs.shards import NewShard
+from haulage.config.policy import Dataset
 from haulage.model import MANIFEST, Pass
-from haulage.policy import Dataset
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -13,13 +13,13 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
+from haulage.exchange.shards import Job, Order, write_shard
 from haulage.model import ACTION, ENTRY, MANIFEST, Action, Entry, Kind, Verb
-from haulage.ops.progress import Progress
-from haulage.ops.work import Work
 from haulage.place import Place
-from haulage.shardfile import Job, Order, write_shard
 from haulage.storage.tree.descent import Descent
-from haulage.storage.tree.posix import entry_of
+from haulage.storage.tree.files import entry_of
+from haulage.verbs.attempt import Work
+from haulage.verbs.fence import Progress
 
 NOBODY = 65_534
 OLD_NS = 1_500_000_000_123_456_789  # long before any test, with every digit in use

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from haulage.ops.carrier import Carrier, Room
+from haulage.config.striping import NO_RULES
 from haulage.place import Place
-from haulage.storage.objects.store import Objects
+from haulage.storage.buckets.objects.store import Objects
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.store import Files
-from haulage.striping import NO_RULES
+from haulage.verbs.transfer import Carrier, Room
 from tests.servers.s3 import S3Server
 from tests.storage.s3_opening import opened
 

@@ -2,10 +2,10 @@ import argparse
 
 import pytest
 
-from haulage.cli.stores import add_stores, options_of
+from haulage.cli.store_options import add_stores, options_of
+from haulage.config.store_options import StoreOptions
 from haulage.errors import RefusedError
-from haulage.stages.ends import place_of
-from haulage.store_options import StoreOptions
+from haulage.run.context.endpoints import place_of
 
 BASE = StoreOptions(endpoint="http://lab:9000", in_flight=7, tags={"a": "1"})
 

@@ -1,7 +1,7 @@
 import pytest
 
+from haulage.config.patterns import Rules, check_rules, parse_rule
 from haulage.errors import RefusedError
-from haulage.patterns import Rules, check_rules, parse_rule
 
 
 def matches(pattern: str, path: bytes) -> bool:

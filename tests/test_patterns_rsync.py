@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from haulage.config.patterns import Rules
 from haulage.errors import RefusedError
-from haulage.patterns import Rules
 
 NAMES = ("a", "b", "ab", "a1", "a.b", "a b", "a*b", "[a]", "é", "-", "A")
 ANY_CHAR = ("?", "*", "**", "***", "[!a]", "[^x-z]", "[[:print:]]", "[]a-c1]", "")

@@ -3,11 +3,11 @@ from collections.abc import Iterator
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from haulage import policy
+from haulage.config import policy
+from haulage.config.policy import Dataset, Filters, Policy
+from haulage.config.units import parse_age, parse_size
 from haulage.errors import RefusedError
 from haulage.model import PRESERVED, Preserve
-from haulage.policy import Dataset, Filters, Policy
-from haulage.spelling import parse_age, parse_size
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from haulage.catalog.manifests import PageRef
+from haulage.catalog.manifests.reader import PageRef
 from haulage.model import Verb
-from haulage.ops.groups import NO_LINKS
-from haulage.ops.plan import Plan
-from haulage.stages.replacing import Replacing
+from haulage.planning.actions import Plan
+from haulage.planning.link_rows import NO_LINKS
+from haulage.run.discovery.replaced import Replacing
 from tests.engine_builders import actions_table, entry, recorded
 from tests.ops.relaying import action_of
 

@@ -7,14 +7,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from haulage.errors import FatalError
-from haulage.model import ACTION, OUTCOME, Loss, Lost, Outcome, Status, Verb, Verified
-from haulage.shardfile import (
+from haulage.exchange.shards import (
     Order,
     read_outcomes,
     read_shard,
     write_outcomes,
     write_shard,
 )
+from haulage.model import ACTION, OUTCOME, Loss, Lost, Outcome, Status, Verb, Verified
 from tests.engine_builders import action_on as on
 from tests.engine_builders import actions_table, entry, job_between, put
 from tests.trees.names import GROUPS

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from haulage.policy import Policy
-from haulage.striping import ALL, UNSET, Component, Layout, Rule, rules_of
+from haulage.config.policy import Policy
+from haulage.config.striping import ALL, UNSET, Component, Layout, Rule, rules_of
 
 MIB = 1 << 20
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, RowMapping, select, update
 
-from haulage.catalog.engine import Catalog, insert_or_update
-from haulage.catalog.patience import patient
-from haulage.catalog.tables import DatasetTable
+from haulage.catalog.db.engine import Catalog, insert_or_update
+from haulage.catalog.db.patience import patient
+from haulage.catalog.db.tables import DatasetTable
+from haulage.config.policy import RECORDED, Dataset, Policy
+from haulage.config.store_options import StoreOptions
 from haulage.errors import RefusedError
-from haulage.policy import RECORDED, Dataset, Policy
-from haulage.store_options import StoreOptions
 
 _MAY_CHANGE = ("policy", "source_store", "target_store")
 

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from sqlalchemy import insert, select
 
-from haulage.catalog.engine import Catalog
-from haulage.catalog.patience import patient
-from haulage.catalog.tables import EventTable
+from haulage.catalog.db.engine import Catalog
+from haulage.catalog.db.patience import patient
+from haulage.catalog.db.tables import EventTable
 
 
 @dataclass(frozen=True)

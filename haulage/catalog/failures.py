@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import delete, insert, select
 
-from haulage.catalog.driving import Run, hold
-from haulage.catalog.engine import Catalog
-from haulage.catalog.patience import patient
-from haulage.catalog.tables import FailureTable
+from haulage.catalog.db.engine import Catalog
+from haulage.catalog.db.patience import patient
+from haulage.catalog.db.tables import FailureTable
+from haulage.catalog.runs.run import Run, hold
 
 _BATCH_ROWS = 1000
 

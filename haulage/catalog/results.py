@@ -2,10 +2,10 @@
 
 from sqlalchemy import select
 
-from haulage.catalog.columns import DatabaseNow
-from haulage.catalog.engine import Catalog, insert_or_update
-from haulage.catalog.patience import patient
-from haulage.catalog.tables import ResultTable
+from haulage.catalog.db.columns import DatabaseNow
+from haulage.catalog.db.engine import Catalog, insert_or_update
+from haulage.catalog.db.patience import patient
+from haulage.catalog.db.tables import ResultTable
 from haulage.errors import RefusedError
 
 

@@ -14,10 +14,10 @@ from sqlalchemy import (
     update,
 )
 
-from haulage.catalog.columns import DatabaseNow
-from haulage.catalog.engine import Catalog
-from haulage.catalog.patience import patient
-from haulage.catalog.tables import (
+from haulage.catalog.db.columns import DatabaseNow
+from haulage.catalog.db.engine import Catalog
+from haulage.catalog.db.patience import patient
+from haulage.catalog.db.tables import (
     AttemptTable,
     DatasetTable,
     DeletePlanTable,
@@ -31,7 +31,7 @@ from haulage.catalog.tables import (
     TombstoneTable,
     TrashTable,
 )
-from haulage.policy import Keep
+from haulage.config.policy import Keep
 
 _ROWS_AT_ONCE = 5000
 _RESULTS_KEPT_DAYS = 180

@@ -8,10 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from haulage.cli.stores import add_stores, options_of
-from haulage.errors import RefusedError
-from haulage.model import Preserve
-from haulage.policy import (
+from haulage.cli.store_options import add_stores, options_of
+from haulage.config.policy import (
     Compare,
     Dataset,
     Delete,
@@ -21,6 +19,8 @@ from haulage.policy import (
     Step,
     Verify,
 )
+from haulage.errors import RefusedError
+from haulage.model import Preserve
 
 # option -> where its value belongs in the policy
 _FIELDS = {

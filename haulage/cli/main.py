@@ -22,7 +22,7 @@ from haulage.cli.output import OutputError, take_over
 from haulage.cli.passwords import check_shows_none
 from haulage.errors import CancelledError, HaulageError
 from haulage.launch import forks
-from haulage.launch.base import STOP
+from haulage.launch.launcher import STOP
 from haulage.start import insist_on_utf8
 
 DONE, NOTHING_DONE = 0, 2
@@ -226,25 +226,25 @@ def _server_start(parser: argparse.ArgumentParser) -> None:
 
 _DELETES: _Commands = {
     "list": _Command(
-        "haulage.cli.deleting:list_plans",
+        "haulage.cli.commands.deletes:list_plans",
         "List delete plans, newest first.",
         (_some_name, _limit, _catalog),
         lists=True,
     ),
     "show": _Command(
-        "haulage.cli.deleting:show_plan",
+        "haulage.cli.commands.deletes:show_plan",
         "Show all that a plan deletes.",
         (_plan, _catalog),
         lists=True,
     ),
     "apply": _Command(
-        "haulage.cli.deleting:apply_plan",
+        "haulage.cli.commands.deletes:apply_plan",
         "Delete what a plan lists, after checking every path again.",
         (_plan, _confirmed, _catalog, add_movers),
         moves=True,
     ),
     "decline": _Command(
-        "haulage.cli.deleting:decline_plan",
+        "haulage.cli.commands.deletes:decline_plan",
         "Drop a plan.",
         (_plan, _because, _catalog),
     ),
@@ -252,90 +252,90 @@ _DELETES: _Commands = {
 
 _COMMANDS: _Commands = {
     "sync": _Command(
-        "haulage.cli.moving:sync",
+        "haulage.cli.commands.run:sync",
         "Make TARGET equal to SOURCE.",
         (_ends, _dry, _catalog, add_policy),
         moves=True,
     ),
     "plan": _Command(
-        "haulage.cli.moving:plan",
+        "haulage.cli.commands.run:plan",
         "List what a sync would do.",
         (_ends, _catalog, add_policy),
         moves=True,
         lists=True,
     ),
     "resume": _Command(
-        "haulage.cli.moving:resume",
+        "haulage.cli.commands.run:resume",
         "Go on with a run that stopped.",
         (_run, _catalog, add_take_over),
         moves=True,
     ),
     "abandon": _Command(
-        "haulage.cli.moving:abandon",
+        "haulage.cli.commands.run:abandon",
         "Give up a run that stopped; nothing of it is committed.",
         (_run, _catalog, add_take_over),
         moves=True,
     ),
     "verify": _Command(
-        "haulage.cli.moving:verify",
+        "haulage.cli.commands.run:verify",
         "Read a whole target again and hold it against its manifest.",
         (_name, _catalog, add_movers),
         moves=True,
     ),
     "deletes": _Group("Look at deletes that wait, and decide on them.", _DELETES),
     "undo": _Command(
-        "haulage.cli.deleting:undo",
+        "haulage.cli.commands.deletes:undo",
         "Bring back what a run moved into the trash.",
         (_run, _catalog, add_movers),
         moves=True,
     ),
     "sweep": _Command(
-        "haulage.cli.sweeping:sweep",
+        "haulage.cli.commands.sweep:sweep",
         "Abort old multipart uploads that a lost machine left in a target bucket.",
         (_name, _older, _dry, _catalog),
     ),
     "status": _Command(
-        "haulage.cli.looking:status",
+        "haulage.cli.commands.show:status",
         "Show what goes on, or went on last.",
         (_some_name, _watch, _catalog),
         lists=True,
     ),
     "runs": _Command(
-        "haulage.cli.looking:list_runs",
+        "haulage.cli.commands.show:list_runs",
         "List runs, newest first.",
         (_some_name, _limit, _catalog),
         lists=True,
     ),
     "show": _Command(
-        "haulage.cli.looking:show",
+        "haulage.cli.commands.show:show",
         "Show all that is known of a run.",
         (_run, _catalog),
         lists=True,
     ),
     "failures": _Command(
-        "haulage.cli.looking:list_failures",
+        "haulage.cli.commands.show:list_failures",
         "List what failed in a run, and why.",
         (_run, _catalog),
         lists=True,
     ),
     "manifest": _Command(
-        "haulage.cli.looking:manifest",
+        "haulage.cli.commands.show:manifest",
         "Print what a target holds and how far it was proven.",
         (_name, _format, _catalog),
         lists=True,
     ),
     "run-shard": _Command(
-        "haulage.cli.moving:run_one_shard",
+        "haulage.cli.commands.run:run_one_shard",
         "Do the actions of one shard file, as a mover does.",
         (_shard,),
     ),
     "up": _Command(
-        "haulage.cli.server:up",
+        "haulage.cli.server.up:up",
         "Start a local Prefect server and worker for this checkout.",
         (_server, _server_start),
     ),
     "down": _Command(
-        "haulage.cli.server:down",
+        "haulage.cli.server.up:down",
         "Stop what 'up' started.",
         (_server,),
     ),

@@ -5,22 +5,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from haulage.spelling import shown_bytes
-from haulage.stages.crew import Progress, Threads
+from haulage.config.units import shown_bytes
+from haulage.run.context.runner import Progress, ThreadRunner
 
 _PLAIN_EVERY_S = 10.0
 
 
 @contextmanager
-def crew_with_progress(*, quiet: bool) -> Iterator[Threads]:
+def runner_with_progress(*, quiet: bool) -> Iterator[ThreadRunner]:
     """Give a crew of threads whose progress is shown on standard error."""
     if quiet:
-        yield Threads()
+        yield ThreadRunner()
     elif sys.stderr.isatty():
-        with _bars() as crew:
-            yield crew
+        with _bars() as runner:
+            yield runner
     else:
-        yield Threads(_Plain().show)
+        yield ThreadRunner(_Plain().show)
 
 
 class _Plain:
@@ -45,7 +45,7 @@ class _Plain:
 
 
 @contextmanager
-def _bars() -> Iterator[Threads]:
+def _bars() -> Iterator[ThreadRunner]:
     """Show three bars; rich is imported only where there is a terminal to draw on."""
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -85,4 +85,4 @@ def _bars() -> Iterator[Threads]:
         )
 
     with bars:
-        yield Threads(show)
+        yield ThreadRunner(show)

@@ -24,8 +24,8 @@ def _where_it_came_about(err: Exception) -> str:
 
 
 def _logged(lines: str) -> str:
-    from haulage.catalog.engine import home
-    from haulage.stages.own import ERRORS
+    from haulage.catalog.db.engine import home
+    from haulage.run.context.state_directory import ERRORS
 
     path = home() / ERRORS
     make_directory(path.parent)

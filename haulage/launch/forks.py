@@ -93,7 +93,7 @@ class Fork:
 
 
 class _Server:
-    """The process that others are forked from, see haulage.forkserver.
+    """The process that others are forked from, see haulage.workers.forkserver.
 
     One thread asks it, which no signal breaks off between a question and its answer.
     """
@@ -103,7 +103,7 @@ class _Server:
         self._channel, its = socket.socketpair()
         with its:
             self._process = subprocess.Popen(
-                [*_PYTHON, "-m", "haulage.forkserver", str(its.fileno())],
+                [*_PYTHON, "-m", "haulage.workers.forkserver", str(its.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[its.fileno()],

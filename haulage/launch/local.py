@@ -11,11 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from haulage.errors import FatalError
+from haulage.exchange.shards import Order
 from haulage.launch import forks
-from haulage.launch.base import STOP, Answer
 from haulage.launch.forks import Fork
+from haulage.launch.launcher import STOP, Answer
 from haulage.private import make_directory, make_file
-from haulage.shardfile import Order
 
 _STOP_WAIT_S = 5.0
 _LOG_TAIL_BYTES = 500

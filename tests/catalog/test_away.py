@@ -13,25 +13,20 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from haulage.catalog import (
-    datasets,
-    engine,
-    events,
-    failures,
-    runs,
-    shards,
-    tombstones,
-)
-from haulage.catalog.engine import Catalog, open_catalog
+from haulage.catalog import datasets, events, failures
+from haulage.catalog.db import engine
+from haulage.catalog.db.engine import Catalog, open_catalog
+from haulage.catalog.db.tables import AttemptTable, EventTable, RunTable
+from haulage.catalog.deletes import tombstones
+from haulage.catalog.deletes.tombstones import Tombstone
 from haulage.catalog.failures import Failure
-from haulage.catalog.manifests import Manifest, ManifestWriter, versions
-from haulage.catalog.runs import RunState
-from haulage.catalog.shards import ShardState
-from haulage.catalog.tables import AttemptTable, EventTable, RunTable
-from haulage.catalog.tombstones import Tombstone
+from haulage.catalog.manifests.reader import Manifest, ManifestWriter, versions
+from haulage.catalog.runs import runs, shards
+from haulage.catalog.runs.runs import RunState
+from haulage.catalog.runs.shards import ShardState
+from haulage.config.policy import Dataset
 from haulage.errors import AwayError
 from haulage.model import Pass
-from haulage.policy import Dataset
 from tests.catalogs import manifest_table, new_shard, recorded
 from tests.cutting import Cutter, cutter
 from tests.postgres import PostgresServer

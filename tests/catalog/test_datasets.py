@@ -2,13 +2,14 @@
 
 import pytest
 
-from haulage.catalog import datasets, runs
+from haulage.catalog import datasets
 from haulage.catalog.datasets import DatasetRow
-from haulage.catalog.engine import Catalog
-from haulage.catalog.runs import Run, RunState
+from haulage.catalog.db.engine import Catalog
+from haulage.catalog.runs import runs
+from haulage.catalog.runs.runs import Run, RunState
+from haulage.config.policy import Dataset, Delete, Once, Policy, Step
+from haulage.config.store_options import StoreOptions
 from haulage.errors import RefusedError
-from haulage.policy import Dataset, Delete, Once, Policy, Step
-from haulage.store_options import StoreOptions
 from tests.catalogs import recorded
 
 

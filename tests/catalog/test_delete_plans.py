@@ -4,13 +4,14 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import func, select
 
-from haulage.catalog import delete_plans, runs
 from haulage.catalog.datasets import DatasetRow
-from haulage.catalog.delete_plans import DeletePlan, PlanState
-from haulage.catalog.engine import Catalog
-from haulage.catalog.manifests import PAGE_ENTRIES
-from haulage.catalog.runs import Run, RunState
-from haulage.catalog.tables import DeletePlanPageTable
+from haulage.catalog.db.engine import Catalog
+from haulage.catalog.db.tables import DeletePlanPageTable
+from haulage.catalog.deletes import plans as delete_plans
+from haulage.catalog.deletes.plans import DeletePlan, PlanState
+from haulage.catalog.manifests.reader import PAGE_ENTRIES
+from haulage.catalog.runs import runs
+from haulage.catalog.runs.runs import Run, RunState
 from haulage.errors import LostRunError, RefusedError
 from tests.catalogs import manifest_table
 

@@ -11,15 +11,16 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
-from haulage.catalog.engine import Catalog, default_url, home, open_catalog
-from haulage.catalog.schema import HEAD
-from haulage.catalog.tables import Base
+from haulage.catalog.db.engine import Catalog, default_url, home, open_catalog
+from haulage.catalog.db.schema import HEAD
+from haulage.catalog.db.tables import Base
 from haulage.errors import RefusedError
 from tests.postgres import PostgresServer
 
 ROOT = Path(__file__).parents[2]
 OPEN = (
-    "import sys; from haulage.catalog.engine import open_catalog as o; o(sys.argv[1])"
+    "import sys; from haulage.catalog.db.engine import open_catalog as o; "
+    "o(sys.argv[1])"
 )
 
 

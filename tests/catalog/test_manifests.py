@@ -4,13 +4,15 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import func, insert, select, update
 
-from haulage.catalog import datasets, manifests, runs
+from haulage.catalog import datasets
 from haulage.catalog.datasets import DatasetRow
-from haulage.catalog.engine import Catalog
-from haulage.catalog.manifests import PAGE_ENTRIES, Manifest, ManifestWriter
-from haulage.catalog.pruning import KEPT_VERSIONS, prune_manifests
-from haulage.catalog.runs import Run, RunState
-from haulage.catalog.tables import PageTable
+from haulage.catalog.db.engine import Catalog
+from haulage.catalog.db.tables import PageTable
+from haulage.catalog.manifests import reader as manifests
+from haulage.catalog.manifests.pruning import KEPT_VERSIONS, prune_manifests
+from haulage.catalog.manifests.reader import PAGE_ENTRIES, Manifest, ManifestWriter
+from haulage.catalog.runs import runs
+from haulage.catalog.runs.runs import Run, RunState
 from haulage.errors import BrokenPageError, FatalError, LostRunError
 from haulage.model import MANIFEST
 from tests.catalogs import manifest_table

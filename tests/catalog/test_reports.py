@@ -2,11 +2,13 @@
 
 import pytest
 
-from haulage.catalog import failures, results, runs, tombstones
-from haulage.catalog.engine import Catalog
+from haulage.catalog import failures, results
+from haulage.catalog.db.engine import Catalog
+from haulage.catalog.deletes import tombstones
+from haulage.catalog.deletes.tombstones import Tombstone
 from haulage.catalog.failures import Failure
-from haulage.catalog.runs import Run
-from haulage.catalog.tombstones import Tombstone
+from haulage.catalog.runs import runs
+from haulage.catalog.runs.runs import Run
 from haulage.errors import LostRunError, RefusedError
 
 NASTY = b"a\nb\xff\\.\t\\N" + b"x" * 4000

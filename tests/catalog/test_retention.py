@@ -5,23 +5,10 @@ from datetime import datetime
 import pytest
 from sqlalchemy import func, select, update
 
-from haulage.catalog import (
-    delete_plans,
-    events,
-    failures,
-    results,
-    runs,
-    shards,
-    tombstones,
-    trashes,
-)
+from haulage.catalog import events, failures, results
 from haulage.catalog.datasets import DatasetRow
-from haulage.catalog.engine import Catalog
-from haulage.catalog.failures import Failure
-from haulage.catalog.manifests import ManifestWriter
-from haulage.catalog.retention import has_forgotten, prune_results, prune_runs
-from haulage.catalog.runs import Run, RunState
-from haulage.catalog.tables import (
+from haulage.catalog.db.engine import Catalog
+from haulage.catalog.db.tables import (
     AttemptTable,
     Base,
     EventTable,
@@ -29,10 +16,17 @@ from haulage.catalog.tables import (
     RunTable,
     ShardTable,
 )
-from haulage.catalog.tombstones import Tombstone
-from haulage.catalog.trashes import TrashState
+from haulage.catalog.deletes import plans as delete_plans
+from haulage.catalog.deletes import tombstones, trashes
+from haulage.catalog.deletes.tombstones import Tombstone
+from haulage.catalog.deletes.trashes import TrashState
+from haulage.catalog.failures import Failure
+from haulage.catalog.manifests.reader import ManifestWriter
+from haulage.catalog.retention import has_forgotten, prune_results, prune_runs
+from haulage.catalog.runs import runs, shards
+from haulage.catalog.runs.runs import Run, RunState
+from haulage.config.policy import Keep
 from haulage.errors import RefusedError
-from haulage.policy import Keep
 from tests.catalogs import manifest_table, new_shard
 
 LONG_AGO = datetime.fromisoformat("2001-02-03T04:05:06.789+00:00")

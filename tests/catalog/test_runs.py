@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text, update
 
-from haulage.catalog import events, runs
+from haulage.catalog import events
 from haulage.catalog.datasets import DatasetRow
-from haulage.catalog.drivers import Driver
-from haulage.catalog.engine import Catalog
-from haulage.catalog.manifests import ManifestWriter
-from haulage.catalog.runs import LEASE_S, Run, RunState
-from haulage.catalog.tables import RunTable
+from haulage.catalog.db.engine import Catalog
+from haulage.catalog.db.tables import RunTable
+from haulage.catalog.manifests.reader import ManifestWriter
+from haulage.catalog.runs import runs
+from haulage.catalog.runs.driver import Driver
+from haulage.catalog.runs.runs import LEASE_S, Run, RunState
 from haulage.errors import LostRunError, RefusedError
 from tests.catalogs import manifest_table
 

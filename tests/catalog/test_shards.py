@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from haulage.catalog import runs, shards
-from haulage.catalog.engine import Catalog, open_catalog
-from haulage.catalog.runs import Run, RunState
-from haulage.catalog.shards import Discovery, ShardState
+from haulage.catalog.db.engine import Catalog, open_catalog
+from haulage.catalog.runs import runs, shards
+from haulage.catalog.runs.runs import Run, RunState
+from haulage.catalog.runs.shards import Discovery, ShardState
 from haulage.errors import LostRunError
 from haulage.model import Pass
 from tests.catalogs import new_shard

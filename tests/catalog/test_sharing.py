@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from haulage.catalog import datasets, runs, sharing
-from haulage.catalog.drivers import LEASE_S, LONG_OVER_S
-from haulage.catalog.engine import Catalog
-from haulage.catalog.runs import Run, RunState
-from haulage.catalog.tables import DatasetTable, RunTable
+from haulage.catalog import datasets
+from haulage.catalog.db.engine import Catalog
+from haulage.catalog.db.tables import DatasetTable, RunTable
+from haulage.catalog.runs import runs, sharing
+from haulage.catalog.runs.driver import LEASE_S, LONG_OVER_S
+from haulage.catalog.runs.runs import Run, RunState
+from haulage.config.policy import Dataset, Policy
+from haulage.config.store_options import StoreOptions
 from haulage.errors import RefusedError
 from haulage.place import Place
-from haulage.policy import Dataset, Policy
-from haulage.store_options import StoreOptions
 
 SHARES = Policy(share_target=True)
 

@@ -1,7 +1,7 @@
 import pytest
 from sqlalchemy import make_url
 
-from haulage.catalog.transport import unprotected_host
+from haulage.catalog.db.transport import unprotected_host
 
 
 @pytest.mark.parametrize(

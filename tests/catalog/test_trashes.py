@@ -1,11 +1,12 @@
 """What was moved aside: noted once, over after its time, restored entry by entry."""
 
-from haulage.catalog import runs, tombstones, trashes
 from haulage.catalog.datasets import DatasetRow
-from haulage.catalog.engine import Catalog
-from haulage.catalog.runs import Run, RunState
-from haulage.catalog.tombstones import Tombstone
-from haulage.catalog.trashes import TrashState
+from haulage.catalog.db.engine import Catalog
+from haulage.catalog.deletes import tombstones, trashes
+from haulage.catalog.deletes.tombstones import Tombstone
+from haulage.catalog.deletes.trashes import TrashState
+from haulage.catalog.runs import runs
+from haulage.catalog.runs.runs import Run, RunState
 from haulage.model import Kind
 
 PATHS = [b"a", b"d/", b"d/\n", b"d/\xff"]

@@ -7,16 +7,18 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import text, update
 
-from haulage.catalog import datasets, manifests, runs
-from haulage.catalog.engine import Catalog, open_catalog
-from haulage.catalog.manifest_writer import ManifestWriter
-from haulage.catalog.manifests import Manifest
-from haulage.catalog.pages import decoded
-from haulage.catalog.runs import Run
-from haulage.catalog.tables import DatasetTable, RunTable
+from haulage.catalog import datasets
+from haulage.catalog.db.engine import Catalog, open_catalog
+from haulage.catalog.db.tables import DatasetTable, RunTable
+from haulage.catalog.manifests import reader as manifests
+from haulage.catalog.manifests.pages import decoded
+from haulage.catalog.manifests.reader import Manifest
+from haulage.catalog.manifests.writer import ManifestWriter
+from haulage.catalog.runs import runs
+from haulage.catalog.runs.runs import Run
+from haulage.config.policy import Policy
+from haulage.config.store_options import StoreOptions
 from haulage.model import MANIFEST
-from haulage.policy import Policy
-from haulage.store_options import StoreOptions
 from tests.catalogs import manifest_table, recorded
 
 NEW = ["etag", "made"]

@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from haulage.stages.crew import Summary
+from haulage.run.context.runner import Summary
 from tests.e2e.place import GUARDED, Place
 from tests.trees.compare import assert_same, leftovers
 

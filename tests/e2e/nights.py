@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from haulage.catalog import runs
 from haulage.catalog.failures import Failure
+from haulage.catalog.runs import runs
 from tests.e2e.place import GUARDED, Place, stats_in
 from tests.e2e.processes import kill, of_place, outcomes_in, start, wait_until
 from tests.trees.compare import MISSING, Aspect, all_differences, leftovers

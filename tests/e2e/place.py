@@ -11,14 +11,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from haulage.catalog import datasets, failures, runs, shards, tombstones
-from haulage.catalog.engine import Catalog, open_catalog
+from haulage.catalog import datasets, failures
+from haulage.catalog.db.engine import Catalog, open_catalog
+from haulage.catalog.deletes import tombstones
 from haulage.catalog.failures import Failure
-from haulage.catalog.manifests import Manifest
-from haulage.catalog.runs import Run
-from haulage.policy import Dataset, Once, Policy
-from haulage.stages import run as running
-from haulage.stages.crew import Crew, Summary, Threads
+from haulage.catalog.manifests.reader import Manifest
+from haulage.catalog.runs import runs, shards
+from haulage.catalog.runs.runs import Run
+from haulage.config.policy import Dataset, Once, Policy
+from haulage.run import sequence as running
+from haulage.run.context.runner import Summary, TaskRunner, ThreadRunner
 from tests.trees.walk import below, opened
 
 COMMAND = Path(sys.executable).with_name("haulage")
@@ -97,12 +99,12 @@ class Place:
             "sync", self.source, self.target, "--name", self.name, "--json", *options
         )
 
-    def sync(self, crew: Crew | None = None, **policy: Any) -> Summary:
+    def sync(self, runner: TaskRunner | None = None, **policy: Any) -> Summary:
         """Sync in this process, with few movers where nothing else is asked for."""
         once = {name: policy.pop(name) for name in _ONLY_ONCE & policy.keys()}
         return running.sync(
             self.dataset(**policy),
-            crew or Threads(),
+            runner or ThreadRunner(),
             once=Once.model_validate(once),
             catalog_url=self.catalog_url,
         )
@@ -200,7 +202,7 @@ def stats_in(root: Path) -> dict[bytes, os.stat_result]:
         return dict(below(fd))
 
 
-class Before(Threads):
+class Before(ThreadRunner):
     """A crew that does something right before a step of this name."""
 
     def __init__(self, step: str, deed: Callable[[], object]) -> None:

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from sqlalchemy import text
 
-from haulage.catalog import datasets, manifests
-from haulage.catalog.runs import RunState
+from haulage.catalog import datasets
+from haulage.catalog.manifests import reader as manifests
+from haulage.catalog.runs.runs import RunState
 from tests.e2e.exact import assert_exact
 from tests.e2e.place import COMMAND, GUARDED, GUARDED_OPTIONS, Place, grow_old, write
 from tests.mounts import FileSystem, mounted

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from haulage.catalog import datasets, runs
-from haulage.catalog.runs import RunState
+from haulage.catalog import datasets
+from haulage.catalog.runs import runs
+from haulage.catalog.runs.runs import RunState
+from haulage.exchange.shards import read_outcomes, read_shard
 from haulage.model import Verb
-from haulage.shardfile import read_outcomes, read_shard
 from tests.e2e.place import Place, grow_old, paths_in, write
 from tests.e2e.processes import of_place, start, wait_until
 from tests.trees.compare import assert_same

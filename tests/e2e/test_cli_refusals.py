@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from haulage.catalog import runs
+from haulage.catalog.runs import runs
 from tests.e2e.conftest import give_to_nobody
 from tests.e2e.place import Ended, Place, paths_in, write
 from tests.e2e.processes import start

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from haulage.catalog import datasets
-from haulage.catalog.manifests import versions
+from haulage.catalog.manifests.reader import versions
 from tests.cutting import cutter
 from tests.e2e.place import GUARDED_OPTIONS, Place, grow_old, write
 from tests.e2e.processes import of_place, outcomes_in, start, wait_until

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from haulage.errors import RefusedError
-from haulage.stages.crew import Threads
+from haulage.run.context.runner import ThreadRunner
 from tests.e2e.conftest import give_to_nobody
 from tests.e2e.place import (
     GUARDED,
@@ -84,9 +84,9 @@ def test_a_source_that_is_emptied_during_the_run_deletes_nothing(
 ) -> None:
     before = paths_in(synced.target)
     drop(synced.source, "top-1")
-    crew = Before("delete", lambda: empty(synced.source))
+    runner = Before("delete", lambda: empty(synced.source))
     with pytest.raises(Exception, match="source is empty"):
-        synced.sync(crew, **GUARDED)
+        synced.sync(runner, **GUARDED)
     assert paths_in(synced.target) == before
     assert synced.last_run().state == "failed"
 
@@ -209,11 +209,11 @@ def test_a_link_in_the_target_leads_nothing_outside(synced: Place, moment: str) 
 
     if moment == "before the run":
         swap()
-        crew: Threads = Threads()
+        runner: ThreadRunner = ThreadRunner()
     else:
-        crew = Before("delete", swap)
+        runner = Before("delete", swap)
     drop(synced.source, "dir")
-    synced.sync(crew, **GUARDED)
+    synced.sync(runner, **GUARDED)
     assert paths_in(outside) == before
 
 

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from haulage.catalog import delete_plans, runs
-from haulage.catalog.delete_plans import DeletePlan, PlanState
-from haulage.catalog.tables import TombstoneTable
+from haulage.catalog.db.tables import TombstoneTable
+from haulage.catalog.deletes import plans as delete_plans
+from haulage.catalog.deletes.plans import DeletePlan, PlanState
+from haulage.catalog.runs import runs
 from haulage.errors import FatalError, RefusedError
-from haulage.stages import run as running
-from haulage.stages.approval import Approval
-from haulage.stages.crew import Crew, Summary, Threads
+from haulage.run import sequence as running
+from haulage.run.context.runner import Summary, TaskRunner, ThreadRunner
+from haulage.run.guards.approval import Approval
 from tests.e2e.place import Before, Place, grow_old, paths_in, write
 from tests.trees.compare import assert_same
 
@@ -45,10 +46,10 @@ def _plan(place: Place, number: int = 1) -> DeletePlan:
     return delete_plans.find(place.catalog(), number)
 
 
-def _apply(place: Place, crew: Crew | None = None, entries: int = 6) -> Summary:
+def _apply(place: Place, runner: TaskRunner | None = None, entries: int = 6) -> Summary:
     leave = Approval(1, entries, "ann")
-    crew = crew or Threads()
-    return running.apply_deletes(leave, crew, catalog_url=place.catalog_url)
+    runner = runner or ThreadRunner()
+    return running.apply_deletes(leave, runner, catalog_url=place.catalog_url)
 
 
 def _approvals(place: Place) -> set[str]:

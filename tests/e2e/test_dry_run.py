@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from haulage.catalog import runs
+from haulage.catalog.runs import runs
 from tests.e2e.place import GUARDED_OPTIONS, Ended, Place, grow_old, stats_in, write
 
 

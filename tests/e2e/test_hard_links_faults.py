@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from haulage.catalog.shards import ShardState
+from haulage.catalog.runs.shards import ShardState
 from haulage.model import Pass, Verified
 from tests.e2e.linked import link, night
 from tests.e2e.place import GUARDED, Before, Place, grow_old, write
@@ -60,7 +60,7 @@ def test_a_directory_in_which_a_lost_mover_had_linked_has_its_own_time(
 
     write(linked.source / "a" / "one", b"longer than before")
     lost = Before("hard links", as_one_that_is_killed_before_it_tells)
-    night(linked, crew=lost)
+    night(linked, runner=lost)
 
 
 def test_members_of_a_leader_that_fails_fail_with_it_and_follow_it_later(

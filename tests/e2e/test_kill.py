@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from haulage.catalog import runs
-from haulage.catalog.runs import RunState
-from haulage.catalog.shards import ShardState
+from haulage.catalog.runs import runs
+from haulage.catalog.runs.runs import RunState
+from haulage.catalog.runs.shards import ShardState
 from haulage.errors import CancelledError
 from tests.e2e.place import Place, grow_old, stats_in, write
 from tests.e2e.processes import (
@@ -285,7 +285,7 @@ def test_a_run_that_was_nearly_superseded_can_be_resumed(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("haulage.stages.salvage.commit", stop)
+        patched.setattr("haulage.run.recovery.supersede.commit", stop)
         with pytest.raises(CancelledError):
             place.sync()
     assert place.last_run().id == interrupted.id

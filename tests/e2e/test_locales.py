@@ -64,14 +64,14 @@ def test_a_locale_plays_no_part_in_what_is_listed_copied_deleted_and_printed(
 LIST = """
 import os, sys
 from haulage.storage.tree.descent import Descent
-from haulage.storage.tree.walk import Span, Walk
+from haulage.storage.tree.listing.walk import Span, Walk
 for page in Walk(Descent(sys.argv[1]), Span()).pieces():
     print(page.entries["path"].to_pylist())
 """
 SYNC = """
-from haulage.policy import Dataset
+from haulage.config.policy import Dataset
 from haulage.stages import run
-from haulage.stages.crew import Threads
+from haulage.run.context.runner import Threads
 run.sync(Dataset(name="tree", source="source", target="target"), Threads())
 """
 

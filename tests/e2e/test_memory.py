@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from haulage.catalog import shards as ledger
+from haulage.catalog.runs import shards as ledger
 from tests.e2e.place import GUARDED_OPTIONS, Place, grow_old, write
 from tests.e2e.processes import kill, of_place, outcomes_in, start, wait_until
 from tests.trees.compare import assert_same, leftovers

@@ -1,8 +1,9 @@
 """What is asked of one run alone is done by that run, and by no later one."""
 
-from haulage.catalog import datasets, runs
-from haulage.catalog.runs import RunState
-from haulage.policy import Compare, Delete, Once, Policy, Step
+from haulage.catalog import datasets
+from haulage.catalog.runs import runs
+from haulage.catalog.runs.runs import RunState
+from haulage.config.policy import Compare, Delete, Once, Policy, Step
 from tests.e2e.place import Place, write
 
 

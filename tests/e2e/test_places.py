@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from haulage.catalog import datasets
-from haulage.stages.preflight import root_of
+from haulage.run.guards.preflight import root_of
 from tests.e2e.place import GUARDED, Place, paths_in, write
 
 

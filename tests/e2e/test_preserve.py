@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from haulage.model import Preserve
-from haulage.stages.crew import Summary
+from haulage.run.context.runner import Summary
 from tests.e2e.place import GUARDED, Place, grow_old, paths_in, stats_in, write
 from tests.trees.attributes import acl
 from tests.trees.build import plant

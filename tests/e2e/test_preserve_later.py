@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from haulage.catalog import runs
-from haulage.stages import commit, widening
+from haulage.catalog.runs import runs
+from haulage.run.discovery import widened as widening
+from haulage.run.manifest import commit
 from tests.e2e.conftest import give_to_nobody
 from tests.e2e.linked import link
 from tests.e2e.place import Place, grow_old, write

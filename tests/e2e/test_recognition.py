@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from haulage.errors import FatalError, RefusedError
-from haulage.stages.crew import Threads
+from haulage.run.context.runner import ThreadRunner
 from tests.e2e.place import GUARDED, Place, paths_in, write
 from tests.trees.compare import assert_same
 
@@ -97,7 +97,7 @@ def test_another_directory_with_the_same_entries_is_recognised(synced: Place) ->
 
 
 def test_an_unmounted_target_is_refused_by_a_resume_too(synced: Place) -> None:
-    class Failing(Threads):
+    class Failing(ThreadRunner):
         def call(self, name, work):
             raise FatalError("as if the power had failed")
 

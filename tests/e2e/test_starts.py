@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from haulage.catalog.runs import RunState
+from haulage.catalog.runs.runs import RunState
 from tests.e2e.place import Place, write
 from tests.trees.walk import entries_of
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, select, update
 
-from haulage.catalog import trashes
-from haulage.catalog.tables import TombstoneTable, TrashTable
-from haulage.catalog.trashes import TrashState
+from haulage.catalog.db.tables import TombstoneTable, TrashTable
+from haulage.catalog.deletes import trashes
+from haulage.catalog.deletes.trashes import TrashState
 from haulage.errors import FatalError, RefusedError
-from haulage.stages import run as running
-from haulage.stages.crew import Threads
+from haulage.run import sequence as running
+from haulage.run.context.runner import ThreadRunner
 from tests.e2e.conftest import give_to_nobody
 from tests.e2e.place import (
     GUARDED,
@@ -228,7 +228,7 @@ def test_an_approved_plan_goes_into_the_trash_too(synced: Place) -> None:
     assert (synced.target / "top").read_bytes() == b"top"
 
 
-class Failing(Threads):
+class Failing(ThreadRunner):
     """Ends the run as if the power had failed after so many calls."""
 
     def __init__(self, calls: int) -> None:
@@ -258,7 +258,7 @@ def test_an_interrupted_undo_is_resumed(synced: Place, calls: int) -> None:
         with pytest.raises(FatalError):
             running.undo(deleted.run_id, Failing(calls), catalog_url=synced.catalog_url)
         summary = running.resume(
-            synced.last_run().id, Threads(), catalog_url=synced.catalog_url
+            synced.last_run().id, ThreadRunner(), catalog_url=synced.catalog_url
         )
     assert (summary.exit_code, summary.restored) == (0, 7)
     assert_same(synced.source, synced.target)
@@ -274,7 +274,7 @@ def test_an_interrupted_undo_may_be_begun_again(synced: Place, calls: int) -> No
         url = synced.catalog_url
         with pytest.raises(FatalError):
             running.undo(deleted.run_id, Failing(calls), catalog_url=url)
-        summary = running.undo(deleted.run_id, Threads(), catalog_url=url)
+        summary = running.undo(deleted.run_id, ThreadRunner(), catalog_url=url)
     assert (summary.exit_code, summary.restored) == (0, 7)
     assert_same(synced.source, synced.target)
 
@@ -309,7 +309,9 @@ def test_all_of_a_nasty_tree_comes_back(place: Place) -> None:
     with taken_away(place, *dice.sample(names, len(names) // 2)):
         deleted = place.sync(**WITH_TRASH)
         assert deleted.deleted > len(names)
-        summary = running.undo(deleted.run_id, Threads(), catalog_url=place.catalog_url)
+        summary = running.undo(
+            deleted.run_id, ThreadRunner(), catalog_url=place.catalog_url
+        )
         assert (summary.exit_code, summary.restored) == (0, deleted.deleted)
     assert_same(place.source, place.target)
     assert place.sync(**WITH_TRASH).exit_code == 0

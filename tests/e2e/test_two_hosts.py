@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import insert, update
 
-from haulage.catalog import runs
-from haulage.catalog.runs import LEASE_S, LONG_OVER_S, Run, RunState
-from haulage.catalog.tables import AttemptTable, RunTable, ShardTable
+from haulage.catalog.db.tables import AttemptTable, RunTable, ShardTable
+from haulage.catalog.runs import runs
+from haulage.catalog.runs.runs import LEASE_S, LONG_OVER_S, Run, RunState
 from haulage.errors import FatalError, LostRunError, RefusedError
-from haulage.stages import beginning
-from haulage.stages import run as running
-from haulage.stages.crew import Threads
+from haulage.run import begin as beginning
+from haulage.run import sequence as running
+from haulage.run.context.runner import ThreadRunner
 from tests.e2e.place import Before, Place, grow_old, write
 from tests.trees.compare import assert_same, leftovers
 
@@ -155,7 +155,7 @@ def test_another_host_waits_until_a_driver_is_long_silent_or_a_person_says_so(
         with pytest.raises(RefusedError, match=run.id):
             place.sync(take_over=take_over)
         with pytest.raises(RefusedError, match=run.id):
-            running.resume(run.id, Threads(), catalog_url=place.catalog_url)
+            running.resume(run.id, ThreadRunner(), catalog_url=place.catalog_url)
     assert (place.target / "d0").exists()
     assert len(leftovers(place.target)) == 2
     _elsewhere(place, run, LEASE_S + 5)

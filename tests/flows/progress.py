@@ -3,9 +3,9 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from haulage.catalog.delete_plans import DeletePlan, PlanState
-from haulage.policy import Dataset
-from haulage.stages.crew import Progress, Summary, WaveProgress
+from haulage.catalog.deletes.plans import DeletePlan, PlanState
+from haulage.config.policy import Dataset
+from haulage.run.context.runner import Progress, Summary, WaveProgress
 
 HOSTILE = "<script>alert(1)</script> [x](javascript:y) | `a` \x1b[31m\n# h"
 

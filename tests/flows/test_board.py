@@ -10,8 +10,8 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import Artifact
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.board import DRAW_EVERY_S, Board
-from flows.words import harmless
+from flows.artifacts import DRAW_EVERY_S, RunArtifacts
+from flows.messages import harmless
 from haulage.catalog.failures import Failure
 from tests.flows.progress import HOSTILE, dataset, progress, summary, wave
 
@@ -28,13 +28,13 @@ class Clock:
         return self.now
 
 
-def artifacts_of(work: Callable[[Board, Clock], None]) -> dict[str, Artifact]:
+def artifacts_of(work: Callable[[RunArtifacts, Clock], None]) -> dict[str, Artifact]:
     """Return the artifacts of a flow run in which `work` was given the board."""
 
     @flow
     def around() -> str:
         clock = Clock()
-        work(Board(dataset("My.Genomes"), LOG, clock), clock)
+        work(RunArtifacts(dataset("My.Genomes"), LOG, clock), clock)
         return str(runtime.flow_run.id)
 
     mine = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(around())]))
@@ -44,9 +44,9 @@ def artifacts_of(work: Callable[[Board, Clock], None]) -> dict[str, Artifact]:
 
 
 def test_bar_and_table_move_as_the_run_does(prefect_server: None) -> None:
-    def work(board: Board, clock: Clock) -> None:
+    def work(artifacts: RunArtifacts, clock: Clock) -> None:
         clock.now = DRAW_EVERY_S
-        board.show(progress(25, wave()))
+        artifacts.show(progress(25, wave()))
 
     found = artifacts_of(work)
     assert found["my-genomes-progress"].data == 25.0
@@ -58,19 +58,19 @@ def test_bar_and_table_move_as_the_run_does(prefect_server: None) -> None:
 def test_the_server_is_not_asked_more_often_than_a_person_looks(
     prefect_server: None,
 ) -> None:
-    def work(board: Board, clock: Clock) -> None:
+    def work(artifacts: RunArtifacts, clock: Clock) -> None:
         clock.now = DRAW_EVERY_S
-        board.show(progress(25))
+        artifacts.show(progress(25))
         clock.now += DRAW_EVERY_S / 2
-        board.show(progress(75))
+        artifacts.show(progress(75))
 
     assert artifacts_of(work)["my-genomes-progress"].data == 25.0
 
 
 def test_the_end_is_drawn_whenever_it_comes(prefect_server: None) -> None:
-    def work(board: Board, clock: Clock) -> None:
-        board.show(progress(100))
-        board.close(summary(notes=(HOSTILE,)), [])
+    def work(artifacts: RunArtifacts, clock: Clock) -> None:
+        artifacts.show(progress(100))
+        artifacts.close(summary(notes=(HOSTILE,)), [])
 
     found = artifacts_of(work)
     assert found["my-genomes-progress"].data == 100.0
@@ -82,10 +82,10 @@ def test_the_log_tells_of_each_wave_once_and_of_every_failure(
 ) -> None:
     failure = Failure(b"a/\x1b[31mx", "COPY", "FAILED", "PermanentError", 13, "denied")
 
-    def work(board: Board, clock: Clock) -> None:
-        board.show(progress(50, wave("copy wave 1", "done"), wave("copy wave 2")))
-        board.show(progress(60, wave("copy wave 1", "done"), wave("copy wave 2")))
-        board.close(summary(failed=1), [failure])
+    def work(artifacts: RunArtifacts, clock: Clock) -> None:
+        artifacts.show(progress(50, wave("copy wave 1", "done"), wave("copy wave 2")))
+        artifacts.show(progress(60, wave("copy wave 1", "done"), wave("copy wave 2")))
+        artifacts.close(summary(failed=1), [failure])
 
     with caplog.at_level(logging.INFO, LOG.name):
         artifacts_of(work)
@@ -101,9 +101,9 @@ def test_a_server_that_is_away_does_not_end_the_run(
 ) -> None:
     clock = Clock()
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
-        board = Board(dataset(), LOG, clock)
+        artifacts = RunArtifacts(dataset(), LOG, clock)
         clock.now = DRAW_EVERY_S
-        board.show(progress(25))
-        board.close(summary(), [])
+        artifacts.show(progress(25))
+        artifacts.close(summary(), [])
     for what in ("progress", "waves", "summary"):
         assert f"no {what} artifact for this run" in caplog.text

@@ -10,8 +10,8 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import StateType
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.board import Board
-from flows.crew import PrefectCrew
+from flows.artifacts import RunArtifacts
+from flows.task_runner import PrefectRunner
 from haulage.errors import (
     CancelledError,
     FatalError,
@@ -28,7 +28,7 @@ PATIENCE_S = 60
 RUNNER: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=2)
 
 
-def in_a_flow(work: Callable[[PrefectCrew], object]) -> tuple[Any, UUID]:
+def in_a_flow(work: Callable[[PrefectRunner], object]) -> tuple[Any, UUID]:
     """Return what `work` returns or raises in a flow run, and that run's id."""
     seen: list[UUID] = []
 
@@ -36,7 +36,7 @@ def in_a_flow(work: Callable[[PrefectCrew], object]) -> tuple[Any, UUID]:
     def around() -> Any:
         seen.append(UUID(runtime.flow_run.id))
         try:
-            return work(PrefectCrew(Board(dataset(), get_run_logger())))
+            return work(PrefectRunner(RunArtifacts(dataset(), get_run_logger())))
         except HaulageError as err:
             return {"raised": err}
 
@@ -59,10 +59,10 @@ def task_runs(flow_run_id: UUID) -> dict[str, StateType]:
 def test_waves_run_beside_each_other_under_their_names() -> None:
     meeting = threading.Barrier(2, timeout=PATIENCE_S)
 
-    def both(crew: PrefectCrew) -> list[int]:
+    def both(runner: PrefectRunner) -> list[int]:
         pending = [
-            crew.start("copy wave 1", meeting.wait),
-            crew.start("copy wave 2", meeting.wait),
+            runner.start("copy wave 1", meeting.wait),
+            runner.start("copy wave 2", meeting.wait),
         ]
         return sorted(one.result() for one in pending)
 
@@ -75,12 +75,12 @@ def test_waves_run_beside_each_other_under_their_names() -> None:
 
 
 def test_a_call_is_done_when_it_returns() -> None:
-    result, _ = in_a_flow(lambda crew: crew.call("verify", lambda: 7))
+    result, _ = in_a_flow(lambda runner: runner.call("verify", lambda: 7))
     assert result == 7
 
 
 def test_a_name_with_braces_is_taken_as_it_is() -> None:
-    _, flow_run_id = in_a_flow(lambda crew: crew.call("copy {x} {0}", lambda: 7))
+    _, flow_run_id = in_a_flow(lambda runner: runner.call("copy {x} {0}", lambda: 7))
     assert list(task_runs(flow_run_id)) == ["copy {x} {0}"]
 
 
@@ -98,14 +98,14 @@ def failing(times: int, error: HaulageError) -> tuple[Callable[[], str], list[in
 
 def test_a_transient_error_is_tried_again_until_it_passes() -> None:
     work, tries = failing(1, TransientError("the server is busy"))
-    result, _ = in_a_flow(lambda crew: crew.start("copy wave 1", work).result())
+    result, _ = in_a_flow(lambda runner: runner.start("copy wave 1", work).result())
     assert (result, len(tries)) == ("done", 2)
 
 
 @pytest.mark.parametrize("kind", [PermanentError, FatalError, RefusedError])
 def test_other_errors_are_raised_at_once(kind: type[HaulageError]) -> None:
     work, tries = failing(9, kind("no"))
-    result, flow_run_id = in_a_flow(lambda crew: crew.call("verify", work))
+    result, flow_run_id = in_a_flow(lambda runner: runner.call("verify", work))
     assert type(result["raised"]) is kind
     assert len(tries) == 1
     assert task_runs(flow_run_id) == {"verify": StateType.FAILED}
@@ -115,10 +115,10 @@ def test_other_errors_are_raised_at_once(kind: type[HaulageError]) -> None:
 def test_work_that_was_asked_to_stop_ends_cancelled_and_not_failed(how: str) -> None:
     work, tries = failing(9, CancelledError("asked to stop"))
 
-    def stopped(crew: PrefectCrew) -> object:
+    def stopped(runner: PrefectRunner) -> object:
         if how == "call":
-            return crew.call("delete", work)
-        return crew.start("delete", work).result()
+            return runner.call("delete", work)
+        return runner.start("delete", work).result()
 
     result, flow_run_id = in_a_flow(stopped)
     assert isinstance(result["raised"], CancelledError)

@@ -20,7 +20,7 @@ from prefect.states import Cancelling
 from prefect.workers.process import ProcessWorker
 
 from deployments import lint, register
-from haulage.cli.detached import Site
+from haulage.cli.server.detached import Children
 from tests.e2e.conftest import nobodys_python
 from tests.e2e.place import AS_NOBODY
 from tests.flows.up import Installation
@@ -216,7 +216,7 @@ def test_a_deployment_that_was_dropped_is_told_by_the_next_up(
         foreign = client.create_deployment(
             known.flow_id, "foreign", entrypoint="elsewhere.py:flow"
         )
-        assert Site(installation.home / "prefect").stop("worker")
+        assert Children(installation.home / "prefect").stop("worker")
         told = installation.haulage("up")
         for each in (dropped, foreign):
             client.delete_deployment(each)

@@ -12,9 +12,10 @@ from uuid import UUID
 
 import pytest
 
-from haulage.catalog import datasets, runs
-from haulage.catalog.engine import open_catalog
-from haulage.catalog.runs import Run, RunState
+from haulage.catalog import datasets
+from haulage.catalog.db.engine import open_catalog
+from haulage.catalog.runs import runs
+from haulage.catalog.runs.runs import Run, RunState
 from tests.engine_builders import until
 from tests.flows.test_deployed import SLOW, many_files, parameters
 from tests.flows.up import Installation

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from flows.stopping import movers_stopped_early
-from haulage.launch.base import STOP
+from haulage.launch.launcher import STOP
 
 
 @pytest.fixture(autouse=True)

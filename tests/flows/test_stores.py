@@ -15,9 +15,9 @@ from pydantic import SecretStr
 
 from blocks.credentials import Resolved, resolve
 from blocks.stores import HaulageStore
+from haulage.config.policy import Dataset
+from haulage.config.store_options import Checksum, StoreOptions
 from haulage.errors import RefusedError
-from haulage.policy import Dataset
-from haulage.store_options import Checksum, StoreOptions
 from tests.servers.fixtures import moto_s3
 from tests.servers.s3 import S3Server
 

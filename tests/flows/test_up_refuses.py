@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 
-from haulage.cli.login import check_asks_for_login
+from haulage.cli.server.login import check_asks_for_login
 from haulage.errors import RefusedError
 from tests.flows.up import CHECKOUT
 

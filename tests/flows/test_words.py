@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from flows import words
+from flows import messages as words
 from tests.flows.progress import HOSTILE, dataset, plan, progress, summary, wave
 
 

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from haulage.catalog import datasets, failures, runs
-from haulage.catalog.engine import Catalog, open_catalog
+from haulage.catalog import datasets, failures
+from haulage.catalog.db.engine import Catalog, open_catalog
 from haulage.catalog.failures import Failure
-from haulage.catalog.manifests import Manifest
+from haulage.catalog.manifests.reader import Manifest
+from haulage.catalog.runs import runs
 from tests.e2e.place import Ended, Place
 from tests.fuzz.history import Fate, Night
 from tests.fuzz.judging import (

@@ -34,7 +34,7 @@ def packages_after(statements):
     return {name.partition(".")[0] for name in modules}
 
 
-@pytest.mark.parametrize("module", ["haulage.mover", "haulage.lister"])
+@pytest.mark.parametrize("module", ["haulage.workers.mover", "haulage.workers.lister"])
 def test_what_is_started_by_the_thousand_imports_nothing_heavy(module):
     assert packages_after(f"import {module}") & HEAVY == set()
 

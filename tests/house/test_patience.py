@@ -13,7 +13,7 @@ NOT_AGAIN = {
 
 
 def functions() -> Iterator[tuple[str, ast.FunctionDef]]:
-    for file in CATALOG.glob("*.py"):
+    for file in CATALOG.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.FunctionDef):
                 yield file.name, node

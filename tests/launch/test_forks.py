@@ -14,10 +14,10 @@ import pytest
 
 from haulage import process
 from haulage.errors import FatalError
+from haulage.exchange.pages import HUNGER_BYTES, HUNGER_FILE, Setup
 from haulage.launch import forks
 from haulage.launch.forks import Fork
 from haulage.place import Place
-from haulage.spool import HUNGER_BYTES, HUNGER_FILE, Setup
 from tests.engine_builders import until
 
 Start = Callable[..., Fork]
@@ -175,7 +175,7 @@ def test_what_others_are_forked_off_ends_in_silence_with_a_driver_that_read_no_a
     tmp_path: Path,
 ) -> None:
     ours, its = socket.socketpair()
-    command = [sys.executable, "-m", "haulage.forkserver", str(its.fileno())]
+    command = [sys.executable, "-m", "haulage.workers.forkserver", str(its.fileno())]
     with its, (tmp_path / "said").open("wb") as said:
         server = subprocess.Popen(command, pass_fds=[its.fileno()], stderr=said)
     ours.sendall(b'{"reap": 1}\n')

@@ -6,11 +6,11 @@ import pyarrow as pa
 import pytest
 
 from haulage.errors import FatalError
-from haulage.launch.listers import Listers
+from haulage.launch.listing import Listers
 from haulage.model import ENTRY, SELECTED
 from haulage.place import Place
 from haulage.storage.tree.descent import Descent
-from haulage.storage.tree.walk import Page, Span, Unreadable, Walk
+from haulage.storage.tree.listing.walk import Page, Span, Unreadable, Walk
 from tests.engine_builders import paths_of
 from tests.trees.build import plant
 

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 from haulage.errors import FatalError
-from haulage.launch.listers import Listers
+from haulage.launch.listing import Listers
 from haulage.model import ENTRY
 from haulage.place import Place
-from haulage.storage.tree.walk import Unreadable
+from haulage.storage.tree.listing.walk import Unreadable
 from tests.engine_builders import paths_of
 
 pytest_plugins = ["tests.servers.fixtures"]

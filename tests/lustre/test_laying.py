@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from haulage.config.striping import Layout, rules_of
 from haulage.model import Loss, Status, Verb
-from haulage.ops.laying import begin_shared
-from haulage.ops.split import part, publish
-from haulage.ops.sweep import sweep
-from haulage.ops.transfer import copy, mkdir
-from haulage.ops.work import Work
-from haulage.storage.base import Seen
-from haulage.storage.ranges import Done
+from haulage.storage.store import Seen
+from haulage.storage.transfers import Done
 from haulage.storage.tree.descent import Descent
-from haulage.storage.tree.making import LustreMaker, begin_turns, hand_on
-from haulage.storage.tree.posix import temp_name
-from haulage.striping import Layout, rules_of
+from haulage.storage.tree.files import temp_name
+from haulage.storage.tree.lustre.directories import LustreMaker, begin_turns, hand_on
+from haulage.verbs.attempt import Work
+from haulage.verbs.copy import copy, mkdir
+from haulage.verbs.lustre import begin_shared
+from haulage.verbs.parts import part, publish
+from haulage.verbs.sweep import sweep
 from tests.engine_builders import action_on, checksum_of, entry, put, read, working
 from tests.lustre.standin import Lustre, mdt_of, striping
 from tests.stores import PART, files_shelf

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from haulage.config.striping import ALL, UNSET, Component, Layout
 from haulage.errors import FatalError
-from haulage.storage.tree.lfs import (
+from haulage.storage.tree.files import pin_in
+from haulage.storage.tree.lustre.lfs import (
     LfsError,
     layout_of,
     make_dir_on,
@@ -19,8 +21,6 @@ from haulage.storage.tree.lfs import (
     set_layout,
     words_for,
 )
-from haulage.storage.tree.posix import pin_in
-from haulage.striping import ALL, UNSET, Component, Layout
 from tests.lustre.standin import Lustre, mdt_of, striping
 
 PLAIN = b"""lmm_stripe_count:  4

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from haulage.ops.work import Work
+from haulage.verbs.attempt import Work
 from tests.engine_builders import working
 from tests.ops.relaying import Way
 from tests.stores import carrying, files_shelf, objects_shelf

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from haulage.model import Action, Entry, Kind, Outcome
-from haulage.ops.carrier import Carrier
-from haulage.storage.base import Extent, Seen
+from haulage.storage.store import Extent, Seen
+from haulage.verbs.transfer import Carrier
 from tests.engine_builders import entry
 from tests.stores import Shelf
 

@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from haulage.exchange.shards import Order, read_outcomes
 from haulage.model import Action, Status, Verb
-from haulage.shardfile import Order, read_outcomes
-from haulage.storage.tree.posix import split_temp_name, temp_name
+from haulage.storage.tree.files import split_temp_name, temp_name
 from tests.engine_builders import action_on, job_between, order_for, put, read
 from tests.trees.compare import leftovers
 

@@ -7,10 +7,10 @@ import pyarrow.compute as pc
 import pytest
 
 from haulage.model import ENTRY, MANIFEST, SELECTED, Kind
-from haulage.ops.aspects import Against, Aspect
-from haulage.ops.compare import compare
-from haulage.ops.listing import Selection
-from haulage.storage.tree.walk import Unreadable
+from haulage.planning.compare import compare
+from haulage.planning.fields import Against, Field
+from haulage.planning.selection import Selection
+from haulage.storage.tree.listing.walk import Unreadable
 from tests.engine_builders import entry, listed, paths_of, recorded
 
 
@@ -19,13 +19,13 @@ def against(*known: pa.Table, **fields) -> Against:
     return Against(known=known, **(everything | fields))
 
 
-def aspects_of(now, was, recorded_as=None, **fields) -> Aspect:
+def changed_fields(now, was, recorded_as=None, **fields) -> Field:
     """Return the aspects of one entry; NOTHING if it is not told as changed."""
     known = recorded(was, **(recorded_as or {}))
     pages = list(compare([listed(now)], against(known, **fields)))
-    found = [Aspect(int(a)) for page in pages for a in page.aspects]
+    found = [Field(int(a)) for page in pages for a in page.fields]
     assert sum(page.new.num_rows + page.gone.num_rows for page in pages) == 0
-    return found[0] if found else Aspect.NOTHING
+    return found[0] if found else Field.NOTHING
 
 
 FILE = entry(b"f")
@@ -35,85 +35,85 @@ LINK = entry(b"l", kind=Kind.SYMLINK, target=b"to")
 
 @pytest.mark.parametrize("same", [FILE, DIR, LINK])
 def test_what_is_as_it_was_is_not_told(same):
-    assert aspects_of(same, same) == Aspect.NOTHING
+    assert changed_fields(same, same) == Field.NOTHING
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "aspect"),
+    ("column", "value", "field"),
     [
-        ("kind", Kind.SYMLINK, Aspect.KIND | Aspect.SIZE),
-        ("size", 11, Aspect.SIZE),
-        ("mtime_s", 0, Aspect.TIME),
-        ("mtime_ns", 0, Aspect.TIME),
-        ("ctime_s", 0, Aspect.CTIME),
-        ("ctime_ns", 0, Aspect.CTIME),
-        ("ino", 2**64 - 1, Aspect.INODE),
-        ("mode", 0o4644, Aspect.ACCESS),
-        ("uid", 0, Aspect.ACCESS),
-        ("gid", 0, Aspect.ACCESS),
-        ("dev", 99, Aspect.NOTHING),
-        ("nlink", 2, Aspect.NOTHING),
+        ("kind", Kind.SYMLINK, Field.KIND | Field.SIZE),
+        ("size", 11, Field.SIZE),
+        ("mtime_s", 0, Field.TIME),
+        ("mtime_ns", 0, Field.TIME),
+        ("ctime_s", 0, Field.CTIME),
+        ("ctime_ns", 0, Field.CTIME),
+        ("ino", 2**64 - 1, Field.INODE),
+        ("mode", 0o4644, Field.ACCESS),
+        ("uid", 0, Field.ACCESS),
+        ("gid", 0, Field.ACCESS),
+        ("dev", 99, Field.NOTHING),
+        ("nlink", 2, Field.NOTHING),
     ],
 )
-def test_each_field_of_a_file_that_differs_is_its_own_aspect(field, value, aspect):
-    was = FILE._replace(**{field: value})
-    found = aspects_of(FILE, was)
-    assert found == (Aspect.KIND if field == "kind" else aspect)
+def test_each_column_of_a_file_that_differs_is_its_own_field(column, value, field):
+    was = FILE._replace(**{column: value})
+    found = changed_fields(FILE, was)
+    assert found == (Field.KIND if column == "kind" else field)
 
 
 @pytest.mark.parametrize(
-    ("fields", "aspect"),
+    ("columns", "field"),
     [
-        ({"target": b"else"}, Aspect.TARGET),
-        ({"target": None}, Aspect.TARGET),
-        ({"mtime_s": 1}, Aspect.TIME),
-        ({"uid": 1}, Aspect.ACCESS),
-        ({"mode": 0o700}, Aspect.NOTHING),
-        ({"ctime_s": 1}, Aspect.CTIME),
-        ({"ino": 1, "size": 1}, Aspect.NOTHING),
+        ({"target": b"else"}, Field.TARGET),
+        ({"target": None}, Field.TARGET),
+        ({"mtime_s": 1}, Field.TIME),
+        ({"uid": 1}, Field.ACCESS),
+        ({"mode": 0o700}, Field.NOTHING),
+        ({"ctime_s": 1}, Field.CTIME),
+        ({"ino": 1, "size": 1}, Field.NOTHING),
     ],
 )
-def test_of_a_link_only_what_can_be_set_counts(fields, aspect):
-    assert aspects_of(LINK, LINK._replace(**fields)) == aspect
+def test_of_a_link_only_what_can_be_set_counts(columns, field):
+    assert changed_fields(LINK, LINK._replace(**columns)) == field
 
 
 @pytest.mark.parametrize(
-    ("fields", "aspect"),
+    ("columns", "field"),
     [
-        ({"mode": 0o700}, Aspect.ACCESS),
-        ({"gid": 1}, Aspect.ACCESS),
-        ({"mtime_ns": 1}, Aspect.TIME),
-        ({"ctime_s": 1}, Aspect.CTIME),
-        ({"size": 1, "ino": 1, "nlink": 9}, Aspect.NOTHING),
+        ({"mode": 0o700}, Field.ACCESS),
+        ({"gid": 1}, Field.ACCESS),
+        ({"mtime_ns": 1}, Field.TIME),
+        ({"ctime_s": 1}, Field.CTIME),
+        ({"size": 1, "ino": 1, "nlink": 9}, Field.NOTHING),
     ],
 )
-def test_of_a_directory_only_what_can_be_set_counts(fields, aspect):
-    assert aspects_of(DIR, DIR._replace(**fields)) == aspect
+def test_of_a_directory_only_what_can_be_set_counts(columns, field):
+    assert changed_fields(DIR, DIR._replace(**columns)) == field
 
 
 def test_what_is_racily_clean_or_in_doubt_is_told_though_nothing_differs():
-    assert aspects_of(FILE, FILE, {"racy": True}) == Aspect.RACY
-    assert aspects_of(DIR, DIR, {"racy": True}) == Aspect.RACY
+    assert changed_fields(FILE, FILE, {"racy": True}) == Field.RACY
+    assert changed_fields(DIR, DIR, {"racy": True}) == Field.RACY
 
 
 def test_a_file_that_is_proven_less_than_wanted_is_told():
-    assert aspects_of(FILE, FILE, {"verified": 1}, proof=2) == Aspect.UNPROVEN
-    assert aspects_of(FILE, FILE, {"verified": 2}, proof=2) == Aspect.NOTHING
-    assert aspects_of(FILE, FILE, {"verified": 2}, proof=1) == Aspect.NOTHING
-    assert aspects_of(LINK, LINK, {"verified": 0}, proof=2) == Aspect.NOTHING
+    assert changed_fields(FILE, FILE, {"verified": 1}, proof=2) == Field.UNPROVEN
+    assert changed_fields(FILE, FILE, {"verified": 2}, proof=2) == Field.NOTHING
+    assert changed_fields(FILE, FILE, {"verified": 2}, proof=1) == Field.NOTHING
+    assert changed_fields(LINK, LINK, {"verified": 0}, proof=2) == Field.NOTHING
 
 
 def test_asking_for_every_file_tells_files_alone():
-    assert aspects_of(FILE, FILE, asked=(Kind.FILE,)) == Aspect.ASKED
-    assert aspects_of(DIR, DIR, asked=(Kind.FILE,)) == Aspect.NOTHING
+    assert changed_fields(FILE, FILE, asked=(Kind.FILE,)) == Field.ASKED
+    assert changed_fields(DIR, DIR, asked=(Kind.FILE,)) == Field.NOTHING
 
 
 def test_what_was_found_in_the_target_is_adopted_whatever_its_inode():
     was = FILE._replace(ino=1, ctime_s=1, ctime_ns=1)
-    assert aspects_of(FILE, was, adopted=True) == Aspect.ADOPTED
-    assert aspects_of(DIR, DIR, adopted=True) == Aspect.ADOPTED
-    longer = aspects_of(FILE, was._replace(size=1), adopted=True)
-    assert longer == Aspect.ADOPTED | Aspect.SIZE
+    assert changed_fields(FILE, was, adopted=True) == Field.ADOPTED
+    assert changed_fields(DIR, DIR, adopted=True) == Field.ADOPTED
+    longer = changed_fields(FILE, was._replace(size=1), adopted=True)
+    assert longer == Field.ADOPTED | Field.SIZE
 
 
 def test_what_else_is_in_an_adopted_target_is_never_gone():
@@ -224,7 +224,9 @@ def is_changed(now, was) -> bool:
 @pytest.mark.parametrize("seed", range(100))
 def test_pages_of_any_alignment_tell_what_a_dictionary_tells(seed, monkeypatch):
     rng = random.Random(seed)
-    monkeypatch.setattr("haulage.ops.compare._WINDOW_ROWS", rng.choice([1, 3, 100]))
+    monkeypatch.setattr(
+        "haulage.planning.compare._WINDOW_ROWS", rng.choice([1, 3, 100])
+    )
     now, pieces = random_tables(rng, ENTRY)
     was, known = random_tables(rng, MANIFEST)
     pages = list(compare(pieces, against(*known)))
@@ -239,7 +241,7 @@ def test_pages_of_any_alignment_tell_what_a_dictionary_tells(seed, monkeypatch):
     )
     for page in pages:
         assert paths_of(page.was) == paths_of(page.changed)
-        assert len(page.aspects) == page.changed.num_rows
+        assert len(page.fields) == page.changed.num_rows
         assert page.was["size"].to_pylist() == [
             was[path].size for path in paths_of(page.changed)
         ]
@@ -255,7 +257,7 @@ def test_the_last_path_of_each_page_never_goes_back():
 
 
 def test_however_many_are_gone_they_are_told_some_at_a_time(monkeypatch):
-    monkeypatch.setattr("haulage.ops.compare._WINDOW_ROWS", 20)
+    monkeypatch.setattr("haulage.planning.compare._WINDOW_ROWS", 20)
     names = [b"%03d" % number for number in range(100)]
     known = [recorded(*map(entry, names[at : at + 10])) for at in range(0, 100, 10)]
     pieces = [listed(entry(b"000"), entry(b"050"), entry(b"099"))]

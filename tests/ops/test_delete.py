@@ -4,7 +4,7 @@ import pytest
 
 from haulage.errors import FatalError
 from haulage.model import Status, Verb
-from haulage.ops.delete import check_source_has_entries, delete
+from haulage.verbs.delete import check_source_has_entries, delete
 from tests.engine_builders import OLD_NS, action_on, as_nobody, put, read, working
 
 

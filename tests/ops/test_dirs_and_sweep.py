@@ -5,9 +5,9 @@ import pytest
 
 from haulage.errors import VanishedError
 from haulage.model import Status, Verb, Verified
-from haulage.ops.dirs import finish_dir
-from haulage.ops.sweep import sweep
-from haulage.storage.tree.posix import make_dir, temp_dir_name, temp_name
+from haulage.storage.tree.files import make_dir, temp_dir_name, temp_name
+from haulage.verbs.dirs import finish_dir
+from haulage.verbs.sweep import sweep
 from tests.engine_builders import OLD_NS, action_on, as_nobody, put, read, working
 
 TOKEN = "dead00000000"

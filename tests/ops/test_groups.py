@@ -5,11 +5,12 @@ import random
 import pyarrow as pa
 import pytest
 
+from haulage.disksort import DiskSort
+from haulage.exchange.shards import read_outcomes, write_outcomes
 from haulage.model import ACTION, Action, Outcome, Status, Verb, Verified
-from haulage.ops.groups import LINKS, MEMBER, Rank, elect, with_key
-from haulage.ops.joining import JOINED, as_members, as_outcomes, joined
-from haulage.shardfile import read_outcomes, write_outcomes
-from haulage.storage.disksort import DiskSort
+from haulage.planning.link_rows import LINKS, Rank
+from haulage.run.links.election import MEMBER, elect, with_key
+from haulage.run.links.members import JOINED, as_members, as_outcomes, joined
 from tests.engine_builders import checksum_of, entry
 
 SUM = checksum_of(b"content")

@@ -8,9 +8,9 @@ import pytest
 
 from haulage.errors import BlockedError, UnstableError, VanishedError
 from haulage.model import ANY_NAMES, Loss, Status, Verb, Verified
-from haulage.ops.hardlink import hard
-from haulage.ops.transfer import check, copy, meta
-from haulage.ops.verify import verify
+from haulage.verbs.copy import check, copy, meta
+from haulage.verbs.hard_link import hard
+from haulage.verbs.verify import verify
 from tests.engine_builders import OLD_NS, action_on, checksum_of, put, read
 
 CONTENT = b"content"

@@ -4,23 +4,28 @@ import stat
 import pytest
 
 from haulage.model import PRESERVED, Preserve, Status, Verb
-from haulage.ops.dirs import finish_dir
-from haulage.ops.split import part, publish
-from haulage.ops.transfer import check, copy, link, meta
-from haulage.ops.verify import verify
-from haulage.storage.tree.kept import KEEP_ALL, Kept
+from haulage.storage.tree.metadata.preserve import PRESERVE_ALL, Preserved
+from haulage.verbs.copy import check, copy, link, meta
+from haulage.verbs.dirs import finish_dir
+from haulage.verbs.parts import part, publish
+from haulage.verbs.verify import verify
 from tests.engine_builders import OLD_NS, action_on, checksum_of, put
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives away files")
 
 
 def keeping(ends, *names: str) -> None:
-    ends.work.kept = Kept.named(names)
+    ends.work.kept = Preserved.named(names)
 
 
 def test_by_default_all_is_kept():
-    assert Kept.named(PRESERVED) == Kept.named(list(Preserve)) == Kept() == KEEP_ALL
-    assert Kept.named([]) == Kept(
+    assert (
+        Preserved.named(PRESERVED)
+        == Preserved.named(list(Preserve))
+        == Preserved()
+        == PRESERVE_ALL
+    )
+    assert Preserved.named([]) == Preserved(
         mode=False, owner=False, times=False, xattrs=False, acls=False, sparse=False
     )
 

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from haulage.errors import CancelledError
-from haulage.mover import run_shard
-from haulage.ops.lease import Lease, now_s
+from haulage.verbs.lease import Lease, now_s
+from haulage.workers.mover import run_shard
 from tests.engine_builders import action_on, job_between, order_for, put
 
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from haulage.model import MANIFEST, OUTCOME, Status, Verb
-from haulage.ops.merge import PATHS, Besides, Stream, among, merge
+from haulage.planning.merge import PATHS, Besides, Stream, among, merge
 from tests.engine_builders import entry, paths_of, recorded
 
 HOLDS = {

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from haulage.ops.aspects import Against
-from haulage.ops.compare import compare
-from haulage.ops.mounts import AWAY, Devices, Mounts
+from haulage.planning.compare import compare
+from haulage.planning.fields import Against
+from haulage.planning.mounts import AWAY, Devices, Mounts
 from tests.engine_builders import entry, listed, recorded
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from haulage.exchange.shards import PROGRESS, read_outcomes
 from haulage.model import Status, Verb
 from haulage.place import Place
-from haulage.shardfile import PROGRESS, read_outcomes
-from haulage.storage.tree.posix import temp_name
+from haulage.storage.tree.files import temp_name
 from tests.engine_builders import (
     action_on,
     actions_table,
@@ -37,7 +37,7 @@ class Mover:
 
     def __init__(self) -> None:
         self.process: Any = subprocess.Popen(
-            [sys.executable, "-m", "haulage.mover"],
+            [sys.executable, "-m", "haulage.workers.mover"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -5,11 +5,11 @@ import pytest
 
 from haulage.errors import BlockedError, UnstableError, VanishedError
 from haulage.model import Kind, Outcome, Status, Verb
-from haulage.ops.delete import delete
-from haulage.ops.node import node
-from haulage.ops.performing import perform
-from haulage.ops.verify import verify
-from haulage.storage.tree.kept import Kept
+from haulage.storage.tree.metadata.preserve import Preserved
+from haulage.verbs.delete import delete
+from haulage.verbs.perform import perform
+from haulage.verbs.special_file import special_file
+from haulage.verbs.verify import verify
 from tests.engine_builders import OLD_NS, action_on, as_nobody, put, working
 from tests.trees.attributes import acl
 from tests.trees.compare import assert_same
@@ -27,7 +27,9 @@ def planted(root, name: bytes, kind: int, device: int = 0) -> bytes:
 
 
 def made(ends, path: bytes = b"n", **fields) -> Outcome:
-    return node(ends.work, action_on(ends.source, path, Verb.NODE, **fields), 0)
+    return special_file(
+        ends.work, action_on(ends.source, path, Verb.SPECIAL, **fields), 0
+    )
 
 
 def same_roots(ends) -> None:
@@ -65,9 +67,9 @@ def test_a_device_keeps_its_number_owner_and_attributes(ends, kind, device):
     os.setxattr(full, "trusted.t", b"t")
     os.setxattr(full, "system.posix_acl_access", acl(0o641, 77))
     os.utime(full, ns=(OLD_NS, -5))
-    action = action_on(ends.source, b"d", Verb.NODE)
+    action = action_on(ends.source, b"d", Verb.SPECIAL)
     assert action.target == b"%d:%d" % device
-    assert node(ends.work, action, 0) == Outcome(Status.MADE)
+    assert special_file(ends.work, action, 0) == Outcome(Status.MADE)
     same_roots(ends)
     assert_same(ends.source, ends.target)
     assert verify(ends.work, action, 0).status == Status.VERIFIED
@@ -75,21 +77,21 @@ def test_a_device_keeps_its_number_owner_and_attributes(ends, kind, device):
 
 def test_what_is_gone_or_of_another_type_is_not_made(ends):
     full = planted(ends.source, b"n", stat.S_IFIFO)
-    action = action_on(ends.source, b"n", Verb.NODE)
+    action = action_on(ends.source, b"n", Verb.SPECIAL)
     os.unlink(full)
     with pytest.raises(VanishedError):
-        node(ends.work, action, 0)
+        special_file(ends.work, action, 0)
     put(ends.source, b"n", b"a file now")
     with pytest.raises(UnstableError, match="another type"):
-        node(ends.work, action, 0)
+        special_file(ends.work, action, 0)
     assert os.listdir(ends.target) == []
 
 
 def test_what_changed_since_it_was_listed_is_made_and_recorded_as_it_is_now(ends):
     full = planted(ends.source, b"n", stat.S_IFIFO)
-    action = action_on(ends.source, b"n", Verb.NODE)
+    action = action_on(ends.source, b"n", Verb.SPECIAL)
     os.chmod(full, 0o600)
-    outcome = node(ends.work, action, 0)
+    outcome = special_file(ends.work, action, 0)
     assert outcome.entry is not None
     assert (outcome.entry.mode, outcome.entry.kind) == (0o600, Kind.FIFO)
     assert stat.S_IMODE(os.lstat(ends.target / "n").st_mode) == 0o600
@@ -109,7 +111,7 @@ def test_who_is_not_root_is_told_that_devices_are_root_s(commons):
         root.mkdir()
         root.chmod(0o777)
     planted(source, b"d", stat.S_IFCHR, os.makedev(1, 3))
-    action = action_on(source, b"d", Verb.NODE)
+    action = action_on(source, b"d", Verb.SPECIAL)
 
     def outcome_of() -> Outcome:
         with working(source, target) as work:
@@ -123,7 +125,7 @@ def test_who_is_not_root_is_told_that_devices_are_root_s(commons):
 
 def test_without_mode_and_times_it_is_as_any_new_file_and_known_again(ends):
     planted(ends.source, b"n", stat.S_IFIFO)
-    ends.work.kept = Kept.named(["owner"])
+    ends.work.kept = Preserved.named(["owner"])
     umask = os.umask(0o022)
     try:
         outcome = made(ends)

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 
 from haulage.model import ACTION, Verb
-from haulage.ops.pack import Bounds, Split, costs, pack
 from haulage.place import part_bytes
+from haulage.planning.pack import Bounds, Split, costs, pack
 from tests.engine_builders import entry
 
 

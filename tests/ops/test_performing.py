@@ -11,7 +11,7 @@ import pytest
 
 from haulage.errors import CancelledError, FatalError, TransientError
 from haulage.model import Kind, Outcome, Status, Verb
-from haulage.ops.performing import perform_many
+from haulage.verbs.perform import perform_many
 from tests.engine_builders import OLD_NS, put
 from tests.ops.relaying import action_of
 from tests.stores import MIB, PART, carrying, files_shelf, open_descriptors

@@ -2,11 +2,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from haulage.exchange.shards import read_outcomes, write_outcomes
 from haulage.model import ACTION, Action, Kind, Outcome, Status, Verb, Verified
-from haulage.ops.aspects import Aspect
-from haulage.ops.difference import Difference
-from haulage.ops.plan import Intent, join_parts, on_paths, plan, prove, redo
-from haulage.shardfile import read_outcomes, write_outcomes
+from haulage.planning.actions import Intent, join_parts, on_paths, plan, prove, redo
+from haulage.planning.difference import Difference
+from haulage.planning.fields import Field
 from tests.engine_builders import (
     actions_table,
     checksum_of,
@@ -17,10 +17,10 @@ from tests.engine_builders import (
 )
 
 SUM = checksum_of(b"content")
-A = Aspect
+A = Field
 
 
-def difference(new=(), changed=(), was=(), aspects=(), gone=(), **proof) -> Difference:
+def difference(new=(), changed=(), was=(), fields=(), gone=(), **proof) -> Difference:
     new, changed, was = listed(*new), listed(*changed), recorded(*was, **proof)
     return Difference(
         last=b"z",
@@ -28,21 +28,21 @@ def difference(new=(), changed=(), was=(), aspects=(), gone=(), **proof) -> Diff
         new=new,
         changed=changed,
         was=was,
-        aspects=np.array(aspects, np.uint16),
+        fields=np.array(fields, np.uint16),
         gone=recorded(*gone),
         unreadable=(),
     )
 
 
-def verb_for(aspects: Aspect, intent: Intent, checksum: bytes | None) -> Verb | None:
+def verb_for(fields: Field, intent: Intent, checksum: bytes | None) -> Verb | None:
     f = entry(b"f")
-    made = plan(difference((), [f], [f], [aspects], checksum=checksum), intent)
+    made = plan(difference((), [f], [f], [fields], checksum=checksum), intent)
     verbs = made.actions["verb"].to_pylist()
     return Verb(verbs[0]) if verbs else None
 
 
 @pytest.mark.parametrize(
-    ("aspects", "verb"),
+    ("fields", "verb"),
     [
         (A.KIND, Verb.COPY),
         (A.SIZE, Verb.COPY),
@@ -67,12 +67,12 @@ def verb_for(aspects: Aspect, intent: Intent, checksum: bytes | None) -> Verb | 
         (A.ADOPTED | A.SIZE, Verb.COPY),
     ],
 )
-def test_what_differs_of_a_file_with_a_known_checksum_decides_its_verb(aspects, verb):
-    assert verb_for(aspects, Intent(), SUM) == verb
+def test_what_differs_of_a_file_with_a_known_checksum_decides_its_verb(fields, verb):
+    assert verb_for(fields, Intent(), SUM) == verb
 
 
 @pytest.mark.parametrize(
-    ("aspects", "verb"),
+    ("fields", "verb"),
     [
         (A.UNPROVEN, Verb.CHECK),
         (A.UNPROVEN | A.ACCESS, Verb.CHECK),
@@ -83,8 +83,8 @@ def test_what_differs_of_a_file_with_a_known_checksum_decides_its_verb(aspects, 
         (A.ACCESS, Verb.META),
     ],
 )
-def test_a_file_without_a_checksum_is_proven_against_the_source(aspects, verb):
-    assert verb_for(aspects, Intent(proves_content=True), None) == verb
+def test_a_file_without_a_checksum_is_proven_against_the_source(fields, verb):
+    assert verb_for(fields, Intent(proves_content=True), None) == verb
 
 
 BY_SIZE = Intent(uncompared=A.TIME | A.INODE | A.CTIME | A.RACY)
@@ -92,7 +92,7 @@ BY_MTIME = Intent(uncompared=A.INODE | A.CTIME)
 
 
 @pytest.mark.parametrize(
-    ("aspects", "intent", "verb"),
+    ("fields", "intent", "verb"),
     [
         (A.SIZE | A.TIME, BY_SIZE, Verb.COPY),
         (A.KIND, BY_SIZE, Verb.COPY),
@@ -113,23 +113,23 @@ BY_MTIME = Intent(uncompared=A.INODE | A.CTIME)
     ],
 )
 def test_what_does_not_count_as_a_change_is_left_or_stays_in_doubt(
-    aspects, intent, verb
+    fields, intent, verb
 ):
     f = entry(b"f")
-    one = difference((), [f], [f], [aspects], checksum=SUM)
+    one = difference((), [f], [f], [fields], checksum=SUM)
     made = plan(one, intent)
     rows = made.actions.to_pylist()
     assert [row["verb"] for row in rows] == ([verb] if verb else [])
     assert made.skipped == 0, "skipped are special files alone"
-    in_doubt = bool(aspects & intent.uncompared)
+    in_doubt = bool(fields & intent.uncompared)
     if verb in (Verb.META, Verb.VERIFY):
         assert rows[0]["racy"] == in_doubt
 
 
-@pytest.mark.parametrize("aspects", [A.ASKED, A.ASKED | A.ACCESS, A.ASKED | A.TIME])
-def test_every_file_is_read_or_copied_where_the_policy_asks(aspects):
-    assert verb_for(aspects, Intent(always_check=True), SUM) == Verb.CHECK
-    assert verb_for(aspects, Intent(always_copy=True), SUM) == Verb.COPY
+@pytest.mark.parametrize("fields", [A.ASKED, A.ASKED | A.ACCESS, A.ASKED | A.TIME])
+def test_every_file_is_read_or_copied_where_the_policy_asks(fields):
+    assert verb_for(fields, Intent(always_check=True), SUM) == Verb.CHECK
+    assert verb_for(fields, Intent(always_copy=True), SUM) == Verb.COPY
 
 
 def test_what_only_keys_imply_is_made_of_directories_alone():
@@ -168,8 +168,8 @@ def test_special_files_are_counted_and_left_alone(kind):
     ],
 )
 def test_what_differs_of_a_link_or_directory_makes_it_again(now, verb):
-    for aspects in (A.TIME, A.ACCESS, A.TARGET, A.KIND, A.ADOPTED):
-        made = plan(difference((), [now], [now], [aspects]), Intent())
+    for fields in (A.TIME, A.ACCESS, A.TARGET, A.KIND, A.ADOPTED):
+        made = plan(difference((), [now], [now], [fields]), Intent())
         assert made.actions["verb"].to_pylist() == [verb]
 
 

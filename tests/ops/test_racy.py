@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from haulage.ops.work import is_racy
-from haulage.storage.base import Now
+from haulage.storage.store import Now
 from haulage.storage.tree.clock import now_at
+from haulage.verbs.attempt import is_racy
 from tests.engine_builders import GIGA, OLD_NS
 
 HOUR_NS = 3600 * GIGA

@@ -6,10 +6,10 @@ import random
 import pyarrow as pa
 import pytest
 
+from haulage.disksort import DiskSort
 from haulage.model import MANIFEST, Action, Kind, Loss, Status, Verb, Verified
-from haulage.ops.hardlink import rejoin
-from haulage.ops.rejoin import KIN, as_kin, rejoined
-from haulage.storage.disksort import DiskSort
+from haulage.run.links.copies import KIN, as_kin, rejoined
+from haulage.verbs.hard_link import rejoin
 from tests.engine_builders import OLD_NS, checksum_of, entry, put, read
 from tests.ops.relaying import action_of
 from tests.stores import carrying, files_shelf

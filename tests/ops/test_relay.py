@@ -9,8 +9,8 @@ from haulage.errors import (
     VanishedError,
 )
 from haulage.model import Kind, Loss, Lost, Status, Verified
-from haulage.ops import relay
-from haulage.storage.base import Made, Seen
+from haulage.storage.store import Made, Seen
+from haulage.verbs import relay
 from tests.engine_builders import checksum_of, entry
 from tests.ops.relaying import Way, action_of
 from tests.stores import MIB, PART, carrying, objects_shelf, open_descriptors

@@ -5,9 +5,9 @@ import pytest
 
 from haulage.errors import UnstableError
 from haulage.model import Kind, Outcome, Status, Verified
-from haulage.ops import relay_parts
-from haulage.ops.stream import check_whole
-from haulage.storage.ranges import begun
+from haulage.storage.transfers import begun
+from haulage.verbs import relay_parts
+from haulage.verbs.stream import check_whole
 from tests.engine_builders import checksum_of
 from tests.stores import PART, carrying
 

@@ -2,8 +2,8 @@ import pytest
 
 from haulage.errors import FatalError, MismatchError
 from haulage.model import Kind, Status, Verified
-from haulage.ops import relay
-from haulage.ops.relay_proof import check_bucket_has_entries, delete, verify
+from haulage.verbs import relay
+from haulage.verbs.relay_proof import check_bucket_has_entries, delete, verify
 from tests.engine_builders import checksum_of
 from tests.ops.relaying import Way
 from tests.stores import carrying, objects_shelf

@@ -13,8 +13,8 @@ import pytest
 
 from haulage.errors import CancelledError
 from haulage.model import Action, Verb
-from haulage.mover import run_shard
-from haulage.ops.progress import Progress
+from haulage.verbs.fence import Progress
+from haulage.workers.mover import run_shard
 from tests.engine_builders import OLD_NS, action_on, job_between, order_for, put
 from tests.trees.compare import leftovers
 
@@ -66,7 +66,7 @@ def links(roots: Roots) -> list[Action]:
 
 
 def nodes(roots: Roots) -> list[Action]:
-    return [action_on(roots.source, b"fifo", Verb.NODE)]
+    return [action_on(roots.source, b"fifo", Verb.SPECIAL)]
 
 
 def hard_links(roots: Roots) -> list[Action]:

@@ -4,9 +4,9 @@ from itertools import pairwise
 import pytest
 
 from haulage.model import Status, Verb, Verified
-from haulage.ops.split import discard, part, publish
-from haulage.ops.transfer import check, copy
-from haulage.ops.verify import verify
+from haulage.verbs.copy import check, copy
+from haulage.verbs.parts import discard, part, publish
+from haulage.verbs.verify import verify
 from tests.engine_builders import OLD_NS, action_on, checksum_of, put, read
 
 MIB = 1 << 20

@@ -6,9 +6,9 @@ import pytest
 
 from haulage.errors import CancelledError, MismatchError, UnstableError, VanishedError
 from haulage.model import Status, Verb, Verified
-from haulage.ops.split import discard, part
-from haulage.ops.split import publish as publish_parts
-from haulage.storage.tree.posix import split_temp_name
+from haulage.storage.tree.files import split_temp_name
+from haulage.verbs.parts import discard, part
+from haulage.verbs.parts import publish as publish_parts
 from tests.engine_builders import OLD_NS, action_on, checksum_of, put, read, working
 from tests.trees.compare import leftovers
 

@@ -10,11 +10,11 @@ import pytest
 import xxhash
 
 from haulage.errors import CancelledError, FatalError, MismatchError, TransientError
-from haulage.ops.carrier import Room
-from haulage.ops.stream import check_whole, digest_of, hashed, move
-from haulage.storage.base import Extent, Writing
-from haulage.storage.sums import Checksum, digest, range_sums, sums_of_parts
-from haulage.storage.tree.opened import FileReading
+from haulage.storage.buckets.sums import Checksum, digest, range_sums, sums_of_parts
+from haulage.storage.store import Extent, Writing
+from haulage.storage.tree.handles import FileReading
+from haulage.verbs.stream import check_whole, digest_of, hashed, move
+from haulage.verbs.transfer import Room
 from tests.engine_builders import checksum_of, put
 from tests.stores import carrying, files_shelf, open_descriptors
 

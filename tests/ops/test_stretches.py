@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from haulage.ops.stretches import alone, below, between, stretches
+from haulage.planning.spans import alone, below, between, spans
 
 PATHS = [b"", b"a", b"a!", b"a/", b"a/b", b"a/b/", b"a/b/c", b"a0", b"b", b"c", b"d/"]
 
@@ -30,7 +30,7 @@ def test_a_stretch_holds_its_paths_alone(found, within):
             for page in pages
             for path, is_in in zip(
                 page,
-                stretches(found).within(pa.chunked_array([page], pa.binary())),
+                spans(found).within(pa.chunked_array([page], pa.binary())),
                 strict=True,
             )
             if is_in
@@ -39,4 +39,4 @@ def test_a_stretch_holds_its_paths_alone(found, within):
 
 
 def test_a_page_without_paths_is_in_no_stretch():
-    assert len(stretches([alone(b"")]).within(pa.chunked_array([], pa.binary()))) == 0
+    assert len(spans([alone(b"")]).within(pa.chunked_array([], pa.binary()))) == 0

@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from haulage.ops.touched import TOUCHED, Word, finishable, said
-from haulage.storage.disksort import DiskSort
+from haulage.disksort import DiskSort
+from haulage.planning.dirs import TOUCHED, Word, finishable, said
 
 DEEP = [b"a/b/c/", b"a/b/", b"a/", b"a-/", b"a/\xff/", b"a\xff/", b"\x01/", b"z/", b""]
 

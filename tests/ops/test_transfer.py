@@ -14,7 +14,7 @@ from haulage.errors import (
     VanishedError,
 )
 from haulage.model import Status
-from haulage.ops.transfer import check, copy
+from haulage.verbs.copy import check, copy
 from tests.engine_builders import (
     GIGA,
     OLD_NS,

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from haulage.model import Status, Verb, Verified
-from haulage.ops.transfer import check, meta
+from haulage.verbs.copy import check, meta
 from tests.engine_builders import (
     GIGA,
     OLD_NS,

@@ -4,7 +4,7 @@ import pytest
 
 from haulage.errors import MismatchError
 from haulage.model import Status, Verb, Verified
-from haulage.ops.verify import verify
+from haulage.verbs.verify import verify
 from tests.engine_builders import OLD_NS, action_on, checksum_of, put
 
 CONTENT = os.urandom(2_500_000)

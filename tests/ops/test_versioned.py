@@ -5,11 +5,11 @@ import pyarrow as pa
 import pytest
 
 from haulage.model import Action, Kind, Verb
-from haulage.ops.aspects import Against, Aspect
-from haulage.ops.compare import compare
-from haulage.ops.plan import Intent, plan
-from haulage.ops.versions import as_recorded, is_as_listed, is_racy_entry, is_version
-from haulage.storage.base import Now
+from haulage.planning.actions import Intent, plan
+from haulage.planning.compare import compare
+from haulage.planning.fields import Against, Field
+from haulage.storage.store import Now
+from haulage.verbs.versions import as_recorded, is_as_listed, is_racy_entry, is_version
 from tests.engine_builders import GIGA, entry, listed, recorded
 from tests.ops.relaying import action_of
 
@@ -58,7 +58,7 @@ def test_the_same_version_of_another_time_has_other_attributes_alone():
 
 
 def test_only_size_counts_where_that_is_asked_for_but_versions_still_do():
-    intent = Intent(versioned=True, uncompared=Aspect.TIME | Aspect.INODE)
+    intent = Intent(versioned=True, uncompared=Field.TIME | Field.INODE)
     now = listed(entry(b"f", **{**ETAG, "etag": b"two"}))
     assert verbs(now, recorded(entry(b"f", **ETAG)), intent) == ["COPY"]
 
@@ -72,8 +72,8 @@ def test_a_directory_that_nothing_stands_for_is_unchanged():
 def test_what_was_found_in_the_target_is_looked_at(etag):
     was = recorded(entry(b"f", etag=etag))
     found = difference(listed(entry(b"f", **ETAG)), was, adopted=True)
-    assert bool(found.aspects[0] & Aspect.TIME) == (etag is None)
-    assert found.aspects[0] & Aspect.ADOPTED
+    assert bool(found.fields[0] & Field.TIME) == (etag is None)
+    assert found.fields[0] & Field.ADOPTED
 
 
 def test_what_a_bucket_holds_no_more_is_gone():
@@ -136,7 +136,7 @@ def test_a_name_that_is_not_joined_with_its_group_is_looked_at_where_it_can_be()
     assert verbs(
         now,
         was,
-        Intent(versioned=True, uncompared=Aspect.TIME | Aspect.INODE),
+        Intent(versioned=True, uncompared=Field.TIME | Field.INODE),
         joins=True,
     ) == ["META"]
     assert verbs(now, was) == []

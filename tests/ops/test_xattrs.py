@@ -5,9 +5,9 @@ import subprocess
 import pytest
 
 from haulage.model import Loss, Status, Verb
-from haulage.ops.dirs import finish_dir
-from haulage.ops.split import part, publish
-from haulage.ops.transfer import check, copy, link, meta
+from haulage.verbs.copy import check, copy, link, meta
+from haulage.verbs.dirs import finish_dir
+from haulage.verbs.parts import part, publish
 from tests.engine_builders import action_on, as_nobody, put, working
 from tests.trees.attributes import CAPABILITY, acl
 from tests.trees.compare import assert_same

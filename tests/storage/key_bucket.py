@@ -5,7 +5,7 @@ from bisect import bisect_left, bisect_right
 
 import numpy as np
 
-from haulage.storage.bucket import Keys
+from haulage.storage.buckets.protocol import Keys
 
 
 class KeyBucket:

@@ -3,9 +3,9 @@
 import pyarrow as pa
 
 from haulage.model import ENTRY
-from haulage.storage.keys.pages import KeyRoot
-from haulage.storage.keys.walk import KeyWalk
-from haulage.storage.tree.walk import Page, Span, Unreadable
+from haulage.storage.buckets.keys.pages import KeyRoot
+from haulage.storage.buckets.keys.walk import KeyWalk
+from haulage.storage.tree.listing.walk import Page, Span, Unreadable
 from tests.engine_builders import paths_of
 
 NAMES = ["a", "a-", "a.b", "b", "b!", "ab", "a/", "b/", "c/", "é/", "😀", ".x", "-/"]

@@ -4,10 +4,10 @@ import threading
 from dataclasses import replace
 
 from haulage.place import Place
-from haulage.storage.base import Carried
-from haulage.storage.bucket import PutBy
-from haulage.storage.pace import Pace, Patience
-from haulage.storage.s3.bucket import S3Bucket, open_s3
+from haulage.storage.buckets.pace import Pace, Patience
+from haulage.storage.buckets.protocol import PutBy
+from haulage.storage.buckets.s3.bucket import S3Bucket, open_s3
+from haulage.storage.store import Carried
 
 SOON = Patience(tries=5, budget_s=20.0, base_s=0.01, cap_s=0.1)
 METADATA = {"mtime": "1500000000.123456789", "mode": "100644", "haulage": "1"}

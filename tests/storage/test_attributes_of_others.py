@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 
 from haulage.model import Loss
-from haulage.storage.tree.attributes import Attributes, attributes_of, set_attributes
-from haulage.storage.tree.xattrs import Extras
+from haulage.storage.tree.metadata.attributes import (
+    Attributes,
+    attributes_of,
+    set_attributes,
+)
+from haulage.storage.tree.metadata.xattrs import Extras
 from tests.e2e.place import NOBODY
 
 

@@ -3,8 +3,8 @@ import os
 import pytest
 
 from haulage.model import Kind, Loss
-from haulage.storage.base import Seen
-from haulage.storage.objects.doubted import harmless, leads_outside
+from haulage.storage.buckets.objects.doubted import harmless, leads_outside
+from haulage.storage.store import Seen
 from tests.engine_builders import entry
 
 MINE = {"uid": os.geteuid(), "gid": os.getegid()}

@@ -6,7 +6,7 @@ import pytest
 
 from haulage.errors import RefusedError
 from haulage.place import Place, is_loopback
-from haulage.storage.opening import open_bucket
+from haulage.storage.buckets.open import open_bucket
 
 KEYS = {
     "AWS_ACCESS_KEY_ID": "id",

@@ -10,7 +10,7 @@ from haulage.errors import (
     UnstableError,
     VanishedError,
 )
-from haulage.storage.faults import (
+from haulage.storage.buckets.faults import (
     DeniedError,
     ElsewhereError,
     NoBucketError,
@@ -20,7 +20,7 @@ from haulage.storage.faults import (
     reply_of,
     sorted_error,
 )
-from haulage.storage.pace import ThrottledError
+from haulage.storage.buckets.pace import ThrottledError
 
 XML = "<Error><Code>{}</Code><Message>It &amp; that</Message><AWSAccessKeyId>AKID"
 OBSTORE = (

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from haulage.errors import FatalError
-from haulage.storage.bucket import Keys
-from haulage.storage.keys.paths import (
+from haulage.storage.buckets.keys.paths import (
     is_plain,
     key_of,
     path_of,
@@ -14,6 +13,7 @@ from haulage.storage.keys.paths import (
     why_no_key,
     why_no_path,
 )
+from haulage.storage.buckets.protocol import Keys
 
 HOSTILE = [
     b"plain/path.txt", "é/日本/😀".encode(), b"\xff\xfe/caf\xe9", b"a\xe9\xf0\x9f",

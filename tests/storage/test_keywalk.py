@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from haulage.storage.keys.cuts import Rest, find_cut
-from haulage.storage.tree.walk import Given, Span, Unreadable
+from haulage.storage.buckets.keys.cuts import Rest, find_cut
+from haulage.storage.tree.listing.walk import Given, Span, Unreadable
 from tests.engine_builders import paths_of
 from tests.storage.key_bucket import KeyBucket
 from tests.storage.key_listing import expected, random_keys, tables, walked, whole

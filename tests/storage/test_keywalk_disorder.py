@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from haulage.errors import FatalError
-from haulage.storage.bucket import Keys
-from haulage.storage.keys.lies import REPLACED, TWICE
-from haulage.storage.keys.pages import DisorderError, KeyRoot, server_pages
-from haulage.storage.keys.paths import key_of
-from haulage.storage.keys.walk import KeyWalk, sorted_pieces
-from haulage.storage.tree.walk import Span, Unreadable
+from haulage.storage.buckets.keys.lies import REPLACED, TWICE
+from haulage.storage.buckets.keys.pages import DisorderError, KeyRoot, server_pages
+from haulage.storage.buckets.keys.paths import key_of
+from haulage.storage.buckets.keys.walk import KeyWalk, sorted_pieces
+from haulage.storage.buckets.protocol import Keys
+from haulage.storage.tree.listing.walk import Span, Unreadable
 from tests.engine_builders import paths_of
 from tests.storage.key_bucket import KeyBucket
 from tests.storage.key_listing import random_keys, tables, walked, whole

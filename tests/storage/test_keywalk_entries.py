@@ -3,7 +3,7 @@
 import pytest
 
 from haulage.model import Kind
-from haulage.storage.tree.walk import Span, Unreadable
+from haulage.storage.tree.listing.walk import Span, Unreadable
 from tests.engine_builders import paths_of
 from tests.storage.key_bucket import KeyBucket
 from tests.storage.key_listing import tables, walked, whole

@@ -3,8 +3,8 @@
 import pytest
 
 from haulage.errors import PermanentError, TransientError
-from haulage.storage.objects.markers import keeps_markers
-from haulage.storage.pace import ThrottledError
+from haulage.storage.buckets.objects.markers import keeps_markers
+from haulage.storage.buckets.pace import ThrottledError
 from tests.servers.faults import (
     INTERNAL_ERROR,
     LOST_ANSWER,

@@ -8,9 +8,9 @@ import pytest
 from haulage.errors import PermanentError, UnstableError, VanishedError
 from haulage.model import Action, Kind, Status
 from haulage.place import Place
-from haulage.storage.base import Carried, Extent, Seen
-from haulage.storage.bucket import PutBy
-from haulage.storage.objects.store import Objects, put_by, seen_of
+from haulage.storage.buckets.objects.store import Objects, put_by, seen_of
+from haulage.storage.buckets.protocol import PutBy
+from haulage.storage.store import Carried, Extent, Seen
 from tests.engine_builders import entry
 from tests.storage.s3_opening import opened
 from tests.stores import PART, objects_shelf

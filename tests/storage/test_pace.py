@@ -10,7 +10,7 @@ from haulage.errors import (
     TransientError,
     UnstableError,
 )
-from haulage.storage.pace import Pace, Patience, ThrottledError
+from haulage.storage.buckets.pace import Pace, Patience, ThrottledError
 
 
 class Time:

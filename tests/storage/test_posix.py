@@ -7,9 +7,8 @@ import pytest
 
 from haulage.errors import BlockedError, UnstableError, VanishedError
 from haulage.model import Loss
-from haulage.storage.tree.attributes import Attributes, attributes_of, set_attributes
 from haulage.storage.tree.descent import Descent
-from haulage.storage.tree.posix import (
+from haulage.storage.tree.files import (
     create,
     make_dir,
     open_file,
@@ -20,6 +19,11 @@ from haulage.storage.tree.posix import (
     stat_in,
     temp_dir_name,
     temp_name,
+)
+from haulage.storage.tree.metadata.attributes import (
+    Attributes,
+    attributes_of,
+    set_attributes,
 )
 from tests.engine_builders import NOBODY, OLD_NS, as_nobody, put, read
 from tests.trees.attributes import EDGE_TIMES_NS

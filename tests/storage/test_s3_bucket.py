@@ -14,8 +14,8 @@ from haulage.errors import (
     UnstableError,
     VanishedError,
 )
-from haulage.storage.base import Carried
-from haulage.storage.bucket import PutBy
+from haulage.storage.buckets.protocol import PutBy
+from haulage.storage.store import Carried
 from tests.servers.proxy import proxy
 from tests.storage.s3_opening import BY, METADATA, opened, place_of, put
 

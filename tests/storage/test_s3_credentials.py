@@ -8,9 +8,14 @@ import pytest
 
 from haulage.errors import RefusedError
 from haulage.place import Place
-from haulage.storage.s3.bucket import open_s3
-from haulage.storage.s3.credentials import Fixed, Secret, credentials_of, for_obstore
-from haulage.storage.s3.site import site_of
+from haulage.storage.buckets.s3.address import address_of
+from haulage.storage.buckets.s3.bucket import open_s3
+from haulage.storage.buckets.s3.credentials import (
+    Fixed,
+    Secret,
+    credentials_of,
+    for_obstore,
+)
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -59,10 +64,13 @@ def test_a_profile_gives_keys_endpoint_and_region(tmp_path):
     )
     place = replace(PLACE, profile="lab")
     assert credentials_of(place, KEYS).current() == Secret("AKIDPROFILE", "SECRETPROF")
-    site = site_of(place, {})
-    assert (site.endpoint, site.region) == ("http://lab.example:9000", "eu-north-1")
-    assert site.path_style
-    assert site_of(replace(place, region="eu-west-1"), {}).region == "eu-west-1"
+    address = address_of(place, {})
+    assert (address.endpoint, address.region) == (
+        "http://lab.example:9000",
+        "eu-north-1",
+    )
+    assert address.path_style
+    assert address_of(replace(place, region="eu-west-1"), {}).region == "eu-west-1"
 
 
 def test_the_environment_tells_endpoint_and_region_unless_the_place_does():
@@ -72,9 +80,9 @@ def test_the_environment_tells_endpoint_and_region_unless_the_place_does():
         "AWS_ENDPOINT_URL_S3": "http://s3",
         "AWS_DEFAULT_REGION": "eu-west-3",
     }
-    site = site_of(PLACE, environ)
-    assert (site.endpoint, site.region) == ("http://s3", "eu-west-3")
-    assert site_of(replace(PLACE, endpoint="http://own"), environ).endpoint == (
+    address = address_of(PLACE, environ)
+    assert (address.endpoint, address.region) == ("http://s3", "eu-west-3")
+    assert address_of(replace(PLACE, endpoint="http://own"), environ).endpoint == (
         "http://own"
     )
 
@@ -102,7 +110,7 @@ def test_the_environment_tells_endpoint_and_region_unless_the_place_does():
     ],
 )
 def test_a_keys_url_follows_from_the_place(place, url):
-    assert site_of(place, KEYS).url("a b/+") == url
+    assert address_of(place, KEYS).url("a b/+") == url
     store = open_s3(place, KEYS).reach.store(None)
     signed = obstore.sign(store, "GET", "a b/+", timedelta(minutes=1))
     assert signed.partition("?")[0] == url
@@ -122,7 +130,10 @@ def test_keys_that_stay_are_never_asked_for_again():
 
 
 def test_a_mover_starts_without_the_libraries_of_clouds():
-    told = "import haulage.mover, sys; print({'boto3', 'botocore'} & set(sys.modules))"
+    told = (
+        "import haulage.workers.mover, sys; "
+        "print({'boto3', 'botocore'} & set(sys.modules))"
+    )
     child = subprocess.run(
         [sys.executable, "-c", told], capture_output=True, text=True, check=True
     )
@@ -134,8 +145,8 @@ def test_static_keys_put_and_get_without_botocore(moto_s3, bucket):
     told = (
         "import os, sys\n"
         "from haulage.place import Place\n"
-        "from haulage.storage.bucket import PutBy\n"
-        "from haulage.storage.s3.bucket import open_s3\n"
+        "from haulage.storage.buckets.protocol import PutBy\n"
+        "from haulage.storage.buckets.s3.bucket import open_s3\n"
         f"s3 = open_s3(Place('s3://{name}'), os.environ)\n"
         "s3.put('key', b'content', PutBy({}))\n"
         "assert bytes(s3.get('key')[1]) == b'content'\n"

@@ -11,9 +11,9 @@ from haulage.errors import (
     PermanentError,
     TransientError,
 )
-from haulage.storage.pace import Pace, Patience
-from haulage.storage.s3.bucket import open_s3
-from haulage.storage.s3.credentials import Secret
+from haulage.storage.buckets.pace import Pace, Patience
+from haulage.storage.buckets.s3.bucket import open_s3
+from haulage.storage.buckets.s3.credentials import Secret
 from tests.servers.faults import (
     ACCESS_DENIED,
     CLOCK_SKEWED,
@@ -223,7 +223,7 @@ def test_expired_keys_are_looked_up_again_and_the_request_goes_on(
 ):
     between, direct = way
     put(direct, "key", CONTENT)
-    place = place_of(moto_s3.at(between.endpoint), direct.reach.site.bucket)
+    place = place_of(moto_s3.at(between.endpoint), direct.reach.address.bucket)
     s3 = open_s3(_with_profile(place), {}, pace=Pace(Patience(tries=2)))
     assert bytes(s3.get("key")[1]) == CONTENT
     write_keys(profile, "AKIANEWNEWNEWNEW")

@@ -3,10 +3,10 @@ import pytest
 
 from haulage.errors import FatalError, TransientError
 from haulage.place import Place
-from haulage.storage.bucket import holds_more_than
-from haulage.storage.pace import Pace
-from haulage.storage.s3.bucket import open_s3
-from haulage.storage.s3.xml import read_page
+from haulage.storage.buckets.pace import Pace
+from haulage.storage.buckets.protocol import holds_more_than
+from haulage.storage.buckets.s3.bucket import open_s3
+from haulage.storage.buckets.s3.xml import read_page
 from tests.servers.strange import Habit, strange
 from tests.storage.s3_opening import SOON, opened, put
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from haulage.storage.bucket import PutBy
+from haulage.storage.buckets.protocol import PutBy
 from tests.servers.proxy import proxy
 from tests.storage.s3_opening import BY, opened, put
 

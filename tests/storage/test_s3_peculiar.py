@@ -4,8 +4,8 @@ import pytest
 
 from haulage.errors import FatalError, HaulageError, MismatchError, TransientError
 from haulage.place import Place
-from haulage.storage.pace import Pace
-from haulage.storage.s3.bucket import open_s3
+from haulage.storage.buckets.pace import Pace
+from haulage.storage.buckets.s3.bucket import open_s3
 from tests.storage.s3_opening import BY, SOON
 from tests.storage.s3_peculiar import Habits, peculiar
 

@@ -6,8 +6,8 @@ import pytest
 
 from haulage.errors import FatalError, RefusedError
 from haulage.place import Place
-from haulage.storage.pace import Pace
-from haulage.storage.s3.bucket import open_s3
+from haulage.storage.buckets.pace import Pace
+from haulage.storage.buckets.s3.bucket import open_s3
 from tests.servers.certificates import certificate
 from tests.servers.forward import forward
 from tests.servers.rclone import rclone

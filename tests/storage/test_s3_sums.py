@@ -7,10 +7,10 @@ import pytest
 
 from haulage.errors import MismatchError, TransientError, VanishedError
 from haulage.place import Place
-from haulage.storage.base import Extent, Sums
-from haulage.storage.pace import Pace
-from haulage.storage.s3.bucket import open_s3
-from haulage.storage.sums import CrcSums, PartSums, WholeSums, digest, ranges_of
+from haulage.storage.buckets.pace import Pace
+from haulage.storage.buckets.s3.bucket import open_s3
+from haulage.storage.buckets.sums import CrcSums, PartSums, WholeSums, digest, ranges_of
+from haulage.storage.store import Extent, Sums
 from tests.servers.faults import LOST_ANSWER, FlipAnswer, Rule
 from tests.servers.proxy import proxy
 from tests.storage.s3_opening import BY, SOON, opened, put
@@ -170,7 +170,7 @@ def test_a_small_object_costs_one_request_whatever_its_etag_is(localstack, bucke
     with proxy(localstack.endpoint) as between:
         s3 = opened(localstack.at(between.endpoint), bucket(localstack))
         plain = put(s3, "plain")
-        upload(localstack, s3.reach.site.bucket, "parts")
+        upload(localstack, s3.reach.address.bucket, "parts")
         before = len(between.seen())
         s3.get("plain", etag=plain)
         assert len(between.seen()) == before + 1

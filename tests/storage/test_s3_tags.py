@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import pytest
 
 from haulage.errors import TransientError
-from haulage.storage.base import Carried
-from haulage.storage.bucket import PutBy
+from haulage.storage.buckets.protocol import PutBy
+from haulage.storage.store import Carried
 from tests.servers.faults import INTERNAL_ERROR, SLOW_DOWN, Answer, Cut, Delay, Rule
 from tests.servers.proxy import proxy
 from tests.storage.s3_opening import opened, put

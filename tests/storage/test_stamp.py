@@ -3,7 +3,7 @@ import os
 import pytest
 
 from haulage.model import Kind
-from haulage.storage.objects.stamp import read_stamp, stamp_of
+from haulage.storage.buckets.objects.stamp import read_stamp, stamp_of
 from tests.engine_builders import entry
 
 TIMES = [

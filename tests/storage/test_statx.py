@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from haulage.model import ENTRY, Kind
-from haulage.storage.tree.posix import entry_of
-from haulage.storage.tree.statx import StatBuffer, entry_table
+from haulage.storage.tree.files import entry_of
+from haulage.storage.tree.metadata.statx import StatBuffer, entry_table
 from tests.trees.attributes import EDGE_OWNERS, EDGE_TIMES_NS
 
 

@@ -8,8 +8,7 @@ from base64 import b64encode
 import pytest
 
 from haulage.errors import MismatchError
-from haulage.storage.base import Extent, Sums
-from haulage.storage.sums import (
+from haulage.storage.buckets.sums import (
     Checksum,
     checksum_in,
     checksum_of_etag,
@@ -17,6 +16,7 @@ from haulage.storage.sums import (
     range_sums,
     sums_of_parts,
 )
+from haulage.storage.store import Extent, Sums
 
 STEP = 1 << 16
 CONTENT = random.Random(5).randbytes(3 * STEP + 1234)

@@ -9,12 +9,13 @@ import pytest
 
 from haulage.errors import PermanentError
 from haulage.model import Action, Kind, Outcome, Status, Verb
-from haulage.ops.plan import on_paths
+from haulage.planning.actions import on_paths
 from haulage.storage.tree.descent import Descent
-from haulage.storage.tree.posix import stat_in
-from haulage.storage.tree.removal import remove_ours
-from haulage.storage.tree.restoring import bring_back, empty, tidy
-from haulage.storage.tree.trash import is_trash, trash_of
+from haulage.storage.tree.files import stat_in
+from haulage.storage.tree.ours import is_trash
+from haulage.storage.tree.remove import remove_ours
+from haulage.storage.tree.trash.move import trash_of
+from haulage.storage.tree.trash.restore import bring_back, empty, tidy
 from tests.engine_builders import action_on, put, read
 from tests.trees.compare import assert_same
 

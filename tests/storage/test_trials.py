@@ -2,7 +2,11 @@
 
 import pytest
 
-from haulage.storage.objects.trials import folds_case, folds_forms, is_one_bucket
+from haulage.storage.buckets.objects.trials import (
+    folds_case,
+    folds_forms,
+    is_one_bucket,
+)
 from tests.servers.proxy import proxy
 from tests.servers.rclone import rclone
 from tests.storage.s3_opening import opened

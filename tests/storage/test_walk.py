@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 
 from haulage.model import ENTRY
-from haulage.storage.tree import names
 from haulage.storage.tree.descent import Descent
-from haulage.storage.tree.posix import entry_of
-from haulage.storage.tree.walk import Given, Page, Span, Unreadable, Walk
+from haulage.storage.tree.files import entry_of
+from haulage.storage.tree.listing import names
+from haulage.storage.tree.listing.walk import Given, Page, Span, Unreadable, Walk
 from tests.engine_builders import as_nobody, in_child, paths_of
 from tests.trees.build import plant
 from tests.trees.walk import below, opened

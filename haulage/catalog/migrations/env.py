@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from haulage.catalog.tables import Base
+from haulage.catalog.db.tables import Base
 
 context.configure(
     connection=context.config.attributes["connection"],

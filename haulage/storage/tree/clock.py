@@ -3,7 +3,7 @@
 import ctypes
 import time
 
-from haulage.storage.base import Now
+from haulage.storage.store import Now
 
 _KERNEL_CLOCK = 5  # CLOCK_REALTIME_COARSE, by which the kernel stamps what changes
 _TICK_NS = 10_000_000  # of that clock at most; some stamps are finer

@@ -7,16 +7,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from haulage.storage.tree.trash import is_trash
+from haulage.storage.tree.ours import MARK
 
-MARK = b".haulage-state-"
 _BLOCK = 4096  # so much is written at once, or not at all
 _MOST = 1 << 20
-
-
-def is_ours(path: bytes) -> bool:
-    """Tell whether a path is what we keep in a root beside the entries."""
-    return is_trash(path) or path.startswith(MARK)
 
 
 def name_of_mark(dataset: str) -> str:

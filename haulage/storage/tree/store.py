@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from haulage.config.striping import NO_RULES, Layout, Rules
 from haulage.errors import PermanentError, VanishedError
 from haulage.model import Action, Entry, Lost, Outcome
 from haulage.paths import parent_of
-from haulage.storage.base import (
+from haulage.storage.store import (
     Chunks,
     Made,
     Now,
@@ -26,24 +27,10 @@ from haulage.storage.base import (
     Writing,
     is_implied,
 )
-from haulage.storage.ranges import Ranges, begun, drop
-from haulage.storage.tree.attributes import (
-    attributes_in,
-    attributes_of,
-    mark_of,
-    name_of,
-    set_attributes,
-    set_link_attributes,
-    set_mode,
-)
+from haulage.storage.transfers import Ranges, begun, drop
 from haulage.storage.tree.clock import now_at
 from haulage.storage.tree.descent import Descent
-from haulage.storage.tree.kept import Kept
-from haulage.storage.tree.laid import create_laid
-from haulage.storage.tree.linking import leader_of, link_to
-from haulage.storage.tree.mark import is_ours
-from haulage.storage.tree.opened import FileReading, FileWriting, Names
-from haulage.storage.tree.posix import (
+from haulage.storage.tree.files import (
     create,
     entry_of,
     make_dir,
@@ -54,9 +41,22 @@ from haulage.storage.tree.posix import (
     split_temp_name,
     stat_in,
 )
-from haulage.storage.tree.removal import gone_already, remove_ours
-from haulage.storage.tree.xattrs import joined, unkept
-from haulage.striping import NO_RULES, Layout, Rules
+from haulage.storage.tree.handles import FileReading, FileWriting, Names
+from haulage.storage.tree.hard_link import leader_of, link_to
+from haulage.storage.tree.lustre.files import create_laid
+from haulage.storage.tree.metadata.attributes import (
+    attributes_in,
+    attributes_of,
+    mark_of,
+    name_of,
+    set_attributes,
+    set_link_attributes,
+    set_mode,
+)
+from haulage.storage.tree.metadata.preserve import Preserved
+from haulage.storage.tree.metadata.xattrs import joined, unkept
+from haulage.storage.tree.ours import is_ours
+from haulage.storage.tree.remove import gone_already, remove_ours
 
 
 class Files(Store):
@@ -84,7 +84,7 @@ class Files(Store):
         self._fsync = fsync
         self._ranges = ranges
         self._check = check
-        self._kept = Kept()
+        self._kept = Preserved()
         self._trash = trash
         self._rules = rules
         self._lock = threading.RLock()

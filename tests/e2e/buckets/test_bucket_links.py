@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from haulage.catalog.shards import ShardState
+from haulage.catalog.runs.shards import ShardState
+from haulage.config.policy import Dataset, Policy
+from haulage.config.store_options import StoreOptions
 from haulage.model import Pass, Verified
-from haulage.policy import Dataset, Policy
-from haulage.stages import run as running
-from haulage.stages.crew import Summary, Threads
-from haulage.store_options import StoreOptions
+from haulage.run import sequence as running
+from haulage.run.context.runner import Summary, ThreadRunner
 from tests.e2e.buckets.shelf import SMALL, Count, Route, Shelf, Watch
 from tests.e2e.buckets.test_bucket_changes import OURS, restamp
 from tests.e2e.place import FEW, GUARDED, Place, write
@@ -44,7 +44,9 @@ class Way(NamedTuple):
                 reached = StoreOptions(endpoint=server.endpoint, region=server.region)
                 ends[f"{name}_store"] = reached
         dataset = Dataset(name=self.place.name, policy=wanted, **ends)
-        summary = running.sync(dataset, Threads(), catalog_url=self.place.catalog_url)
+        summary = running.sync(
+            dataset, ThreadRunner(), catalog_url=self.place.catalog_url
+        )
         assert (summary.exit_code, summary.failed) == (0, 0), self.place.failures()
         return summary
 

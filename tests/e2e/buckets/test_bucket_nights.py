@@ -19,7 +19,7 @@ from tests.trees.mutate import mutate
 NIGHTS = 3
 NOT_IN_BUCKETS = frozenset({Aspect.XATTRS})
 MOST_REQUESTS = 6  # of a night in which a directory did not change
-MOST_SAMPLED = 3 * 15 + 3 * 8  # of any size of bucket; see stages/sample.py
+MOST_SAMPLED = 3 * 15 + 3 * 8  # of any size of bucket; see run/guards/sample.py
 
 
 class Chain(NamedTuple):

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from haulage.place import Place
-from haulage.storage.base import Carried
-from haulage.storage.bucket import PutBy
+from haulage.storage.buckets.protocol import PutBy
+from haulage.storage.store import Carried
 from tests.servers.azure import AzureServer
 from tests.servers.google import GoogleServer
 

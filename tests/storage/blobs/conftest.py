@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 
 from haulage.place import Place
-from haulage.storage.blobs.bucket import open_blobs
+from haulage.storage.buckets.blobs.bucket import open_blobs
 from tests.servers.azure import azurite
 from tests.servers.google import google
 from tests.storage.blobs.clouds import Cloud

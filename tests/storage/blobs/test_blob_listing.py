@@ -7,8 +7,8 @@ import pytest
 
 from haulage.errors import PermanentError
 from haulage.place import Place
-from haulage.storage.blobs.bucket import open_blobs
-from haulage.storage.bucket import PutBy, holds_more_than
+from haulage.storage.buckets.blobs.bucket import open_blobs
+from haulage.storage.buckets.protocol import PutBy, holds_more_than
 from tests.storage.blobs.clouds import BY, STAMP, keys_of
 
 # --------------------------------------------------------------------- listing

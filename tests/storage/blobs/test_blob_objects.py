@@ -6,8 +6,8 @@ import pytest
 
 from haulage.errors import UnstableError, VanishedError
 from haulage.place import Place
-from haulage.storage.blobs.bucket import open_blobs
-from haulage.storage.bucket import AsStream, ByParts, PutBy
+from haulage.storage.buckets.blobs.bucket import open_blobs
+from haulage.storage.buckets.protocol import AsStream, ByParts, PutBy
 from tests.storage.blobs.clouds import BY, STAMP, keys_of
 
 # --------------------------------------------------------------------- objects

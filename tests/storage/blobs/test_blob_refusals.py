@@ -6,9 +6,9 @@ import pytest
 
 from haulage.errors import FatalError, PermanentError, RefusedError
 from haulage.place import Place
-from haulage.storage.blobs.bucket import open_blobs
-from haulage.storage.bucket import PutBy
-from haulage.storage.faults import DeniedError
+from haulage.storage.buckets.blobs.bucket import open_blobs
+from haulage.storage.buckets.faults import DeniedError
+from haulage.storage.buckets.protocol import PutBy
 from tests.storage.blobs.clouds import BY
 
 

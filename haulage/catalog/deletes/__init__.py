@@ -1,0 +1,1 @@
+"""Deletes that wait, happened, or can be undone."""

@@ -1,0 +1,1 @@
+"""Runs, who drives them, their shards, and the targets that they share."""

@@ -1,0 +1,1 @@
+"""`haulage up` and `down`: a local Prefect server and its worker."""

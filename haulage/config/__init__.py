@@ -1,0 +1,1 @@
+"""What a user asks for: policies, filters, layouts, and how stores are reached."""

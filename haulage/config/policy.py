@@ -1,0 +1,400 @@
+"""What a person asks for: a dataset and the policy by which it is kept in sync.
+
+These models are the run form in the Prefect UI, the options of the command line, and
+the JSON in the catalog, so that a field is described here and nowhere else.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+
+from haulage.config.patterns import check_rules
+from haulage.config.store_options import Form, StoreOptions
+from haulage.config.striping import checked_rules
+from haulage.config.units import parse_age, parse_preserve, parse_size
+from haulage.model import PRESERVED, Preserve
+
+RECORDED = {"recorded": True}  # the context of what an older version may have taken
+
+Size = Annotated[int, Field(ge=0), BeforeValidator(parse_size)]
+ShardSize = Annotated[int, Field(ge=1 << 16), BeforeValidator(parse_size)]
+Age = Annotated[float, Field(ge=0), BeforeValidator(parse_age)]
+Preserved = Annotated[tuple[Preserve, ...], BeforeValidator(parse_preserve)]
+Stripe = Annotated[str, BeforeValidator(checked_rules)]
+
+
+class Compare(StrEnum):
+    """Which entries count as changed since the last night."""
+
+    METADATA = "metadata"
+    MTIME = "mtime"
+    SIZE = "size"
+    CHECKSUM = "checksum"
+    ALWAYS = "always"
+
+
+class Verify(StrEnum):
+    """How what was copied is proven."""
+
+    NONE = "none"
+    METADATA = "metadata"
+    CHECKSUM = "checksum"
+    SAMPLE = "sample"
+
+
+class Delete(StrEnum):
+    """What happens to entries that are gone at the source."""
+
+    OFF = "off"
+    PLAN = "plan"
+    GUARDED = "guarded"
+
+
+class Fsync(StrEnum):
+    """When what was written is forced to the disk."""
+
+    NONE = "none"
+    RUN = "run"
+    FILE = "file"
+
+
+class Step(StrEnum):
+    """A part of a run that can be left out, so that another is run alone."""
+
+    COPY = "copy"
+    DELETE = "delete"
+    DIRS = "dirs"
+
+
+class Filters(Form):
+    """Which entries of the source take part."""
+
+    rules: tuple[str, ...] = Field(
+        (),
+        title="Include and exclude rules",
+        description="One rule a line: '- PATTERN' excludes, '+ PATTERN' includes; "
+        "the first that matches decides. *, ?, [a-z], ** as in rsync; /x only at the "
+        "root; x/ only directories.",
+    )
+    min_size: Size | None = Field(
+        None, title="Minimum size", description="Bytes; smaller files are left out."
+    )
+    max_size: Size | None = Field(
+        None, title="Maximum size", description="Bytes; larger files are left out."
+    )
+    min_age: Age | None = Field(
+        None,
+        title="Minimum age",
+        description="Seconds since mtime; newer files are left out.",
+    )
+    max_age: Age | None = Field(
+        None,
+        title="Maximum age",
+        description="Seconds since mtime; older files are left out.",
+    )
+    min_atime_age: Age | None = Field(
+        None,
+        title="Minimum age by atime",
+        description="Seconds since the last read; files read later are left out.",
+    )
+    max_atime_age: Age | None = Field(
+        None,
+        title="Maximum age by atime",
+        description="Seconds since the last read; files not read since then are left "
+        "out.",
+    )
+    one_file_system: bool = Field(
+        False,
+        title="Stay on one file system",
+        description="Do not descend into mount points below the source.",
+    )
+
+    @field_validator("rules")
+    @classmethod
+    def _check(cls, rules: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.context is not RECORDED:  # which is refused when it is used
+            check_rules(rules)
+        return rules
+
+
+class Shards(Form):
+    """How the work is cut. A shard is closed when one of its bounds is reached."""
+
+    max_entries: int = Field(
+        5000,
+        ge=1,
+        title="Entries a shard",
+        description="Close a shard at this many entries.",
+    )
+    max_bytes: ShardSize = Field(
+        1 << 30,
+        title="Bytes a shard",
+        description="Close a shard at this many bytes; a larger file is split into "
+        "parts of this size, or of a larger one where they would be hundreds, that "
+        "several movers fill.",
+    )
+
+
+class Guards(Form):
+    """Caps of the delete pass, checked before the first entry is removed."""
+
+    max_count: int = Field(
+        100_000,
+        ge=0,
+        title="Most entries",
+        description="Never remove more entries than this.",
+    )
+    max_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        title="Largest share",
+        description="Never remove more than this share of the manifest's entries.",
+    )
+    max_bytes: Size | None = Field(
+        None, title="Most bytes", description="Never remove more bytes than this."
+    )
+
+
+class Keep(Form):
+    """How long the catalog knows of a run that nothing needs any more."""
+
+    days: int = Field(
+        180,
+        ge=1,
+        title="Days",
+        description="Forget a run that began more days ago, with all that is of it.",
+    )
+    runs: int = Field(
+        60,
+        ge=1,
+        title="Runs",
+        description="So many of the newest runs of the dataset are never forgotten.",
+    )
+
+
+class Policy(Form):
+    """How a dataset is kept in sync."""
+
+    filters: Filters = Field(
+        Filters(), title="Filters", description="Which entries of the source take part."
+    )
+    compare: Compare = Field(
+        Compare.METADATA,
+        title="Compare",
+        description="What counts as changed: metadata (size, mtime, ctime, inode), "
+        "mtime (with size, for a source whose inodes are others each night), size "
+        "alone, checksum (read every file), or always.",
+    )
+    verify: Verify = Field(
+        Verify.CHECKSUM,
+        title="Verify",
+        description="How what was copied is proven: checksum re-reads the target, "
+        "sample re-reads some of it, metadata looks at sizes, times and owners.",
+    )
+    preserve: Preserved = Field(
+        PRESERVED,
+        title="Preserve",
+        description="What is kept of an entry beside its content. What is not named "
+        "is what any new file has, and is neither compared nor counted as lost. "
+        "specials are FIFOs and sockets. Between two directories only.",
+    )
+    trust_metadata: bool = Field(
+        False,
+        title="Trust a bucket's metadata",
+        description="From a bucket into a directory: take over set-id bits, foreign "
+        "owners, and links that lead outside of the target. Whoever may put an object "
+        "there can ask for them, so the bucket must be written by nobody else.",
+    )
+    stripe: Stripe = Field(
+        "",
+        title="Stripes",
+        description="Layouts on a Lustre: keep, or SIZE=COUNT rules such as "
+        "1G=4,64G=16x4M@pool; 0=... for directories. Left empty: the target's.",
+    )
+    mdts: bool = Field(
+        False,
+        title="Alternate MDTs",
+        description="Make first-level directories on each MDT of a Lustre in turn.",
+    )
+    delete: Delete = Field(
+        Delete.OFF,
+        title="Delete",
+        description="Entries gone at the source: off keeps them, plan lists them, "
+        "guarded removes those that Haulage made, within the guards below.",
+    )
+    share_target: bool = Field(
+        False,
+        title="Share the target",
+        description="Go on where another dataset has this target, or one above or "
+        "below it. Neither deletes what the other has, but each overwrites it.",
+    )
+    guards: Guards = Field(
+        Guards(), title="Delete guards", description="Caps of the delete pass."
+    )
+    trash: Age | None = Field(
+        None,
+        title="Trash",
+        description="Seconds for which deleted entries are kept aside, in the target's "
+        "'.haulage-trash'. Left empty: deletes are final.",
+    )
+    keep: Keep = Field(
+        Keep(), title="Keep", description="How long the catalog knows of runs."
+    )
+    shards: Shards = Field(Shards(), title="Shards", description="How the work is cut.")
+    movers: int = Field(
+        2,
+        ge=1,
+        le=1024,
+        title="Movers",
+        description="Mover processes that work at once.",
+    )
+    listers: int = Field(
+        2,
+        ge=1,
+        le=256,
+        title="Listers",
+        description="Processes that list the source at once.",
+    )
+    fsync: Fsync = Field(
+        Fsync.RUN,
+        title="Force to disk",
+        description="When what was written is forced to the disk: once before the "
+        "manifest is committed (run), after every file, or never.",
+    )
+    sample_share: float = Field(
+        0.05, gt=0, le=1, title="Sample", description="Share of files it re-reads."
+    )
+    attempts: int = Field(
+        3,
+        ge=1,
+        le=20,
+        title="Attempts",
+        description="Tries at a shard or an entry that may pass.",
+    )
+
+    @field_validator("preserve")
+    @classmethod
+    def _acls_have_their_mode(cls, names: tuple[Preserve, ...]) -> tuple[Preserve, ...]:
+        if Preserve.ACLS in names and Preserve.MODE not in names:
+            raise ValueError(
+                "acls hold the mode, so they can not be preserved without it; add mode "
+                "or leave out acls"
+            )
+        return names
+
+
+class Dataset(Form):
+    """A standing source, target and policy."""
+
+    name: str = Field(
+        title="Name",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        description="Short and unique; runs, locks and manifests go by it.",
+    )
+    source: str = Field(
+        title="Source",
+        min_length=1,
+        description="Directory or bucket whose contents are synced: /data/home, "
+        "s3://bucket/prefix, gs://bucket, az://container/prefix.",
+    )
+    target: str = Field(
+        title="Target",
+        min_length=1,
+        description="Directory or bucket prefix that becomes equal to the source.",
+    )
+    source_store: StoreOptions = Field(
+        StoreOptions(),
+        title="Source store",
+        description="How the source is reached, if it is a bucket.",
+    )
+    target_store: StoreOptions = Field(
+        StoreOptions(),
+        title="Target store",
+        description="How the target is reached, if it is a bucket.",
+    )
+    policy: Policy = Field(
+        Policy(), title="Policy", description="How the dataset is kept in sync."
+    )
+
+
+class OfOneRun(Form):
+    """What no standing policy has: it is asked of a run, and the run goes by it."""
+
+    steps: tuple[Step, ...] = Field(
+        tuple(Step),
+        min_length=1,
+        title="Steps of this run",
+        description="Which parts of this run to do: copy (with its verification), "
+        "delete, and dirs, the final attributes of directories. Left alone, dirs does "
+        "all of them.",
+    )
+    allow_empty_source: bool = Field(
+        False,
+        title="Allow an empty source, in this run",
+        description="Go on even when the source is empty although the manifest is not.",
+    )
+    afresh: bool = Field(
+        False, title="Afresh, in this run", description="List the target and compare."
+    )
+    make_parents: bool = Field(
+        False,
+        title="Make the target's parents, in this run",
+        description="Make the directories above the target that are missing. Without "
+        "this a run makes the target alone, because a path that was misspelled, or "
+        "whose file system is not mounted, looks the same.",
+    )
+
+
+class Once(OfOneRun):
+    """What a person asks of one run alone; none of it stands for the next one."""
+
+    compare: Compare | None = Field(
+        None,
+        title="Compare, in this run",
+        description="Instead of what the policy says.",
+    )
+    movers: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        title="Movers of this run",
+        description="Instead of what the policy says.",
+    )
+    listers: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        title="Listers of this run",
+        description="Instead of what the policy says.",
+    )
+    take_over: bool = Field(
+        False,
+        title="Take over, in this run",
+        description="Go on although the run before was driven by another host that is "
+        "not heard any more: its process is known to be dead.",
+    )
+
+
+NOTHING_ONCE = Once()
+_AS_IT_STANDS = ("compare", "movers", "listers")  # unless this run has its own
+
+
+class RunPolicy(Policy, OfOneRun):
+    """What one run does: its dataset's policy, and what is asked for once."""
+
+    @property
+    def once(self) -> Once:
+        """Return what a run that goes on with this one asks for once."""
+        wanted = set(Once.model_fields)
+        return Once.model_validate(self.model_dump(include=wanted))
+
+
+def for_one_run(policy: Policy, once: Once) -> RunPolicy:
+    """Return what a run does by the standing `policy` and what is asked for `once`."""
+    fields = policy.model_dump()
+    for name, value in once.model_dump(exclude={"take_over"}).items():
+        if value is not None or name not in _AS_IT_STANDS:
+            fields[name] = value
+    return RunPolicy.model_validate(fields, context=RECORDED)

@@ -1,0 +1,1 @@
+"""What a run works with: both endpoints, the workspace, the task runner."""

@@ -1,0 +1,168 @@
+"""Both ends of a dataset as places, and what a run asks of them."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Self
+from urllib.parse import urlsplit
+
+from haulage.config.policy import Dataset
+from haulage.config.store_options import StoreOptions
+from haulage.errors import FatalError, PermanentError, RefusedError, shown_path
+from haulage.launch.launcher import STOP
+from haulage.place import Place, scheme_of
+from haulage.planning.pack import Split
+from haulage.run.context.nested import why_not_apart
+from haulage.storage.buckets.faults import NoBucketError
+from haulage.storage.buckets.keys.holding import holds_entries
+from haulage.storage.buckets.objects.markers import keeps_markers
+from haulage.storage.buckets.objects.trials import (
+    folds_case,
+    folds_forms,
+    is_one_bucket,
+)
+from haulage.storage.buckets.open import open_bucket
+from haulage.storage.buckets.protocol import Bucket
+from haulage.storage.tree.ours import is_ours
+
+SOURCE_SECRETS = "HAULAGE_SOURCE"  # prefixes of the variables that hold credentials
+TARGET_SECRETS = "HAULAGE_TARGET"
+_KEY_ID = "_ACCESS_KEY_ID"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The two places, and the environment that movers and listers find secrets in."""
+
+    source: Place
+    target: Place
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def split(self) -> Split:
+        """Return where a file larger than a shard may be cut."""
+        if self.target.scheme in ("gs", "az"):
+            return Split.NEVER
+        return Split.BY_PARTS if self.has_bucket else Split.ANYWHERE
+
+    @property
+    def has_bucket(self) -> bool:
+        """Tell whether one end at least is a bucket."""
+        return self.source.is_bucket or self.target.is_bucket
+
+    @property
+    def rejoins(self) -> bool:
+        """Tell whether one file's names come as objects of their own, to be joined."""
+        return self.source.is_bucket and not self.target.is_bucket
+
+    def with_probed_target(self) -> Self:
+        """Return the pair with what only a trial tells of the target's server."""
+        target = self.target
+        if not target.is_bucket:
+            return self
+        bucket = self.bucket(target)
+        try:
+            markers = keeps_markers(bucket, target.prefix)
+            case = folds_case(bucket, target.prefix)
+            forms = folds_forms(bucket, target.prefix)
+            self._prove_apart(bucket)
+        except PermanentError as err:  # so it would be with every other object
+            raise FatalError(
+                f"target {shown_path(target.url)} takes no object: {err}; correct the "
+                f"target's options or permissions, then sync again"
+            ) from err
+        found = replace(target, markers=markers, folds_case=case, folds_forms=forms)
+        return replace(self, target=found)
+
+    def _prove_apart(self, target: Bucket) -> None:
+        """Refuse a target inside of the source, which each night would copy again."""
+        if self.source.scheme != self.target.scheme:
+            return
+        why = why_not_apart(self.source, self.target)
+        source = self.bucket(self.source)
+        if why and is_one_bucket(source, target, self.target.prefix):
+            raise FatalError(f"{why}. Both endpoints lead to one bucket")
+
+    def bucket(self, place: Place) -> Bucket:
+        """Open the bucket of one end; once for this process."""
+        return _bucket(place, tuple(sorted(self.secrets.items())))
+
+    def has_entries(self, place: Place) -> bool:
+        """Tell whether there is anything in a place; what is not there has nothing."""
+        if place.is_bucket:
+            try:
+                return holds_entries(self.bucket(place), place.prefix)
+            except NoBucketError:
+                return False
+        try:
+            with os.scandir(place.url) as entries:
+                return not all(is_ours(os.fsencode(entry.name)) for entry in entries)
+        except FileNotFoundError:
+            return False
+
+
+@lru_cache(maxsize=16)
+def _bucket(place: Place, secrets: tuple[tuple[str, str], ...]) -> Bucket:
+    return open_bucket(place, {**os.environ, **dict(secrets)}, STOP)
+
+
+def pair_of(dataset: Dataset, secrets: Mapping[str, str] | None = None) -> Pair:
+    """Return a dataset's ends; RefusedError if credentials of a block are not at hand.
+
+    `secrets` are environment variables; those of this process count as well.
+    """
+    if (encoding := sys.getfilesystemencoding()) != "utf-8":
+        raise RefusedError(
+            f"this process takes the names of files for {encoding}, so a root or a "
+            f"pattern would mean others than in UTF-8: start Python with PYTHONUTF8=1"
+        )
+    given = dict(secrets or {})
+    source = place_of(dataset.source, dataset.source_store, SOURCE_SECRETS)
+    target = place_of(dataset.target, dataset.target_store, TARGET_SECRETS)
+    for place, options in (
+        (source, dataset.source_store),
+        (target, dataset.target_store),
+    ):
+        if place.secrets and f"{place.secrets}{_KEY_ID}" not in {**os.environ, **given}:
+            raise RefusedError(
+                f"{place.url}: the credentials {options.credentials} are a Prefect "
+                f"block, which only a deployment's run can open; run that, or set "
+                f"{place.secrets}{_KEY_ID} and {place.secrets}_SECRET_ACCESS_KEY"
+            )
+    return Pair(source, target, given)
+
+
+def place_of(url: str, options: StoreOptions, secrets: str) -> Place:
+    """Return where a store is; a directory needs none of the options."""
+    _check_server(url, options.endpoint)
+    return Place(
+        url=url,
+        endpoint=options.endpoint,
+        insecure=options.insecure,
+        region=options.region,
+        path_style=options.path_style,
+        profile=options.profile,
+        secrets=secrets if options.credentials else None,
+        anonymous=options.anonymous,
+        storage_class=options.storage_class,
+        encryption=options.encryption,
+        kms_key=options.kms_key,
+        requester_pays=options.requester_pays,
+        checksum=str(options.checksum),
+        tags=tuple(sorted(options.tags.items())),
+        in_flight=options.in_flight,
+        memory_bytes=options.memory,
+    )
+
+
+def _check_server(url: str, endpoint: str | None) -> None:
+    """Refuse an endpoint with a path, but to Azure, where that names the account."""
+    path = urlsplit(endpoint or "").path
+    if path and scheme_of(url) in ("s3", "gs"):
+        raise RefusedError(
+            f"{shown_path(url)}: its endpoint {shown_path(endpoint or '')} ends in "
+            f"{shown_path(path)}; an endpoint is a server alone, the bucket is named "
+            f"in the URL"
+        )

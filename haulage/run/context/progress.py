@@ -1,0 +1,135 @@
+"""Counts what a run has done so far, for whoever watches it."""
+
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from haulage.exchange.shards import PROGRESS
+from haulage.run.context.runner import Progress, WaveProgress
+
+_MAKES = ("copy", "publish", "links")
+_FAILED = ("failed", "unstable", "mismatch", "blocked")
+
+
+@dataclass(slots=True)
+class _Wave:
+    name: str
+    pass_: str
+    shards: int
+    entries: int
+    bytes: int
+    began: float
+    done: int = 0
+    done_bytes: int = 0
+    shards_done: int = 0
+    state: str = "running"
+    seconds: float = 0.0
+    under_way: dict[str, Path] = field(default_factory=dict)
+
+
+class RunProgress:
+    """The live numbers of one run; every method may be called from any thread."""
+
+    def __init__(self, counts: dict[str, int]) -> None:
+        """Start from what the catalog has of an earlier part of the run."""
+        self._lock = threading.Lock()
+        self._began = time.monotonic()
+        self._waves: dict[str, _Wave] = {}
+        self._failed = 0
+        self.counts = Counter(counts)
+        self.stage = "discover"
+        self.finished_listing = False
+        self.first_byte_s: float | None = None
+
+    def begin_wave(
+        self, name: str, pass_: str, *, shards: int, entries: int, size: int
+    ) -> None:
+        """Open a wave's record."""
+        with self._lock:
+            self._waves[name] = _Wave(
+                name, pass_, shards, entries, size, time.monotonic()
+            )
+
+    def begin_shard(self, wave: str, token: str, progress: Path) -> None:
+        """Watch the progress file of an attempt."""
+        with self._lock:
+            self._waves[wave].under_way[token] = progress
+
+    def end_shard(
+        self, wave: str, token: str, entries: int, tally: dict[str, int] | None
+    ) -> None:
+        """Close an attempt, with its tally if it has one."""
+        with self._lock:
+            record = self._waves[wave]
+            record.under_way.pop(token, None)
+            if tally is None:
+                return
+            record.shards_done += 1
+            record.done += entries
+            record.done_bytes += tally.get("bytes", 0)
+            self._failed += sum(tally.get(name, 0) for name in _FAILED)
+            self._note_first_byte()
+
+    def end_wave(self, wave: str, state: str) -> None:
+        """Close a wave's record."""
+        with self._lock:
+            record = self._waves[wave]
+            record.state = state
+            record.seconds = time.monotonic() - record.began
+
+    def seconds(self) -> float:
+        """Return how long this process has been at the run."""
+        return time.monotonic() - self._began
+
+    def now(self) -> Progress:
+        """Return the numbers of this moment."""
+        with self._lock:
+            waves = tuple(self._now(record) for record in self._waves.values())
+            copying = [wave for wave in waves if wave.pass_ in _MAKES]
+            return Progress(
+                stage=self.stage,
+                listed=self.counts["listed"],
+                planned=self.counts["planned"],
+                planned_bytes=self.counts["planned_bytes"],
+                done=sum(wave.done for wave in copying),
+                done_bytes=sum(wave.done_bytes for wave in copying),
+                failed=self._failed,
+                finished_listing=self.finished_listing,
+                waves=waves,
+            )
+
+    def _now(self, record: _Wave) -> WaveProgress:
+        under_way = [_read(file) for file in record.under_way.values()]
+        if any(moved for _, moved in under_way):
+            self._note_first_byte()
+        running = record.state == "running"
+        return WaveProgress(
+            name=record.name,
+            pass_=record.pass_,
+            shards=record.shards,
+            shards_done=record.shards_done,
+            entries=record.entries,
+            bytes=record.bytes,
+            done=record.done + sum(done for done, _ in under_way),
+            done_bytes=record.done_bytes + sum(moved for _, moved in under_way),
+            state=record.state,
+            seconds=time.monotonic() - record.began if running else record.seconds,
+        )
+
+    def _note_first_byte(self) -> None:
+        if self.first_byte_s is None:
+            self.first_byte_s = round(self.seconds(), 3)
+
+
+def _read(progress: Path) -> tuple[int, int]:
+    """Read an attempt's progress; nothing when its mover has not begun."""
+    try:
+        content = progress.read_bytes()
+    except FileNotFoundError:
+        return 0, 0
+    if len(content) != PROGRESS.size:
+        return 0, 0
+    done, moved = PROGRESS.unpack(content)
+    return done, moved

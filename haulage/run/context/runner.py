@@ -1,0 +1,123 @@
+"""Who carries the sequence out, and what it tells while it goes on."""
+
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+_WAVES_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class WaveProgress:
+    """How far one wave of shards is."""
+
+    name: str
+    pass_: str
+    shards: int
+    shards_done: int
+    entries: int
+    bytes: int
+    done: int  # entries
+    done_bytes: int
+    state: str  # running | done | failed
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is, about once a second."""
+
+    stage: str
+    listed: int
+    planned: int
+    planned_bytes: int
+    done: int
+    done_bytes: int
+    failed: int
+    finished_listing: bool
+    waves: tuple[WaveProgress, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a person wants to know of a run that has ended. Counts are entries."""
+
+    run_id: str
+    dataset: str
+    state: str
+    exit_code: int
+    listed: int
+    unchanged: int
+    copied: int
+    copied_bytes: int
+    updated: int
+    made: int
+    verified: int
+    deleted: int
+    kept: int
+    failed: int
+    seconds: float
+    first_byte_s: float | None
+    notes: tuple[str, ...]
+    lost: int = 0  # made, but without something that their source has
+    fidelity: float = 1.0  # share of the manifest that the run found without a loss
+    waiting_plan: int | None = None  # deletes that wait for approval
+    restored: int = 0
+    unlisted: int = 0  # failures that are counted, and were too many for a list
+    checked: int = 0  # files that were read only to tell whether they had changed
+    checked_bytes: int = 0
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the summary as JSON takes it."""
+        return {**asdict(self), "notes": list(self.notes)}
+
+
+class Pending(Protocol[T_co]):
+    """Something that was started and will have a result."""
+
+    def result(self) -> T_co:
+        """Wait for the end; return what the work returned or raise what it raised."""
+        ...
+
+
+class TaskRunner(Protocol):
+    """The means to run the sequence: threads for the command line, tasks for a flow."""
+
+    def start(self, name: str, work: Callable[[], T]) -> Pending[T]:
+        """Run `work` beside whatever else was started."""
+        ...
+
+    def call(self, name: str, work: Callable[[], T]) -> T:
+        """Run `work` now and return its result."""
+        ...
+
+    def note(self, progress: Progress) -> None:
+        """Take notice of the progress; called about once a second, from one thread."""
+        ...
+
+
+class ThreadRunner:
+    """A crew of plain threads; `on_progress` is called with each note."""
+
+    def __init__(
+        self, on_progress: Callable[[Progress], None] = lambda _: None
+    ) -> None:
+        """Prepare the threads; they start with the first work."""
+        self._pool = ThreadPoolExecutor(_WAVES_AT_ONCE, "wave")
+        self._on_progress = on_progress
+
+    def start(self, name: str, work: Callable[[], T]) -> Pending[T]:
+        """See TaskRunner."""
+        return self._pool.submit(contextvars.copy_context().run, work)
+
+    def call(self, name: str, work: Callable[[], T]) -> T:
+        """See TaskRunner."""
+        return work()
+
+    def note(self, progress: Progress) -> None:
+        """See TaskRunner."""
+        self._on_progress(progress)

@@ -1,0 +1,123 @@
+"""Drives a run: opens the place where it happens, and records how it ended."""
+
+import logging
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+
+from haulage.catalog import events
+from haulage.catalog.runs import runs
+from haulage.catalog.runs.runs import Run, RunState
+from haulage.errors import CancelledError, HaulageError, own_files
+from haulage.exchange.shards import LEASE
+from haulage.launch.launcher import STOP
+from haulage.launch.leftovers import end_leftover_movers
+from haulage.launch.local import LocalPool
+from haulage.private import make_directory, tighten
+from haulage.run.context.progress import RunProgress
+from haulage.run.context.request import Request
+from haulage.run.context.run_context import RunContext
+from haulage.run.context.runner import TaskRunner
+from haulage.run.context.workspace import is_here, workspace_of
+from haulage.run.guards.preflight import make_target
+from haulage.run.recovery.prune import clear_away
+from haulage.run.recovery.reopen import reopen
+from haulage.run.summary import stopped_summary
+from haulage.verbs.lease import Lease
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def driven(
+    request: Request,
+    run: Run,
+    runner: TaskRunner | None = None,
+    *,
+    goes_on: bool = True,
+) -> Iterator[RunContext]:
+    """Open the place where `run` happens; record its end if it did not finish.
+
+    What is not in its workspace any more counts as never done. Afterwards the catalog
+    is cleared of what nothing needs any more.
+    """
+    workspace, had_workspace = workspace_of(run), is_here(run)
+    end_leftover_movers(workspace / "logs")
+    for name in ("spool", "progress"):  # without its file a late mover does nothing
+        shutil.rmtree(workspace / name, ignore_errors=True)
+    for name in ("shards", "outcomes", "progress", "logs"):
+        make_directory(workspace / name)
+    tighten(workspace.parent)
+    pair = request.pair
+    pool = LocalPool(run.policy.movers, workspace / "logs", pair.secrets)
+    progress = RunProgress(dict(run.counts))
+    catalog = replace(request.catalog, hurried=threading.Event())
+    lease = Lease.begin(workspace / LEASE)
+    context = RunContext(
+        catalog, request.dataset.name, run, pair, pool, progress, lease
+    )
+    told = own_files(workspace)
+    with (
+        _end_recorded(context),
+        told,
+        closing(lease),
+        closing(pool),
+        _alive(context, runner),
+    ):
+        reopen(context, had_workspace=had_workspace, goes_on=goes_on)
+        make_target(pair.target)
+        if run.base_manifest_id is None:  # a first run, which has work for them
+            pool.begin(warm=True)
+        yield context
+    clear_away(request.catalog, run.dataset_id, run.policy.keep)
+
+
+@contextmanager
+def _end_recorded(context: RunContext) -> Iterator[None]:
+    """Record the end of a run that does not finish."""
+    run = context.run
+    try:
+        yield
+    except KeyboardInterrupt as err:
+        _record_end(context, err)
+        raise CancelledError(
+            f"run {run.id} was stopped; 'haulage resume {run.id}' goes on"
+        ) from err
+    except BaseException as err:
+        _record_end(context, err)
+        raise
+
+
+@contextmanager
+def _alive(context: RunContext, runner: TaskRunner | None) -> Iterator[None]:
+    """Tell of the progress and prove that the driver lives, until the run ends."""
+    context.prove_life(waits=True)
+    watch = context.watch(runner.note if runner else lambda _: None)
+    try:
+        yield
+    finally:
+        context.end()
+        for thread in watch:
+            thread.join()
+
+
+def _record_end(context: RunContext, err: BaseException) -> None:
+    """Record an early end, unless the run is no longer ours.
+
+    What can not be recorded must not hide why the run ended; without an end it is one
+    that was interrupted.
+    """
+    asked = not isinstance(err, Exception)  # by a signal, as Prefect's cancel is
+    stopped = asked or isinstance(err, CancelledError) or STOP.is_set()
+    state = RunState.CANCELLED if stopped else RunState.FAILED
+    reason = str(err) or type(err).__name__
+    try:
+        summary = stopped_summary(context, str(state), reason)
+        events.note(context.catalog, context.run.id, f"run {state}", {"reason": reason})
+        runs.end(context.catalog, context.run, state, summary.as_dict())
+    except HaulageError as unrecorded:
+        _log.warning(
+            "the end of run %s is not recorded: %s", context.run.id, unrecorded
+        )

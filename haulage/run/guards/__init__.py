@@ -1,0 +1,1 @@
+"""What may refuse a run, a target, or a delete."""

@@ -1,0 +1,55 @@
+"""What a person says of a delete plan, and whether it still can be carried out."""
+
+from dataclasses import dataclass
+
+from haulage.catalog import datasets, events
+from haulage.catalog.db.engine import Catalog
+from haulage.catalog.deletes import plans as delete_plans
+from haulage.catalog.deletes.plans import DeletePlan, PlanState
+from haulage.catalog.runs import runs
+from haulage.catalog.runs.runs import Run, RunState
+from haulage.errors import RefusedError
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Somebody's leave to delete `entries`, the number that the plan must have."""
+
+    plan_id: int
+    entries: int
+    who: str
+
+
+def approved_plan(
+    catalog: Catalog, approval: Approval, earlier: Run | None
+) -> DeletePlan:
+    """Return the plan; RefusedError if it is another one than was approved.
+
+    What an `earlier` run has begun to carry out, that run may go on with.
+    """
+    plan = delete_plans.find(catalog, approval.plan_id)
+    is_under_way = earlier is not None and plan.apply_run_id == earlier.id
+    if plan.state is not PlanState.WAITING and not is_under_way:
+        raise RefusedError(delete_plans.not_waiting(plan))
+    if approval.entries != plan.entries:
+        name = datasets.get(catalog, plan.dataset_id).dataset.name
+        raise RefusedError(
+            f"delete plan {plan.id} of {name} has {plan.entries} entries, not "
+            f"{approval.entries}; look at them ('haulage deletes show {plan.id}'), "
+            f"then type their number"
+        )
+    run = runs.find(catalog, plan.run_id)
+    if run.state is not RunState.DONE:
+        raise RefusedError(
+            f"run {run.id}, which made delete plan {plan.id}, is {run.state}; 'haulage "
+            f"resume {run.id}' ends it, then apply the plan"
+        )
+    return plan
+
+
+def decline(catalog: Catalog, plan_id: int, who: str, because: str | None) -> None:
+    """Drop a plan that waits; the next run that finds the entries gone asks again."""
+    delete_plans.decline(catalog, plan_id, who, because)
+    run_id = delete_plans.find(catalog, plan_id).run_id
+    detail = {"plan": plan_id, "because": because}
+    events.note(catalog, run_id, "deletes declined", detail, who)

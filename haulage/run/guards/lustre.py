@@ -1,0 +1,109 @@
+"""Looks whether a Lustre can be asked for layouts, and sets what is set once a run."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from haulage.config.policy import Policy, Step
+from haulage.config.striping import Layout, rules_of
+from haulage.errors import RefusedError, shown_path
+from haulage.exchange.shards import TURNS
+from haulage.place import Place
+from haulage.run.context.endpoints import Pair
+from haulage.run.context.run_context import RunContext
+from haulage.storage.tree.lustre.directories import begin_turns, hand_on
+from haulage.storage.tree.lustre.lfs import LfsError, layout_of, mdts_of
+
+
+def check_layouts(policy: Policy, pair: Pair) -> None:
+    """Refuse layouts where an end can not be asked for them."""
+    if not policy.stripe and not policy.mdts:
+        return
+    if shutil.which("lfs") is None:
+        raise RefusedError(
+            "lfs is not on the PATH, so no layout can be set; install the Lustre "
+            "client's tools, or sync without --stripe and --mdts"
+        )
+    _check_lustre(pair.target)
+    if rules_of(policy.stripe).keeps:
+        _check_lustre(pair.source)
+    if policy.mdts:
+        _active_mdts(pair.target)
+
+
+def _check_lustre(place: Place) -> None:
+    shown = shown_path(place.url)
+    if place.is_bucket:
+        raise RefusedError(
+            f"{shown} is a bucket; only a Lustre has stripes and MDTs, so leave out "
+            f"--stripe and --mdts, or give rules that keep nothing of a bucket"
+        )
+    try:
+        with _opened(_standing(place.url)) as fd:
+            layout_of(fd)
+    except LfsError as err:
+        raise RefusedError(
+            f"{shown} is on no Lustre that lfs can ask: {err}; mount it, or sync "
+            f"without --stripe and --mdts"
+        ) from err
+
+
+def _active_mdts(target: Place) -> tuple[int, ...]:
+    try:
+        found = mdts_of(_standing(target.url))
+        why = "it names none that is active"
+    except LfsError as err:
+        found, why = (), str(err)
+    if not found:
+        raise RefusedError(
+            f"{shown_path(target.url)}: 'lfs mdts' gives no MDT: {why}; sync without "
+            f"--mdts, or try again when one is active"
+        )
+    return found
+
+
+def _standing(root: str) -> str:
+    """Return the root, or the directory in which it will be made."""
+    request = Path(root)
+    while not request.exists():
+        request = request.parent
+    return str(request)
+
+
+@contextmanager
+def _opened(root: str) -> Iterator[int]:
+    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def prepare_target(context: RunContext) -> None:
+    """Set what the target's root hands on, and begin to count turns of MDTs."""
+    policy, target = context.policy, context.pair.target
+    if Step.COPY not in policy.steps:
+        return
+    if policy.mdts:
+        context.mdts = _active_mdts(target)
+        begin_turns(context.workspace / TURNS, _dirs_in(target.url) % len(context.mdts))
+    rule = rules_of(policy.stripe).of_directories
+    if rule is None:
+        return
+    wanted = rule.layout or _layout_of_root(context.pair.source)
+    with _opened(target.url) as fd:
+        lost = hand_on(fd, wanted)
+    if lost:
+        context.notes.append(f"the target's root: {lost.words}")
+
+
+def _dirs_in(root: str) -> int:
+    with os.scandir(root) as entries:
+        return sum(entry.is_dir(follow_symlinks=False) for entry in entries)
+
+
+def _layout_of_root(place: Place) -> Layout:
+    with _opened(place.url) as fd:
+        return layout_of(fd)

@@ -1,0 +1,1 @@
+"""Hard links: groups, their leaders, and the pass that links the other names."""

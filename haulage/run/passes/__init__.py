@@ -1,0 +1,1 @@
+"""The passes after the first copy, one a file."""

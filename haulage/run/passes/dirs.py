@@ -1,0 +1,65 @@
+"""The pass that gives directories their final attributes, the root last."""
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain
+
+import pyarrow as pa
+
+from haulage.catalog.manifests.reader import Manifest
+from haulage.catalog.runs import shards as ledger
+from haulage.catalog.runs.shards import Shard, ShardState
+from haulage.config.policy import Step
+from haulage.disksort import gathered
+from haulage.model import Kind, Pass, Verb
+from haulage.planning.actions import on_paths
+from haulage.planning.columns import is_dir
+from haulage.planning.dirs import Word, said
+from haulage.run.context.run_context import RunContext
+from haulage.run.context.runner import TaskRunner
+from haulage.run.manifest.touched_dirs import brought_together, said_in
+from haulage.run.sharding.shards import seal
+from haulage.run.sharding.waves import Wave, run_wave
+
+
+def finish_dirs(context: RunContext, runner: TaskRunner) -> None:
+    """Give each directory that the run touched its final attributes, the root last."""
+    if not ledger.are_there(context.catalog, context.run.id, Pass.DIRS):
+        seal(context, Pass.DIRS, 0, to_finish(context))
+    ready = ledger.listed(
+        context.catalog, context.run.id, pass_=Pass.DIRS, states=[ShardState.READY]
+    )
+    if ready:
+        context.progress.stage = "directories"
+        runner.call("directories", partial(_finish_dirs, context, ready))
+
+
+def _finish_dirs(context: RunContext, ready: list[Shard]) -> None:
+    if os.geteuid() == 0:
+        run_wave(context, Wave("directories", tuple(ready)))
+        return
+    for shard in ready:  # a directory that we may no longer enter hides those below
+        run_wave(context, Wave(f"directories {shard.seq}", (shard,)))
+
+
+def to_finish(context: RunContext) -> Iterator[pa.Table]:
+    """Yield the actions for all directories touched so far, the deepest first."""
+    if Step.DIRS not in context.policy.steps or context.pair.target.is_bucket:
+        return
+    tables = (
+        on_paths(found.paths, Verb.DIR, Kind.DIR, found.etags)
+        for found in brought_together(context, chain(_asked(context), said_in(context)))
+    )
+    step = context.bounds.max_entries
+    for table in gathered(tables):
+        for start in range(0, table.num_rows, step):
+            yield table.slice(start, step)
+
+
+def _asked(context: RunContext) -> Iterator[pa.Table]:
+    """Yield every directory, if a policy asks for nothing else."""
+    if context.policy.steps == (Step.DIRS,):
+        for table in Manifest(context.catalog, context.run.base_manifest_id).tables():
+            paths = table["path"].filter(pa.array(is_dir(table)))
+            yield said(paths.to_pylist(), Word.MOVED)

@@ -1,0 +1,1 @@
+"""Actions into shards, shards into waves, and what became of them."""

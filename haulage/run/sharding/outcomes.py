@@ -1,0 +1,107 @@
+"""What became of a run's shards, by pass, round and status."""
+
+import zlib
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain, product
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from haulage.catalog.runs import shards as ledger
+from haulage.catalog.runs.shards import Shard, ShardState
+from haulage.config.policy import Verify
+from haulage.disksort import ENTRY_ROWS, DiskSort, gathered
+from haulage.errors import TRANSIENT_ERRNOS
+from haulage.exchange.shards import read_outcomes
+from haulage.model import Kind, Pass, Status, Verified
+from haulage.run.context.run_context import RunContext
+
+MAKES = (Pass.COPY, Pass.PUBLISH)
+MAKES_AND_PROVES = (*MAKES, Pass.VERIFY)
+_TRY_AGAIN = (Status.UNSTABLE, Status.MISMATCH)
+
+
+def is_sealed(context: RunContext, pass_: Pass, round_: int) -> bool:
+    """Tell whether a pass has any shard in a round."""
+    return ledger.are_there(context.catalog, context.run.id, pass_, round_)
+
+
+def done(context: RunContext, pass_: Pass, round_: int | None = None) -> list[Shard]:
+    """Return the finished shards of one pass, in canonical order within a round."""
+    return ledger.listed(
+        context.catalog,
+        context.run.id,
+        pass_=pass_,
+        round_=round_,
+        states=[ShardState.DONE],
+    )
+
+
+def outcomes_of(
+    context: RunContext, shard: Shard, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Read what became of a finished shard's actions."""
+    assert shard.outcome is not None
+    return read_outcomes(context.workspace / shard.outcome, columns)
+
+
+def rows_with(
+    context: RunContext,
+    passes: Collection[Pass],
+    rounds: Collection[int],
+    statuses: Collection[Status],
+) -> Iterator[pa.Table]:
+    """Yield the outcomes with one of `statuses`, reading only files that have some."""
+    names = [status.name.lower() for status in statuses]
+    wanted = pa.array(statuses, pa.uint8())
+    for pass_, round_ in product(passes, rounds):
+        for shard in ledger.counting(
+            context.catalog, context.run.id, pass_, round_, names
+        ):
+            table = outcomes_of(context, shard)
+            yield table.filter(pc.is_in(table["status"], wanted))
+
+
+def once(
+    context: RunContext, name: str, schema: pa.Schema, tables: Iterator[pa.Table]
+) -> Iterator[pa.Table] | None:
+    """Return one row a path, in order and in large tables; None if there is no row.
+
+    They are sorted on disk, as `name`: all of a huge tree may have failed for a while.
+    Parts of one file failed together or not at all.
+    """
+    rows = DiskSort(context.workspace / name, schema, "path", run_rows=ENTRY_ROWS)
+    for table in tables:
+        rows.add(table.select(schema.names))
+    found = gathered(rows.tables())
+    first = next(found, None)
+    return None if first is None else chain([first], found)
+
+
+def worth_another_try(
+    context: RunContext, passes: Collection[Pass], round_: int
+) -> Iterator[pa.Table]:
+    """Yield what a round left unstable, mismatched or failed for a while."""
+    yield from rows_with(context, passes, [round_], _TRY_AGAIN)
+    transient = pa.array(sorted(TRANSIENT_ERRNOS), pa.int32())
+    for table in rows_with(context, passes, [round_], [Status.FAILED]):
+        yield table.filter(pc.is_in(table["errno"], transient))
+
+
+def _wanted(verify: Verify) -> Verified:
+    """Return the proof that an entry needs; who moved it may have given it already."""
+    return Verified.METADATA if verify is Verify.METADATA else Verified.CHECKSUM
+
+
+def to_prove(context: RunContext, outcomes: pa.Table) -> pa.Table:
+    """Return which of these outcomes are still to be verified."""
+    made = np.isin(outcomes["status"].to_numpy(), (Status.COPIED, Status.MADE))
+    made &= outcomes["verified"].to_numpy() < _wanted(context.policy.verify)
+    made &= outcomes["kind"].to_numpy() != Kind.DIR
+    wanted = outcomes.filter(pa.array(made))
+    if context.policy.verify is not Verify.SAMPLE:
+        return wanted
+    limit = int(context.policy.sample_share * 2**32)
+    drawn = [zlib.crc32(path) < limit for path in wanted["path"].to_pylist()]
+    return wanted.filter(pa.array(drawn, pa.bool_()))

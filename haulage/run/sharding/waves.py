@@ -1,0 +1,157 @@
+"""Has a wave of shards done: attempts, their answers, and another try for lost ones."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from haulage.catalog.runs import shards as ledger
+from haulage.catalog.runs.shards import Attempt, Shard, ShardState
+from haulage.errors import FatalError
+from haulage.exchange.shards import Order
+from haulage.launch.launcher import Answer
+from haulage.model import Pass
+from haulage.run.context.run_context import RunContext
+from haulage.run.context.runner import TaskRunner
+from haulage.run.sharding.outcomes import is_sealed
+from haulage.verbs.fence import Progress
+
+_POLL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """Shards that one task and one launcher job carry out."""
+
+    name: str
+    shards: tuple[Shard, ...]
+
+    @property
+    def entries(self) -> int:
+        """Return how many entries its shards have."""
+        return sum(shard.entries for shard in self.shards)
+
+
+def run_wave(context: RunContext, wave: Wave) -> dict[str, int]:
+    """Have every shard of the wave done and return the sum of their tallies.
+
+    A shard whose mover died is tried again, `policy.attempts` times; then it is failed
+    and the others go on. FatalError and CancelledError leave the rest for a resume.
+    """
+    if not wave.shards:
+        return {}
+    context.progress.begin_wave(
+        wave.name,
+        wave.shards[0].pass_,
+        shards=len(wave.shards),
+        entries=wave.entries,
+        size=sum(shard.bytes for shard in wave.shards),
+    )
+    state = "failed"
+    try:
+        tally = _until_done(context, wave)
+        state = "done"
+    finally:
+        context.launcher.cancel(wave.name)
+        context.progress.end_wave(wave.name, state)
+    return tally
+
+
+@dataclass(slots=True)
+class _Count:
+    """What a wave adds up to so far; deaths of movers by the shard they were at."""
+
+    tally: Counter[str] = field(default_factory=Counter)
+    deaths: Counter[int] = field(default_factory=Counter)
+
+
+def _until_done(context: RunContext, wave: Wave) -> dict[str, int]:
+    count = _Count()
+    todo: Sequence[Shard] = wave.shards
+    while todo:
+        attempts = ledger.start(
+            context.catalog, context.run, todo, context.launcher.where
+        )
+        by_token = {attempt.token: attempt for attempt in attempts}
+        for attempt in attempts:
+            progress = _order(context, attempt).progress
+            Progress.begin(progress)
+            context.progress.begin_shard(wave.name, attempt.token, progress)
+        context.launcher.start_or_attach(
+            wave.name, [_order(context, attempt) for attempt in attempts]
+        )
+        lost = []
+        while by_token:
+            context.check()
+            for answer in context.launcher.poll(wave.name, _POLL_S):
+                attempt = by_token.pop(answer.token)
+                lost += _take(context, wave.name, attempt, answer, count)
+        todo = _ready_again(context, lost)
+    return dict(count.tally)
+
+
+def _order(context: RunContext, attempt: Attempt) -> Order:
+    shard = attempt.shard
+    stem = f"{shard.pass_}-{shard.round}-{shard.seq:06}"
+    return Order(
+        shard=context.workspace / shard.file,
+        outcome=context.workspace / "outcomes" / f"{stem}-{attempt.token}.parquet",
+        progress=context.workspace / "progress" / f"{stem}-{attempt.token}",
+        token=attempt.token,
+        dead_tokens=attempt.dead_tokens,
+    )
+
+
+def _take(
+    context: RunContext, wave: str, attempt: Attempt, answer: Answer, count: _Count
+) -> list[Shard]:
+    """Record one answer; return the shard if it has to be tried again."""
+    shard = attempt.shard
+    _order(context, attempt).progress.unlink(missing_ok=True)  # it has no say any more
+    context.progress.end_shard(wave, attempt.token, shard.entries, answer.tally)
+    if answer.tally is not None:
+        name = f"outcomes/{_order(context, attempt).outcome.name}"
+        if ledger.finish(context.catalog, attempt, name, answer.tally):
+            count.tally.update(answer.tally)
+        return []
+    reason = answer.fatal or answer.lost or "cancelled"
+    # An attempt that was only queued when its driver died says nothing of the shard.
+    count.deaths[shard.id] += answer.lost is not None
+    give_up = count.deaths[shard.id] >= context.policy.attempts
+    ledger.lose(context.catalog, attempt, reason, give_up=give_up)
+    if answer.fatal:
+        raise FatalError(answer.fatal)
+    return [] if give_up else [shard]
+
+
+def _ready_again(context: RunContext, lost: Sequence[Shard]) -> list[Shard]:
+    if not lost:
+        return []
+    context.check()
+    wanted = {shard.id for shard in lost}
+    first = lost[0]
+    ready = ledger.listed(
+        context.catalog,
+        context.run.id,
+        pass_=first.pass_,
+        round_=first.round,
+        states=[ShardState.READY],
+    )
+    return [shard for shard in ready if shard.id in wanted]
+
+
+def run_pass(
+    context: RunContext, runner: TaskRunner, pass_: Pass, round_: int, name: str
+) -> bool:
+    """Run what is ready of one pass and round; tell whether that pass had any shard."""
+    ready = ledger.listed(
+        context.catalog,
+        context.run.id,
+        pass_=pass_,
+        round_=round_,
+        states=[ShardState.READY],
+    )
+    if ready:
+        name = f"{name} (round {round_})" if round_ and "round" not in name else name
+        runner.call(name, partial(run_wave, context, Wave(name, tuple(ready))))
+    return is_sealed(context, pass_, round_)

@@ -1,0 +1,1 @@
+"""Buckets of any cloud, and the store that is made of one."""

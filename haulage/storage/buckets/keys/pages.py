@@ -1,0 +1,103 @@
+"""Fetches a bucket's listing page by page, the next one always on its way."""
+
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from haulage.errors import FatalError, HaulageError
+from haulage.paths import shown
+from haulage.storage.buckets.keys.paths import FIRST_PRIVATE, LAST_CHAR, is_plain
+from haulage.storage.buckets.protocol import Keys, Lists
+
+
+class DisorderError(HaulageError):
+    """The server lists in another order than that of the paths; they must be sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRoot:
+    """What is below a prefix of a bucket; nothing, or it ends in a slash.
+
+    `for_files` tells that the other end is a file system: what that can not hold is
+    refused, and prefixes are listed as directories.
+    """
+
+    bucket: Lists
+    prefix: str
+    for_files: bool = field(kw_only=True)
+
+
+def server_pages(
+    root: KeyRoot, after: str | None, is_enough: Callable[[str], bool]
+) -> Generator[Keys, None, None]:
+    """Yield pages until the last, or until one ends with a key that is enough."""
+    ahead = ThreadPoolExecutor(1, "list")
+    token: str | None = None
+    try:
+        asked = ahead.submit(root.bucket.page, root.prefix, after=after)
+        while True:
+            page = asked.result()
+            if page.is_last or (page.keys and is_enough(page.keys[-1])):
+                yield page
+                return
+            after, token = _next(root, page, after, token)
+            asked = ahead.submit(
+                root.bucket.page, root.prefix, after=after, token=token
+            )
+            yield page
+    finally:
+        ahead.shutdown(wait=False, cancel_futures=True)
+
+
+def _next(
+    root: KeyRoot, page: Keys, after: str | None, token: str | None
+) -> tuple[str | None, str | None]:
+    """Return by which key or token the page behind `page` is asked for."""
+    if page.token is not None:
+        if page.token == token:
+            raise FatalError(
+                f"{root.prefix or 'the bucket'!a}: the server gave the same "
+                f"continuation token twice, so its listing has no end; nothing that "
+                f"depends on it can be told"
+            )
+        return after, page.token
+    if not page.keys:
+        raise FatalError(
+            f"{root.prefix or 'the bucket'!a}: the server gave an empty page, said "
+            f"that more follow, and not how to ask for them"
+        )
+    if after is not None and page.keys[-1] <= after:
+        raise DisorderError(
+            f"the server lists {page.keys[-1]!a} again, behind {after!a}"
+        )
+    return page.keys[-1], None
+
+
+def key_before(key: str) -> str:
+    """Return a key with next to nothing between it and `key`, which comes behind it.
+
+    To list from a key on, where a server lists behind a key only.
+    """
+    code = ord(key[-1]) - 1
+    if code <= 0:
+        return key[:-1]
+    last = chr(0xD7FF if 0xD800 <= code < 0xE000 else code)
+    return key[:-1] + last + LAST_CHAR
+
+
+def check_may_begin(root: KeyRoot, after: bytes) -> None:
+    """Raise DisorderError unless every path behind `after` has a key behind its key.
+
+    Only the private characters of bytes that are not UTF-8 sort otherwise, and only
+    before what sorts behind them.
+    """
+    if not is_plain(after):
+        raise DisorderError(f"{shown(after)} does not sort as its key does")
+    text = after.decode()
+    for at, char in enumerate(text):
+        if char < FIRST_PRIVATE:
+            continue
+        base = root.prefix + text[:at]
+        page = root.bucket.page(base, after=base + chr(ord(FIRST_PRIVATE) - 1), limit=1)
+        if page.keys and page.keys[0][len(base)] < "\uf800":
+            raise DisorderError(f"{page.keys[0]!a} does not sort as its path does")

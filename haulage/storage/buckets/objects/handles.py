@@ -1,0 +1,148 @@
+"""One object, open: read in ranges of one version, or made of parts."""
+
+from collections.abc import Callable
+from functools import cached_property
+from types import TracebackType
+from typing import Self
+
+import xxhash
+
+from haulage.errors import (
+    MismatchError,
+    PermanentError,
+    UnstableError,
+    VanishedError,
+)
+from haulage.place import part_bytes
+from haulage.storage.buckets.protocol import Answer, Bucket, ByParts, Found, PutBy
+from haulage.storage.buckets.sums import PROVING, digest, whole_crc
+from haulage.storage.store import Extent, Made, Reading, Seen, Sums, Writing, nothing
+from haulage.storage.transfers import Done, Ranges
+
+_ABORTED = "its upload was aborted; it is begun anew"
+
+
+class ObjectReading(Reading):
+    """One version of an object; a small one has come as a whole."""
+
+    def __init__(
+        self, bucket: Bucket, found: Found, seen: Seen, content: memoryview | None
+    ) -> None:
+        self._bucket, self._found = bucket, found
+        self.seen = seen
+        self._content = content
+
+    def read(self, extent: Extent) -> memoryview:
+        if self._content is not None:
+            content = self._content[extent.offset : extent.offset + extent.length]
+            if len(content) < extent.length:
+                raise UnstableError("is shorter than it was when it was listed")
+            return content
+        if not extent.length:
+            return memoryview(b"")
+        found = self._found
+        return self._bucket.get(found.key, span=extent, etag=found.etag)[1]
+
+    @cached_property
+    def sums(self) -> Sums:
+        """See Reading; the server is asked once, and of large objects alone."""
+        return self._bucket.sums(self._found)
+
+    def forget_cached(self) -> None:
+        """See Reading; nothing is kept between two openings."""
+
+    def confirm(self) -> None:
+        """See Reading; each range was asked for by the version's etag."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._content = None
+
+
+class UploadWriting(Writing):
+    """A large object as a multipart upload, noted in the run's workspace.
+
+    A part's number follows from its offset, so that any mover can send any part.
+    """
+
+    def __init__(
+        self, bucket: ByParts, key: str, by: PutBy, ranges: Ranges, size: int
+    ) -> None:
+        self._bucket, self._key, self._ranges, self._size = bucket, key, ranges, size
+        self._upload = ranges.claim(
+            lambda: bucket.begin_upload(key, by),
+            lambda upload: bucket.abort_upload(key, upload),
+        )
+        self.done: dict[int, Done] = ranges.done()
+
+    def write(self, offset: int, content: bytes | memoryview, done: Done) -> None:
+        number = offset // part_bytes(self._size) + 1
+        try:
+            etag = self._bucket.put_part(self._key, self._upload, number, content)
+        except VanishedError as err:
+            self._ranges.forget()
+            raise UnstableError(_ABORTED) from err
+        made = done._replace(etag=etag, crc=digest(PROVING, content))
+        self.done[offset] = made
+        self._ranges.note(offset, made)
+
+    def finish(
+        self, seen: Seen, *, prove: bool, confirm: Callable[[], None] = nothing
+    ) -> Made:
+        self.done = self._ranges.done()
+        starts = range(0, self._size, part_bytes(self._size))
+        if sorted(self.done) != list(starts):
+            self.abandon()
+            raise UnstableError("not all of its parts arrived; it is copied again")
+        try:
+            confirm()
+        except (UnstableError, VanishedError):
+            self.abandon()
+            raise
+        etags = [self.done[start].etag for start in starts]
+        answer = self._complete(etags)
+        self._ranges.forget()
+        checksum = self._prove(answer.etag) if prove else None
+        return Made(answer.etag, proven=answer.proven or prove, checksum=checksum)
+
+    def _complete(self, etags: list[bytes]) -> Answer:
+        crc = whole_crc({at: done.crc for at, done in self.done.items()}, self._size)
+        try:
+            return self._bucket.finish_upload(self._key, self._upload, etags, crc)
+        except VanishedError as err:  # of the upload; the source is there
+            self._ranges.forget()
+            raise UnstableError(_ABORTED) from err
+        except MismatchError:
+            self._ranges.forget()
+            raise
+        except PermanentError:  # its parts are not taken, so none can be kept
+            self.abandon()
+            raise
+
+    def _prove(self, etag: bytes) -> bytes:
+        """Read back every part and hold it against its checksum."""
+        whole = xxhash.xxh3_128()
+        for start in sorted(self.done):
+            length = min(part_bytes(self._size), self._size - start)
+            _, content = self._bucket.get(self._key, span=(start, length), etag=etag)
+            whole.update(content)
+            if xxhash.xxh3_128_digest(content) != self.done[start].digest:
+                raise MismatchError(
+                    f"bytes {start} to {start + length} of what was sent read back "
+                    f"differently"
+                )
+        return whole.digest()
+
+    def abandon(self) -> None:
+        self._bucket.abort_upload(self._key, self._upload)
+        self._ranges.forget()
+
+    def leave(self) -> None:
+        """See Writing; the record in the workspace is all that there is."""

@@ -1,0 +1,17 @@
+"""Objects whose tags are read too, because they go along to another bucket."""
+
+from dataclasses import replace
+
+from haulage.storage.buckets.objects.store import Objects
+from haulage.storage.store import Reading, Seen
+
+
+class TaggedObjects(Objects):
+    """A bucket's prefix as a source whose tags are asked for with each object."""
+
+    def open(self, path: bytes, size: int, etag: bytes | None = None) -> Reading:
+        reading = super().open(path, size, etag)
+        entry, carried, _ = reading.seen
+        tags = self.bucket.tags(self._key(path))
+        reading.seen = Seen(entry, replace(carried, tags=tags))
+        return reading

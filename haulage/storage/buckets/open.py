@@ -1,0 +1,27 @@
+"""Opens the bucket of a place, with no more loaded than its cloud needs."""
+
+import threading
+from collections.abc import Mapping
+
+from haulage.place import Place
+from haulage.storage.buckets.pace import Pace
+from haulage.storage.buckets.protocol import Bucket
+
+
+def open_bucket(
+    place: Place, environ: Mapping[str, str], stopping: threading.Event | None = None
+) -> Bucket:
+    """Return the bucket of `place`; nothing is asked of its server yet.
+
+    `stopping` ends every wait before another try.
+    """
+    pace = Pace(stopping=stopping)
+    if place.scheme == "s3":
+        from haulage.storage.buckets.s3.bucket import (
+            open_s3,  # directories need none of it
+        )
+
+        return open_s3(place, environ, pace=pace)
+    from haulage.storage.buckets.blobs.bucket import open_blobs
+
+    return open_blobs(place, environ, pace)

@@ -1,0 +1,251 @@
+"""One file of a tree, open: read in ranges, or made in ranges under a temporary."""
+
+import os
+import stat
+from collections.abc import Callable
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import xxhash
+
+from haulage.config.striping import Layout
+from haulage.errors import MismatchError, UnstableError, VanishedError
+from haulage.place import part_bytes
+from haulage.storage.store import Extent, Made, Reading, Seen, Writing, nothing
+from haulage.storage.transfers import Done, Ranges
+from haulage.storage.tree.files import (
+    check_end,
+    create,
+    entry_of,
+    remove_if_there,
+    rename_over,
+    stood_still,
+)
+from haulage.storage.tree.lustre.files import (
+    create_laid,
+    create_shared,
+    missing,
+    open_laid,
+)
+from haulage.storage.tree.metadata.attributes import (
+    attributes_in,
+    mark_of,
+    set_attributes,
+)
+from haulage.storage.tree.metadata.preserve import Preserved
+from haulage.storage.tree.metadata.xattrs import joined, unkept
+
+
+class FileReading(Reading):
+    """A source's file; the descriptor is its own."""
+
+    def __init__(self, path: bytes, fd: int, kept: Preserved) -> None:
+        self._fd = fd
+        self._before = os.fstat(fd)
+        lost = unkept(fd, self._before.st_dev, kept)
+        self.seen = Seen(entry_of(path, self._before), unkept=lost)
+        if not stat.S_ISREG(self._before.st_mode):
+            os.close(fd)
+            raise UnstableError("is no longer a file")
+
+    def read(self, extent: Extent) -> bytes:
+        content = os.pread(self._fd, extent.length, extent.offset)
+        while len(content) < extent.length:
+            at = extent.offset + len(content)
+            more = os.pread(self._fd, extent.length - len(content), at)
+            if not more:
+                raise UnstableError("shrank while it was read")
+            content += more
+        return content
+
+    def forget_cached(self) -> None:
+        os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def confirm(self) -> None:
+        if not stood_still(self._before, os.fstat(self._fd)):
+            raise UnstableError("changed while it was read")
+        check_end(self._fd, self._before.st_size)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.close(self._fd)
+
+
+class Names(NamedTuple):
+    """What a large file is called: at last, until then, and for this attempt alone."""
+
+    name: bytes
+    temp: bytes
+    own: bytes
+
+
+class FileWriting(Writing):
+    """A large file under a temporary name, whose ranges are written where they belong.
+
+    With a record (`ranges`) several movers fill one temporary, and whoever goes on
+    knows what it holds; a record of a temporary that is gone is void.
+    """
+
+    def __init__(
+        self,
+        dir_fd: int,
+        names: Names,
+        ranges: Ranges | None,
+        layout: Layout | None,
+        *,
+        fsync: bool,
+        check: Callable[[], None],
+    ) -> None:
+        """Open the temporary, made if it misses; `dir_fd` is now this one's own."""
+        self._dir_fd, self._name, self._temp = dir_fd, names.name, names.temp
+        self._ranges, self._layout = ranges, layout
+        self._fsync, self._check = fsync, check
+        self.done: dict[int, Done] = {}
+        try:
+            was_noted = ranges is not None and ranges.id is not None
+            self._fd, is_new = _open(dir_fd, names, layout, shared=ranges is not None)
+        except BaseException:
+            os.close(dir_fd)
+            raise
+        try:
+            if ranges:
+                self._join(ranges, is_void=was_noted and is_new)
+        except BaseException:
+            self.leave()
+            raise
+
+    def _join(self, ranges: Ranges, *, is_void: bool) -> None:
+        found = os.fstat(self._fd)
+        inode = f"{found.st_dev}-{found.st_ino}"
+        if _claim(ranges, inode) != inode or is_void:
+            ranges.forget()
+            if _claim(ranges, inode) != inode:
+                raise UnstableError("its temporary was replaced by another mover")
+        self.done = ranges.done()
+
+    def write(self, offset: int, content: bytes | memoryview, done: Done) -> None:
+        view = memoryview(content)
+        at = offset
+        while view:
+            written = os.pwrite(self._fd, view, at)
+            view, at = view[written:], at + written
+        if self._ranges:
+            if self._fsync:
+                os.fdatasync(self._fd)  # what is noted is not written again
+            self._ranges.note(offset, done)
+        self.done[offset] = done
+
+    def finish(
+        self, seen: Seen, *, prove: bool, confirm: Callable[[], None] = nothing
+    ) -> Made:
+        try:
+            self._check_complete(seen.entry.size)
+            checksum = self._prove(seen.entry.size) if prove else None
+            os.ftruncate(self._fd, seen.entry.size)
+            lost = set_attributes(self._fd, attributes_in(seen.entry))
+            mark = mark_of(self._fd, lost)
+            if self._layout:
+                unlaid = missing(self._dir_fd, self._temp, self._layout)
+                lost = joined(lost, unlaid)
+            if self._fsync:
+                os.fsync(self._fd)
+            confirm()
+            self._check()
+        except (MismatchError, UnstableError, VanishedError):
+            self.abandon()
+            raise
+        except BaseException:  # who was only stopped leaves the ranges
+            self.leave()
+            raise
+        self._take_name()
+        return Made(mark, lost, prove, checksum=checksum)
+
+    def _take_name(self) -> None:
+        try:
+            if self._ranges:  # first, so that no record outlives its temporary
+                self._ranges.forget()
+            rename_over(self._dir_fd, self._temp, self._name)
+        except BaseException:
+            self.abandon()
+            raise
+        self.leave()
+
+    def _check_complete(self, size: int) -> None:
+        if self._ranges:
+            self.done = self._ranges.done()  # of other movers too
+        if sorted(self.done) != list(range(0, size, part_bytes(size))):
+            raise UnstableError("not all of its parts arrived; it is copied again")
+
+    def _prove(self, size: int) -> bytes:
+        """Read back every range and hold it against its checksum."""
+        fd = os.open(f"/proc/self/fd/{self._fd}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return _prove(fd, self.done, size)
+        finally:
+            os.close(fd)
+
+    def abandon(self) -> None:
+        try:
+            if self._ranges:
+                self._ranges.forget()
+            remove_if_there(self._dir_fd, self._temp)
+        finally:
+            self.leave()
+
+    def leave(self) -> None:
+        try:
+            if not self._ranges:  # the next attempt names its temporary otherwise
+                remove_if_there(self._dir_fd, self._temp)
+        finally:
+            os.close(self._fd)
+            os.close(self._dir_fd)
+
+
+def _open(
+    dir_fd: int, names: Names, layout: Layout | None, *, shared: bool
+) -> tuple[int, bool]:
+    """Return the temporary, and whether it is new: inodes alone are used again."""
+    if layout:
+        return _open_laid(dir_fd, names, layout, shared=shared)
+    try:
+        return create(dir_fd, names.temp), True
+    except FileExistsError:
+        if not shared:
+            raise
+    return create(dir_fd, names.temp, shared=True), False
+
+
+def _open_laid(
+    dir_fd: int, names: Names, layout: Layout, *, shared: bool
+) -> tuple[int, bool]:
+    if not shared:
+        return create_laid(dir_fd, names.temp, layout)[0], True
+    try:
+        return open_laid(dir_fd, names.temp), False
+    except FileNotFoundError:
+        return create_shared(dir_fd, names.temp, names.own, layout)
+
+
+def _claim(ranges: Ranges, inode: str) -> str:
+    return ranges.claim(lambda: inode, lambda _: None)
+
+
+def _prove(fd: int, done: dict[int, Done], size: int) -> bytes:
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    whole = xxhash.xxh3_128()
+    ends = [*sorted(done)[1:], size]
+    for start, end in zip(sorted(done), ends, strict=True):
+        content = os.pread(fd, end - start, start)
+        whole.update(content)
+        if xxhash.xxh3_128_digest(content) != done[start].digest:
+            raise MismatchError(
+                f"bytes {start} to {end} of what was written read back differently"
+            )
+    return whole.digest()

@@ -1,0 +1,1 @@
+"""A directory tree in canonical order."""

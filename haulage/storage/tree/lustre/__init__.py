@@ -1,0 +1,1 @@
+"""Layouts and MDTs of a Lustre."""

@@ -1,0 +1,1 @@
+"""Attributes of entries: read, set, kept, and told where they are lost."""

@@ -1,0 +1,59 @@
+"""Flags that forbid every change: told of where they are, never set."""
+
+import errno
+import os
+
+from haulage.model import Loss, Lost
+from haulage.paths import parent_of, shown
+from haulage.storage.tree.descent import Descent
+from haulage.storage.tree.files import pin
+from haulage.storage.tree.metadata.preserve import Preserved
+from haulage.storage.tree.metadata.statx import flags_in
+
+_IMMUTABLE, _APPEND = 0x10, 0x20  # STATX_ATTR_*
+_EITHER = _IMMUTABLE | _APPEND
+_WORDS = {_IMMUTABLE: "immutable", _APPEND: "append-only"}
+
+
+def lost_flags(fd: int, device: int, kept: Preserved) -> Lost | None:
+    """Return which flags of a source's entry its copy will not have.
+
+    That is one system call where the file system knows of flags, else none. Flags are
+    permissions of a kind: who does not keep the mode is told of none.
+    """
+    if device in kept.flagless or not kept.mode:
+        return None
+    flags, known = flags_in(fd)
+    if not known & _EITHER:
+        kept.flagless.add(device)
+    if not flags & _EITHER:
+        return None
+    return Lost(Loss.FLAGS, f"{_names(flags)} flag not kept")
+
+
+def _names(flags: int) -> str:
+    return " and ".join(word for bit, word in _WORDS.items() if flags & bit)
+
+
+def why_forbidden(descent: Descent, path: bytes, err: OSError) -> str | None:
+    """Say which flag at the target is why an entry could not be changed."""
+    if err.errno != errno.EPERM:
+        return None
+    for place in (path, parent_of(path)):
+        if flags := _flags_at(descent, place):
+            return (
+                f"{shown(place)} is {flags} in the target, so it can not be changed; "
+                f"'chattr -i -a' there takes that off"
+            )
+    return None
+
+
+def _flags_at(descent: Descent, path: bytes) -> str:
+    try:
+        fd = pin(descent, path)
+    except OSError:  # there is nothing, or nothing that tells more than the error
+        return ""
+    try:
+        return _names(flags_in(fd)[0])
+    finally:
+        os.close(fd)

@@ -1,0 +1,1 @@
+"""What is moved aside instead of being deleted."""

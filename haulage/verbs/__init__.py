@@ -1,0 +1,1 @@
+"""How one entry is done: an Action in, an Outcome out."""

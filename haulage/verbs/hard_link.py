@@ -1,0 +1,107 @@
+"""Gives an entry of the target another name, as it has one at the source."""
+
+import os
+from collections.abc import Callable
+
+from haulage.errors import BlockedError, UnstableError, VanishedError
+from haulage.model import (
+    DEVICES,
+    SPECIALS,
+    Action,
+    Kind,
+    Loss,
+    Lost,
+    Outcome,
+    Status,
+    Verified,
+)
+from haulage.paths import shown
+from haulage.storage.tree.files import stat_in
+from haulage.storage.tree.hard_link import NO_LINK, is_same, leader_of, link_to
+from haulage.storage.tree.metadata.xattrs import joined
+from haulage.verbs.attempt import Work
+from haulage.verbs.copy import copy, link
+from haulage.verbs.special_file import special_file
+from haulage.verbs.transfer import Carrier
+
+_ALONE: dict[int, Callable[[Work, Action, int], Outcome]] = {
+    Kind.FILE: copy,
+    Kind.SYMLINK: link,
+    **dict.fromkeys((*SPECIALS, *DEVICES), special_file),
+}
+
+
+def hard(work: Work, action: Action, row: int) -> Outcome:
+    """Make an entry a hard link to its leader.
+
+    Where the file system has no more links it becomes an entry of its own.
+    """
+    if action.leader is None:
+        raise BlockedError(
+            f"another name of inode {action.ino} of device {action.dev} at the source "
+            f"could not be made, and this one would be a link to it"
+        )
+    _check_source(work, action, action.leader)
+    leader = leader_of(action)
+    temp = work.temp_prefix + b"%d" % row
+    try:
+        is_new = link_to(work.target, leader, action.path, temp, work.check_cancelled)
+    except OSError as err:
+        if err.errno not in NO_LINK:
+            raise
+        return _copied(work, action, row, err)
+    return _linked(action, Status.MADE if is_new else Status.UNCHANGED)
+
+
+def _check_source(work: Work, action: Action, leader: bytes) -> None:
+    """Raise unless both are one file at the source still."""
+    mine = stat_in(work.source, action.path)
+    if mine is None:
+        raise VanishedError("is gone since it was listed")
+    if mine.st_ino != action.ino or not is_same(stat_in(work.source, leader), mine):
+        raise UnstableError(f"is no longer the same file as {shown(leader)}")
+
+
+def _linked(action: Action, status: Status, lost: Lost | None = None) -> Outcome:
+    """Return the outcome of a link, which is proven as far as its leader is."""
+    return Outcome(
+        status,
+        action.checksum,
+        Verified(action.verified),
+        action.racy,
+        entry=action.entry,
+        lost=lost,
+        made=action.made,
+    )
+
+
+def _copied(work: Work, action: Action, row: int, err: OSError) -> Outcome:
+    """Copy what can not be a link, and tell that it is none."""
+    outcome = _ALONE[action.kind](work, action, row)
+    entry = outcome.entry or action.entry
+    lost = joined(_lost(action, os.strerror(err.errno or 0)), outcome.lost)
+    alone = entry._replace(nlink=1)  # so that no proof holds it to others
+    return outcome._replace(entry=alone, lost=lost)
+
+
+def _lost(action: Action, why: str) -> Lost:
+    words = f"hard link to {shown(action.leader or b'')} not kept: {why}"
+    return Lost(Loss.LINK, words)
+
+
+def rejoin(carrier: Carrier, action: Action, row: int) -> Outcome:
+    """Make an entry that was copied by itself a hard link to its leader.
+
+    Both are equal by what is recorded of their objects, so none of these is asked.
+    Where it can not be, the entry stays the file that it is.
+    """
+    try:
+        made = carrier.target.join(action, row)
+    except UnstableError as err:
+        return _linked(action, Status.UNCHANGED, _lost(action, str(err)))
+    except OSError as err:
+        if err.errno not in NO_LINK:
+            raise
+        why = os.strerror(err.errno or 0)
+        return _linked(action, Status.UNCHANGED, _lost(action, why))
+    return _linked(action, Status.MADE if made.changed else Status.UNCHANGED)

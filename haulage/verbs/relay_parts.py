@@ -1,0 +1,76 @@
+"""Makes an entry larger than a shard: its parts by many movers, its name by one."""
+
+from collections.abc import Sequence
+
+from haulage.errors import UnstableError
+from haulage.model import Action, Outcome, Status, Verified
+from haulage.storage.store import Extent, Seen
+from haulage.storage.tree.metadata.xattrs import joined
+from haulage.verbs.stream import check_whole, move
+from haulage.verbs.transfer import Carrier
+from haulage.verbs.versions import as_recorded, is_racy_entry, is_version
+
+
+def part(carrier: Carrier, action: Action, row: int) -> Outcome:
+    """Move one extent of a split entry, which several movers make together."""
+    now = carrier.source.now()
+    with carrier.source.open(action.path, action.size, action.etag) as reading:
+        seen = reading.seen
+        if not is_version(action, seen.entry):
+            raise UnstableError("changed since it was listed")
+        writing = carrier.target.begin(action.path, row, seen, shared=True)
+        try:
+            extent = Extent(action.offset, action.length)
+            checksum = move(carrier, reading, writing, extent)
+            reading.confirm()
+        finally:
+            writing.leave()
+    return Outcome(
+        Status.PART,
+        checksum=checksum,
+        racy=is_racy_entry(seen.entry, now),
+        moved=action.length,
+        entry=as_recorded(action, seen.entry),
+    )
+
+
+def publish(
+    carrier: Carrier, whole: Action, row: int, parts: Sequence[Action]
+) -> Outcome:
+    """Give a completed split entry its name, after or with a proof of its parts.
+
+    One of an object's several names needs the checksum, to be brought together by it.
+    """
+    with carrier.source.open(whole.path, whole.size, whole.etag) as reading:
+        seen = reading.seen
+        _check_version(seen, parts)
+        writing = carrier.target.begin(whole.path, row, seen, shared=True)
+        check_whole(reading, writing)
+    is_named_twice = seen.entry.etag is not None and seen.entry.nlink > 1
+
+    def confirm() -> None:  # reading back what arrived may have taken hours
+        _check_version(carrier.source.look(whole.path), parts)
+
+    prove = carrier.hashing or is_named_twice
+    made = writing.finish(seen, prove=prove, confirm=confirm)
+    proof = Verified.METADATA if made.proven else Verified.NONE
+    return Outcome(
+        Status.COPIED,
+        checksum=made.checksum,
+        verified=Verified.CHECKSUM if made.checksum else proof,
+        racy=any(piece.racy for piece in parts),
+        lost=joined(made.lost, seen.unkept),
+        entry=as_recorded(whole, seen.entry),
+        made=made.etag,
+    )
+
+
+def _check_version(seen: Seen | None, parts: Sequence[Action]) -> None:
+    if seen is None or not all(is_version(piece, seen.entry) for piece in parts):
+        raise UnstableError("changed while its parts were copied")
+
+
+def discard(carrier: Carrier, action: Action, _row: int) -> Outcome:
+    """Drop what was begun of a large entry that will not be published."""
+    carrier.target.discard(action.path)
+    return Outcome(Status.ABSENT)

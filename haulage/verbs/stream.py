@@ -1,0 +1,165 @@
+"""Moves or hashes the ranges of a large entry: many at once, hashed in their order."""
+
+from collections import deque
+from collections.abc import Generator
+from concurrent.futures import Future, wait
+from contextlib import closing
+from functools import partial
+from typing import NamedTuple
+
+import xxhash
+
+from haulage.errors import MismatchError
+from haulage.place import part_bytes
+from haulage.storage.store import Extent, Reading, Sums, Writing
+from haulage.storage.transfers import Done
+from haulage.verbs.transfer import Carrier, is_large
+
+_AHEAD = 8  # ranges of one entry under way at once
+
+
+class _Coming(NamedTuple):
+    """A range that is being read."""
+
+    extent: Extent
+    content: "Future[bytes | memoryview]"
+
+
+def move(
+    carrier: Carrier, reading: Reading, writing: Writing, extent: Extent
+) -> bytes | None:
+    """Move one extent, range by range; return its xxh3-128.
+
+    None where an earlier attempt had made some of it, which is not read again.
+    """
+    every = _pieces(reading, extent)
+    wanted = [piece for piece in every if piece.offset not in writing.done]
+    whole, sums = xxhash.xxh3_128(), reading.sums
+    under_way: deque[Future[None]] = deque()
+    try:
+        with closing(_in_order(carrier, reading, wanted)) as arriving:
+            for piece, content in arriving:
+                whole.update(content)
+                sums.follow(piece, content)
+                made = partial(_write, carrier, sums, writing, piece)
+                under_way.append(carrier.ranges.submit(made, content))
+                while len(under_way) > _AHEAD:
+                    under_way.popleft().result()
+    finally:
+        wait(under_way)
+    for write in under_way:
+        write.result()
+    return whole.digest() if len(wanted) == len(every) else None
+
+
+def _write(
+    carrier: Carrier,
+    sums: Sums,
+    writing: Writing,
+    piece: Extent,
+    content: bytes | memoryview,
+) -> None:
+    try:
+        digest = xxhash.xxh3_128_digest(content)
+        done = Done(digest, summed=sums.of(piece, content))
+        writing.write(piece.offset, content, done)
+        carrier.note_moved(piece.length)
+    finally:
+        carrier.room.give_back(piece.length)
+
+
+def check_whole(reading: Reading, writing: Writing) -> None:
+    """Hold all ranges that were made against the source's own sum of the whole.
+
+    MismatchError if it is another: which range is wrong nobody knows, so none is kept.
+    """
+    known = {offset: done.summed for offset, done in writing.done.items()}
+    try:
+        reading.sums.check(known)
+    except MismatchError:
+        writing.abandon()
+        raise
+    except BaseException:
+        writing.leave()
+        raise
+
+
+def digest_of(carrier: Carrier, reading: Reading) -> bytes:
+    """Return the xxh3-128 of the content of an entry that the carrier opened."""
+    whole = xxhash.xxh3_128()
+    size = reading.seen.entry.size
+    if not is_large(size):
+        whole.update(reading.read(Extent(0, size)))
+        carrier.note_moved(size)
+        return whole.digest()
+    pieces = _pieces(reading, Extent(0, size))
+    with closing(_in_order(carrier, reading, pieces)) as arriving:
+        for piece, content in arriving:
+            whole.update(content)
+            carrier.note_moved(piece.length)
+            carrier.room.give_back(piece.length)
+    return whole.digest()
+
+
+def hashed(
+    carrier: Carrier, reading: Reading, whole: xxhash.xxh3_128
+) -> Generator[bytes | memoryview, None, None]:
+    """Yield an entry's content from its begin to its end, adding it to `whole`."""
+    pieces = _pieces(reading, Extent(0, reading.seen.entry.size))
+    sums, known = reading.sums, {}
+    with closing(_in_order(carrier, reading, pieces)) as arriving:
+        for piece, content in arriving:
+            try:
+                whole.update(content)
+                sums.follow(piece, content)
+                known[piece.offset] = sums.of(piece, content)
+                yield content
+                carrier.note_moved(piece.length)
+            finally:
+                carrier.room.give_back(piece.length)
+    reading.confirm()
+    sums.check(known)
+
+
+def _pieces(reading: Reading, extent: Extent) -> list[Extent]:
+    step = part_bytes(reading.seen.entry.size)
+    end = extent.offset + extent.length
+    return [
+        Extent(start, min(step, end - start))
+        for start in range(extent.offset, end, step)
+    ]
+
+
+def _in_order(
+    carrier: Carrier, reading: Reading, pieces: list[Extent]
+) -> Generator[tuple[Extent, bytes | memoryview], None, None]:
+    """Yield each range with its content, whose room the consumer gives back.
+
+    Whoever waits for room holds none; otherwise the oldest range is taken up first.
+    """
+    waiting = deque(pieces)
+    coming: deque[_Coming] = deque()
+    try:
+        while waiting or coming:
+            carrier.check_cancelled()
+            while (
+                waiting
+                and len(coming) < _AHEAD
+                and _has_room(carrier, waiting[0].length, must=not coming)
+            ):
+                piece = waiting.popleft()
+                content = carrier.ranges.submit(reading.read, piece)
+                coming.append(_Coming(piece, content))
+            arrived = coming[0].content.result()
+            yield coming.popleft().extent, arrived
+    finally:
+        wait(left.content for left in coming)
+        for left in coming:
+            carrier.room.give_back(left.extent.length)
+
+
+def _has_room(carrier: Carrier, count: int, *, must: bool) -> bool:
+    if must:
+        carrier.room.take(count)
+        return True
+    return carrier.room.try_take(count)

@@ -1,0 +1,317 @@
+"""A mover: takes shard files, does their actions, and writes what became of each.
+
+What local workers, pods and cluster jobs execute. It needs the source, the target and
+the workspace, and no database. Orders are lines of JSON on standard input; a line on
+standard output answers each. It stops, removing its temporary, when it is told to
+(SIGTERM) or when its input ends, because then nobody waits for it any more.
+"""
+
+import haulage.start  # comes before all else
+
+# isort: split
+
+import haulage.lean  # noqa: F401  comes before pyarrow
+
+# isort: split
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from queue import SimpleQueue
+
+import pyarrow as pa
+
+from haulage.config.striping import rules_of
+from haulage.errors import CancelledError, FatalError
+from haulage.exchange.shards import Job, Order, read_shard, write_outcomes
+from haulage.model import Action, Outcome, Verb
+from haulage.place import Place
+from haulage.storage.buckets.objects.doubted import DoubtedObjects
+from haulage.storage.buckets.objects.spellings import Spellings
+from haulage.storage.buckets.objects.store import Objects
+from haulage.storage.buckets.objects.tagged import TaggedObjects
+from haulage.storage.buckets.open import open_bucket
+from haulage.storage.buckets.protocol import Bucket
+from haulage.storage.store import Store
+from haulage.storage.tree.descent import Descent
+from haulage.storage.tree.files import temp_name
+from haulage.storage.tree.lustre.directories import LustreMaker
+from haulage.storage.tree.metadata.preserve import Preserved
+from haulage.storage.tree.spelling import Spelling
+from haulage.storage.tree.store import Files
+from haulage.storage.tree.trash.move import trash_of
+from haulage.verbs.attempt import Work
+from haulage.verbs.delete import check_source_has_entries
+from haulage.verbs.fence import Progress
+from haulage.verbs.lease import Lease
+from haulage.verbs.perform import perform, perform_many
+from haulage.verbs.relay_proof import check_bucket_has_entries
+from haulage.verbs.sweep import sweep
+from haulage.verbs.transfer import Carrier, Room
+
+STOP = threading.Event()  # this process was told to end
+_RANGE_THREADS = 16  # of one mover, for the parts of its large entries
+
+
+def run_shard(order: Order, cancelled: Callable[[], bool]) -> dict[str, int]:
+    """Do one shard and return its tally.
+
+    FatalError and CancelledError leave it unfinished; the latter also comes when
+    another attempt has the shard meanwhile.
+    """
+    actions, job = read_shard(order.shard)
+    rows = [Action(*row) for row in zip(*map(_plain, actions.columns), strict=True)]
+    has_bucket = job.source.is_bucket or job.target.is_bucket
+    carry_out = _by_stores if has_bucket else _by_descriptors
+    with (
+        Progress(order.progress) as progress,
+        closing(Lease(order.lease)) as lease,
+    ):
+        outcomes = carry_out(
+            _Attempt(order, job, progress, lease, cancelled),
+            rows,
+            deletes=any(row.verb == Verb.DELETE for row in rows),
+        )
+    return {} if order.only_sweep else write_outcomes(order.outcome, actions, outcomes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One order under way."""
+
+    order: Order
+    job: Job
+    progress: Progress
+    lease: Lease
+    told_to_stop: Callable[[], bool]
+
+    def is_over(self) -> bool:
+        """Tell whether nothing more may be done for it."""
+        return (
+            self.told_to_stop() or self.lease.is_over() or self.progress.was_replaced()
+        )
+
+    def check(self) -> None:
+        """Raise CancelledError when nothing more may be done."""
+        if self.is_over():
+            raise CancelledError("stopped on request")
+
+
+def _plain(column: pa.ChunkedArray) -> list[object]:
+    values: list[object] = column.to_pylist()
+    return values
+
+
+def _by_descriptors(
+    attempt: _Attempt, rows: list[Action], *, deletes: bool
+) -> list[Outcome]:
+    """Do a shard between two directories."""
+    order, job = attempt.order, attempt.job
+    work = _work(attempt)
+    try:
+        for token in order.dead_tokens:
+            sweep(work.target, rows, token)
+        if order.only_sweep:
+            return []
+        if deletes and not job.allow_empty_source:
+            check_source_has_entries(work)
+        done = perform(work, rows)
+        return list(_telling(done, attempt.progress, lambda: work.moved))
+    finally:
+        work.source.close()
+        work.target.close()
+
+
+def _work(attempt: _Attempt) -> Work:
+    order, job = attempt.order, attempt.job
+    kept = Preserved.named(job.preserve)
+    source = _open_root(job.source.url)
+    target = _open_root(job.target.url, kept.new_dir_mode)
+    target.maker = _maker(order, job, source)
+    target.spelling = Spelling(target, folds=job.folds)
+    return Work(
+        source=source,
+        target=target,
+        kept=kept,
+        rules=rules_of(job.stripe),
+        temp_prefix=temp_name(order.token, ""),
+        split_prefix=temp_name(job.temp_token, ""),
+        hashing=job.hashing,
+        verifies_content=job.verify_content,
+        fsync=job.fsync,
+        cancelled=attempt.is_over,
+        trash=_trash_of(job),
+    )
+
+
+def _maker(order: Order, job: Job, source: Descent | None) -> LustreMaker | None:
+    """Return what makes directories where a Lustre's layouts are asked for."""
+    keeps = source is not None and rules_of(job.stripe).keeps_directories
+    if not job.mdts and not keeps:
+        return None
+    return LustreMaker(job.mdts, order.turns, source if keeps else None)
+
+
+def _trash_of(job: Job) -> bytes | None:
+    return None if job.trash is None else trash_of(job.trash)
+
+
+def _open_root(root: str, new_dir_mode: int = 0o700) -> Descent:
+    try:
+        return Descent(root, new_dir_mode)
+    except OSError as err:
+        raise FatalError(f"{root}: {err.strerror}; is it mounted here?") from err
+
+
+def _by_stores(
+    attempt: _Attempt, rows: list[Action], *, deletes: bool
+) -> list[Outcome]:
+    """Do a shard where one end at least is a bucket."""
+    order, job = attempt.order, attempt.job
+    if not job.target.is_bucket and order.dead_tokens:
+        with closing(_open_root(job.target.url)) as descent:
+            for token in order.dead_tokens:
+                sweep(descent, rows, token)
+    if order.only_sweep:
+        return []
+    with _carrier(attempt) as carrier:
+        if deletes and not job.allow_empty_source:
+            check_bucket_has_entries(carrier)
+        at_once = max(
+            place.in_flight for place in (job.source, job.target) if place.is_bucket
+        )
+        done = perform_many(carrier, rows, at_once)
+        return list(_telling(done, attempt.progress, lambda: carrier.moved))
+
+
+@contextmanager
+def _carrier(attempt: _Attempt) -> Iterator[Carrier]:
+    job = attempt.job
+    with (
+        closing(_open_end(job.source, attempt)) as source,
+        closing(_open_end(job.target, attempt)) as target,
+        ThreadPoolExecutor(_RANGE_THREADS, "range") as ranges,
+    ):
+        yield Carrier(
+            source=source,
+            target=target,
+            hashing=job.hashing,
+            verifies_content=job.verify_content,
+            cancelled=attempt.is_over,
+            room=Room(_memory_of(job)),
+            ranges=ranges,
+        )
+
+
+def _memory_of(job: Job) -> int:
+    places = (job.source, job.target)
+    return min(place.memory_bytes for place in places if place.is_bucket)
+
+
+def _open_end(place: Place, attempt: _Attempt) -> Store:
+    order, job = attempt.order, attempt.job
+    if place.is_bucket:
+        kind = _kind_of(place, job)
+        return kind(_bucket(place), place, order.ranges, _spellings(place))
+    descent = _open_root(place.url)
+    descent.maker = _maker(order, job, None)
+    descent.spelling = Spelling(descent, folds=job.folds)
+    return Files(
+        descent,
+        temp=temp_name(order.token, ""),
+        split=temp_name(job.temp_token, ""),
+        fsync=job.fsync,
+        ranges=order.ranges,
+        trash=_trash_of(job),
+        check=attempt.check,
+        rules=rules_of(job.stripe),
+    )
+
+
+def _kind_of(place: Place, job: Job) -> type[Objects]:
+    """Return what a bucket's prefix is for the other end of a job."""
+    if place is job.target:
+        return Objects
+    if job.target.is_bucket:
+        return TaggedObjects
+    return Objects if job.trust_metadata else DoubtedObjects
+
+
+@lru_cache(maxsize=8)
+def _bucket(place: Place) -> Bucket:
+    """Open a bucket once for all shards; its connections stay open between them."""
+    return open_bucket(place, os.environ, STOP)
+
+
+@lru_cache(maxsize=8)
+def _spellings(place: Place) -> Spellings:
+    """Remember for all shards what a server makes of peculiar keys."""
+    return Spellings(_bucket(place), place.prefix)
+
+
+def _telling(
+    outcomes: Iterator[Outcome], progress: Progress, moved: Callable[[], int]
+) -> Iterator[Outcome]:
+    """Pass outcomes on, and tell how far the shard is."""
+    for count, outcome in enumerate(outcomes, 1):
+        progress.tell(count, moved())
+        yield outcome
+
+
+def main() -> int:
+    """Serve orders until standard input ends or a signal says stop."""
+    orders: SimpleQueue[bytes] = SimpleQueue()
+
+    def end() -> None:
+        STOP.set()
+        orders.put(b"")
+
+    def stop(*_signal: object) -> None:
+        # A second signal would find the lock of STOP taken, by this very thread.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        end()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher decides, then tells us
+    threading.Thread(target=_receive, args=(orders, end), daemon=True).start()
+    while (line := orders.get()) and not STOP.is_set():
+        answer = _serve(Order.from_line(line), STOP.is_set)
+        try:
+            os.write(1, json.dumps(answer).encode() + b"\n")
+        except BrokenPipeError:
+            return 1  # whoever ordered this is gone
+    return 0
+
+
+def _receive(orders: "SimpleQueue[bytes]", end: Callable[[], None]) -> None:
+    """Queue orders; the end of the input stops the work under way as well.
+
+    Standard input is read without Python's buffer, whose lock this thread would hold
+    when the interpreter ends.
+    """
+    rest = b""
+    while chunk := os.read(0, 1 << 16):
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            orders.put(line)
+    end()
+
+
+def _serve(order: Order, cancelled: Callable[[], bool]) -> dict[str, object]:
+    try:
+        return {"token": order.token, "tally": run_shard(order, cancelled)}
+    except CancelledError as err:
+        return {"token": order.token, "cancelled": str(err)}
+    except FatalError as err:
+        return {"token": order.token, "fatal": str(err)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
