@@ -26,7 +26,11 @@ from haulage.run.guards.approval import Approval, approved_plan
 from haulage.run.guards.lustre import prepare_target
 from haulage.run.guards.preflight import check_ends, check_target
 from haulage.run.guards.recognition import is_source_recognised
-from haulage.run.links.link import settle_blocked_links, settle_links
+from haulage.run.links.link import (
+    settle_blocked_links,
+    settle_links,
+    verify_link_copies,
+)
 from haulage.run.manifest.commit import commit
 from haulage.run.passes import delete as deleting
 from haulage.run.passes.dirs import finish_dirs
@@ -36,6 +40,17 @@ from haulage.run.passes.verify import prove_manifest
 from haulage.run.preview import Planned
 from haulage.run.rebase import settle_base
 from haulage.run.recovery.supersede import sweep
+from haulage.run.sharding.order import (
+    COPIES,
+    DELETES,
+    DIRECTORIES,
+    LINK_COPIES,
+    LINKS,
+    ORDER,
+    UNBLOCKED,
+    UNBLOCKED_LINKS,
+    Phase,
+)
 from haulage.run.sharding.waves import run_wave
 from haulage.run.summary import dry_summary, summary_of
 
@@ -252,15 +267,27 @@ def _carry_out(context: RunContext, runner: TaskRunner) -> Summary:
     context.progress.stage = "copy"
     for wave in waves:
         wave.result()
-    settle(context, runner)
-    settle_links(context, runner)
-    deleting.delete(context, runner)
-    settle_blocked(context, runner)
-    settle_blocked_links(context, runner)
+    for phase in ORDER:
+        _PHASES[phase](context, runner)
+    return _finish(context, runner)
+
+
+def _finish_target(context: RunContext, runner: TaskRunner) -> None:
+    """Leave nothing of Haulage's own, then give directories their attributes."""
     sweep(context)
     empty_expired(context)
     finish_dirs(context, runner)
-    return _finish(context, runner)
+
+
+_PHASES: Mapping[Phase, Callable[[RunContext, TaskRunner], None]] = {
+    COPIES: settle,
+    LINKS: settle_links,
+    DELETES: deleting.delete,
+    UNBLOCKED: settle_blocked,
+    UNBLOCKED_LINKS: settle_blocked_links,
+    LINK_COPIES: verify_link_copies,
+    DIRECTORIES: _finish_target,
+}
 
 
 def _finish(context: RunContext, runner: TaskRunner) -> Summary:

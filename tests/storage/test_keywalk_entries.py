@@ -126,3 +126,11 @@ def test_keys_that_a_tree_has_its_trash_at_are_left_out_of_one(many):
     paths = [b"", b".haulage-", b"d/", b"d/.haulage-trash/", b"d/.haulage-trash/x"]
     assert whole(bucket) == (paths, set())
     assert len(whole(bucket, for_files=False)[0]) == len(keys) + 1
+
+
+@pytest.mark.parametrize("for_files", [True, False])
+def test_the_marks_of_targets_are_never_entries(for_files):
+    keys = ["p/.haulage-state-", "p/.haulage-state-tree", "p/a", "p/a/.haulage-state-b"]
+    entries, _ = whole(KeyBucket(keys[:3] if for_files else keys), for_files=for_files)
+    assert [path for path in entries if path.startswith(b".haulage")] == []
+    assert (b"a/.haulage-state-b" in entries) is not for_files

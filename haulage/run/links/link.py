@@ -16,9 +16,16 @@ from haulage.run.context.runner import TaskRunner
 from haulage.run.links.members import JOINED, as_members, as_outcomes, joined
 from haulage.run.links.relink import links_again
 from haulage.run.links.spool import links_of
-from haulage.run.sharding.outcomes import (
+from haulage.run.sharding.order import (
+    LINK_COPIES,
+    LINKS,
     MAKES,
     MAKES_AND_PROVES,
+    UNBLOCKED,
+    UNBLOCKED_LINKS,
+    turns,
+)
+from haulage.run.sharding.outcomes import (
     done,
     is_sealed,
     once,
@@ -33,13 +40,11 @@ from haulage.run.sharding.waves import run_pass
 
 def settle_links(context: RunContext, runner: TaskRunner) -> None:
     """Link what is not as it should be, and try again what may succeed now."""
-    _link(context, runner, 0)
-    for round_ in range(1, context.policy.attempts):
+    for round_ in LINKS.rounds_of(context.policy.attempts):
         again = None
-        if not is_sealed(context, Pass.LINKS, round_):
-            again = _paths(
-                context, worth_another_try(context, [Pass.LINKS], round_ - 1)
-            )
+        if round_ and not is_sealed(context, Pass.LINKS, round_):
+            tables = worth_another_try(context, [Pass.LINKS], round_ - 1)
+            again = _paths(context, tables)
             if again is None:
                 return
             context.pause(round_)
@@ -47,25 +52,29 @@ def settle_links(context: RunContext, runner: TaskRunner) -> None:
 
 
 def settle_blocked_links(context: RunContext, runner: TaskRunner) -> None:
-    """Link what was blocked, itself or by its leader; verify what had to be copied."""
-    last = context.policy.attempts
-    rows = [rows_with(context, [Pass.LINKS], range(last), [Status.BLOCKED])]
+    """Link what was blocked, itself or by its leader."""
+    attempts = context.policy.attempts
+    earlier = LINKS.rounds_of(attempts)
+    rows = [rows_with(context, [Pass.LINKS], earlier, [Status.BLOCKED])]
     if context.pair.rejoins:
-        rows.append(rows_with(context, MAKES, [last], HOLDS))
+        rows.append(rows_with(context, MAKES, UNBLOCKED.rounds_of(attempts), HOLDS))
     again = _paths(context, chain(*rows))
     if again is not None:
-        _link(context, runner, last, again)
-    if context.policy.verify is not Verify.NONE and not is_sealed(
-        context, Pass.VERIFY, last + 1
-    ):
-        copied = rows_with(context, [Pass.LINKS], range(last + 1), [Status.COPIED])
-        seal(
-            context,
-            Pass.VERIFY,
-            last + 1,
-            [prove(to_prove(context, rows)) for rows in copied],
-        )
-    run_pass(context, runner, Pass.VERIFY, last + 1, "verify copies for links")
+        for round_ in UNBLOCKED_LINKS.rounds_of(attempts):
+            _link(context, runner, round_, again)
+
+
+def verify_link_copies(context: RunContext, runner: TaskRunner) -> None:
+    """Verify what had to be copied because it could not be linked."""
+    attempts = context.policy.attempts
+    rounds = [*LINKS.rounds_of(attempts), *UNBLOCKED_LINKS.rounds_of(attempts)]
+    for round_ in LINK_COPIES.rounds_of(attempts):
+        is_wanted = context.policy.verify is not Verify.NONE
+        if is_wanted and not is_sealed(context, Pass.VERIFY, round_):
+            copied = rows_with(context, [Pass.LINKS], rounds, [Status.COPIED])
+            shards = [prove(to_prove(context, rows)) for rows in copied]
+            seal(context, Pass.VERIFY, round_, shards)
+        run_pass(context, runner, Pass.VERIFY, round_, "verify copies for links")
 
 
 def _paths(
@@ -123,7 +132,7 @@ def _members(context: RunContext) -> Iterator[pa.Table]:
 
 def _of_leaders(context: RunContext) -> Iterator[pa.Table]:
     """Yield what became of all that leaders may be among, in the order it happened."""
-    for round_ in range(context.policy.attempts + 1):
-        for pass_ in MAKES_AND_PROVES:
+    for pass_, round_ in turns(context.policy.attempts):
+        if pass_ in MAKES_AND_PROVES:
             for shard in done(context, pass_, round_):
                 yield outcomes_of(context, shard)

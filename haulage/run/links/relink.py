@@ -10,7 +10,8 @@ from haulage.planning.columns import is_linked
 from haulage.run.context.run_context import RunContext
 from haulage.run.links.copies import KIN, as_kin, rejoined
 from haulage.run.manifest.overlay import overlaid
-from haulage.run.sharding.outcomes import MAKES, done, outcomes_of
+from haulage.run.sharding.order import MAKES
+from haulage.run.sharding.outcomes import done, outcomes_of
 
 _LOOKED_AT = ["kind", "nlink"]
 

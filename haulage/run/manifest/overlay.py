@@ -7,10 +7,11 @@ import pyarrow as pa
 
 from haulage.catalog.manifests.reader import Manifest, PageRef
 from haulage.catalog.runs.shards import Shard
-from haulage.model import MANIFEST, Pass
+from haulage.model import MANIFEST
 from haulage.planning.merge import NO_PATHS, Besides, Merged, Stream, merge, next_end
 from haulage.run.context.run_context import RunContext
-from haulage.run.sharding.outcomes import MAKES_AND_PROVES, done, outcomes_of
+from haulage.run.sharding.order import turns
+from haulage.run.sharding.outcomes import done, outcomes_of
 
 
 class Laid(NamedTuple):
@@ -90,18 +91,8 @@ def overlays_of(
 
 
 def _in_time(context: RunContext) -> Iterator[list[Shard]]:
-    rounds = range(context.policy.attempts + 1)
-    for round_ in rounds:
-        for pass_ in MAKES_AND_PROVES:
-            yield done(context, pass_, round_)
-        if round_ == context.policy.attempts - 1:
-            for again in range(round_ + 1):
-                yield done(context, Pass.LINKS, again)
-            for part in (0, 1):
-                yield done(context, Pass.DELETE, part)
-    yield done(context, Pass.LINKS, context.policy.attempts)
-    yield done(context, Pass.VERIFY, context.policy.attempts + 1)
-    yield done(context, Pass.DIRS, 0)
+    for pass_, round_ in turns(context.policy.attempts):
+        yield done(context, pass_, round_)
 
 
 def _in_order(shards: list[Shard]) -> list[list[Shard]]:

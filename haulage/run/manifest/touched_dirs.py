@@ -15,7 +15,8 @@ from haulage.model import Pass, Status, Verb
 from haulage.planning.dirs import TOUCHED, Finishable, Word, finishable, said
 from haulage.planning.merge import PATHS
 from haulage.run.context.run_context import RunContext
-from haulage.run.sharding.outcomes import MAKES, done, outcomes_of
+from haulage.run.sharding.order import MAKES
+from haulage.run.sharding.outcomes import done, outcomes_of
 
 _LOOKED_AT = ("verb", "status", "path", "etag")
 _LAST_NAME = "[^/]*/?$"  # without it, a path is that of the directory it is in

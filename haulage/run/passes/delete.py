@@ -22,7 +22,8 @@ from haulage.run.context.run_context import RunContext
 from haulage.run.context.runner import TaskRunner
 from haulage.run.discovery.shared_target import shared_in
 from haulage.run.guards.caps import Gone, emptiness, needs_approval
-from haulage.run.sharding.shards import DIRS_ROUND, FILES_ROUND, delete_shards
+from haulage.run.sharding.order import DIRS_ROUND, FILES_ROUND
+from haulage.run.sharding.shards import delete_shards
 from haulage.run.sharding.waves import Wave, run_wave
 
 

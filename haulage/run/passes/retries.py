@@ -12,9 +12,13 @@ from haulage.run.context.run_context import RunContext
 from haulage.run.context.runner import TaskRunner
 from haulage.run.passes.publish import publishable
 from haulage.run.passes.verify import provable
-from haulage.run.sharding.outcomes import (
+from haulage.run.sharding.order import (
+    COPIES,
     MAKES,
     MAKES_AND_PROVES,
+    UNBLOCKED,
+)
+from haulage.run.sharding.outcomes import (
     is_sealed,
     once,
     rows_with,
@@ -26,7 +30,7 @@ from haulage.run.sharding.waves import run_pass
 
 def settle(context: RunContext, runner: TaskRunner) -> None:
     """Publish and verify what was copied, and copy again what may succeed now."""
-    for round_ in range(context.policy.attempts):
+    for round_ in COPIES.rounds_of(context.policy.attempts):
         if round_ and not _copy_again(context, runner, round_):
             return
         _prove_round(context, runner, round_)
@@ -34,13 +38,13 @@ def settle(context: RunContext, runner: TaskRunner) -> None:
 
 def settle_blocked(context: RunContext, runner: TaskRunner) -> None:
     """Copy what a directory blocked that the delete pass may have removed."""
-    last = context.policy.attempts
-    blocked = [Status.BLOCKED]
-    if not is_sealed(context, Pass.COPY, last):
-        rows = rows_with(context, MAKES, range(last), blocked)
-        _seal_again(context, last, once(context, "again", OUTCOME, rows))
-    _run_again(context, runner, last)
-    _prove_round(context, runner, last)
+    earlier = COPIES.rounds_of(context.policy.attempts)
+    for round_ in UNBLOCKED.rounds_of(context.policy.attempts):
+        if not is_sealed(context, Pass.COPY, round_):
+            rows = rows_with(context, MAKES, earlier, [Status.BLOCKED])
+            _seal_again(context, round_, once(context, "again", OUTCOME, rows))
+        _run_again(context, runner, round_)
+        _prove_round(context, runner, round_)
 
 
 def _copy_again(context: RunContext, runner: TaskRunner, round_: int) -> bool:

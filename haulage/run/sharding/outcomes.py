@@ -17,8 +17,6 @@ from haulage.exchange.shards import read_outcomes
 from haulage.model import Kind, Pass, Status, Verified
 from haulage.run.context.run_context import RunContext
 
-MAKES = (Pass.COPY, Pass.PUBLISH)
-MAKES_AND_PROVES = (*MAKES, Pass.VERIFY)
 _TRY_AGAIN = (Status.UNSTABLE, Status.MISMATCH)
 
 

@@ -11,10 +11,10 @@ from haulage.exchange.shards import Job, write_shard
 from haulage.model import Pass, Verb
 from haulage.planning.columns import is_dir
 from haulage.run.context.run_context import RunContext
+from haulage.run.sharding.order import DIRS_ROUND, FILES_ROUND
 
 PART_PREFIX = "part-"  # of the files of shards that are one part of a split file
 UNREADABLE_FILE = "unreadable.jsonl"
-FILES_ROUND, DIRS_ROUND = 0, 1  # of the delete pass
 
 
 def write(  # noqa: PLR0913  all that a shard's row says

@@ -6,7 +6,12 @@ MARK = b".haulage-state-"
 
 def is_ours(path: bytes) -> bool:
     """Tell whether a path is what we keep in a root beside the entries."""
-    return is_trash(path) or path.startswith(MARK)
+    return is_trash(path) or is_mark(path)
+
+
+def is_mark(path: bytes) -> bool:
+    """Tell whether a path is the mark of any dataset."""
+    return path.startswith(MARK)
 
 
 def is_trash(path: bytes) -> bool:

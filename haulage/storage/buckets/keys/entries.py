@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from haulage.model import ENTRY, Kind
 from haulage.storage.buckets.keys.paths import Rows, may_have_bad_names, why_no_names
-from haulage.storage.tree.ours import is_ours
+from haulage.storage.tree.ours import is_mark, is_ours
 
 _SLASH = 0x2F
 _IMPLIED = -1  # the row of a directory that has no object
@@ -48,7 +48,9 @@ class Tree:
         for_files: bool,
     ) -> None:
         """Begin behind `behind`, or with the root."""
-        self._keep = _without_ours(keep)
+        # Between two buckets a trash is data: only trees have one of their own.
+        self._is_ours = is_ours if for_files else is_mark
+        self._keep = _without(self._is_ours, keep)
         self._takes_all = keep is None and not for_files  # of what is not ours
         self._for_files = for_files
         self._at_root = behind is None
@@ -66,7 +68,7 @@ class Tree:
     def take(self, rows: Rows) -> Taken:
         """Return the entries of the rows, which come behind all taken before."""
         first = self._begin(rows)
-        if self._takes_all and not first and not any(map(is_ours, rows.paths)):
+        if self._takes_all and not first and not any(map(self._is_ours, rows.paths)):
             if not self._paths:
                 return Taken(_table(rows.paths, rows), [])
             self._paths += rows.paths
@@ -168,9 +170,11 @@ class Tree:
             self.open.pop()
 
 
-def _without_ours(keep: Callable[[bytes], bool] | None) -> Callable[[bytes], bool]:
-    """Return a `keep` that leaves out what we have in a root beside the entries."""
-    return lambda path: not is_ours(path) and (keep is None or keep(path))
+def _without(
+    is_left_out: Callable[[bytes], bool], keep: Callable[[bytes], bool] | None
+) -> Callable[[bytes], bool]:
+    """Return a `keep` that leaves out what Haulage has in a root beside the entries."""
+    return lambda path: not is_left_out(path) and (keep is None or keep(path))
 
 
 def _above(path: bytes) -> Iterator[bytes]:
