@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 
 from haulage.model import DEVICES, Kind
 from haulage.planning.columns import is_file, is_linked
-from haulage.planning.mounts import Mounts
+from haulage.planning.listing.mounts import Mounts
+from haulage.planning.listing.spellings import Spellings
 from haulage.planning.spans import NO_SPANS, Spans
-from haulage.planning.spellings import Spellings
 
 
 class Field(IntFlag):

@@ -37,7 +37,7 @@ from haulage.exchange.pages import (
     write_page,
 )
 from haulage.place import Place
-from haulage.planning.selection import Selection, listing, sorted_listing
+from haulage.planning.listing.selection import Selection, listing, sorted_listing
 from haulage.storage.buckets.keys.pages import DisorderError, KeyRoot
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.listing.walk import Given, Page, Piece, Span

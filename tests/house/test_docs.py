@@ -29,3 +29,11 @@ def test_tests_that_show_something_are_there(page: Path) -> None:
 
 def test_the_tables_of_cases_name_tests() -> None:
     assert len(re.findall(r"::test_", (ROOT / "docs/cases.md").read_text())) > 30
+
+
+def test_the_files_that_the_architecture_names_are_there() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    named = re.findall(r"`([a-z]+/[\w/]+(?:/|\.py))`", text)
+    assert len(named) > 30
+    places = (ROOT, ROOT / "haulage")
+    assert [n for n in named if not any((place / n).exists() for place in places)] == []

@@ -9,7 +9,7 @@ import pytest
 from haulage.model import ENTRY, MANIFEST, SELECTED, Kind
 from haulage.planning.compare import compare
 from haulage.planning.fields import Against, Field
-from haulage.planning.selection import Selection
+from haulage.planning.listing.selection import Selection
 from haulage.storage.tree.listing.walk import Unreadable
 from tests.engine_builders import entry, listed, paths_of, recorded
 

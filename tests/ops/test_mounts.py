@@ -5,7 +5,7 @@ import pytest
 
 from haulage.planning.compare import compare
 from haulage.planning.fields import Against
-from haulage.planning.mounts import AWAY, Devices, Mounts
+from haulage.planning.listing.mounts import AWAY, Devices, Mounts
 from tests.engine_builders import entry, listed, recorded
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from haulage.errors import RefusedError
 from haulage.place import Place
-from haulage.storage.buckets.s3.address import address_of
 from haulage.storage.buckets.s3.bucket import open_s3
-from haulage.storage.buckets.s3.credentials import (
+from haulage.storage.buckets.s3.connection.address import address_of
+from haulage.storage.buckets.s3.connection.credentials import (
     Fixed,
     Secret,
     credentials_of,

@@ -13,7 +13,7 @@ from haulage.errors import (
 )
 from haulage.storage.buckets.pace import Pace, Patience
 from haulage.storage.buckets.s3.bucket import open_s3
-from haulage.storage.buckets.s3.credentials import Secret
+from haulage.storage.buckets.s3.connection.credentials import Secret
 from tests.servers.faults import (
     ACCESS_DENIED,
     CLOCK_SKEWED,

@@ -34,9 +34,9 @@ from haulage.planning.actions import Intent, plan
 from haulage.planning.compare import compare
 from haulage.planning.difference import Difference
 from haulage.planning.fields import Against, Field
-from haulage.planning.mounts import Mounts
-from haulage.planning.selection import Selection
-from haulage.planning.spellings import Spellings
+from haulage.planning.listing.mounts import Mounts
+from haulage.planning.listing.selection import Selection
+from haulage.planning.listing.spellings import Spellings
 from haulage.private import make_directory, tighten
 from haulage.run.context.endpoints import Pair
 from haulage.run.context.notes import ListingNotes

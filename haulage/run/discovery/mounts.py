@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from haulage.catalog.manifests.reader import Manifest
-from haulage.planning.mounts import AWAY, Devices, Mounts
+from haulage.planning.listing.mounts import AWAY, Devices, Mounts
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.files import stat_in
 

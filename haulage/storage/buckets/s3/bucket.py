@@ -6,10 +6,10 @@ from haulage.place import Place
 from haulage.storage.buckets.headers import parameters_of
 from haulage.storage.buckets.pace import Pace
 from haulage.storage.buckets.protocol import Answer, Bucket, Found, Keys, PutBy, Upload
-from haulage.storage.buckets.s3.check import make_sure
+from haulage.storage.buckets.s3.connection.check import make_sure
+from haulage.storage.buckets.s3.connection.reach import Reach
 from haulage.storage.buckets.s3.copies import Copies, From
 from haulage.storage.buckets.s3.listing import list_page
-from haulage.storage.buckets.s3.reach import Reach
 from haulage.storage.buckets.s3.read import Reader
 from haulage.storage.buckets.s3.tagging import Tagging, Tags
 from haulage.storage.buckets.s3.uploads import Uploads

@@ -14,7 +14,7 @@ from haulage.storage.buckets.headers import (
     target_parameters,
 )
 from haulage.storage.buckets.protocol import Answer, Found, PutBy
-from haulage.storage.buckets.s3.reach import Reach
+from haulage.storage.buckets.s3.connection.reach import Reach
 from haulage.storage.buckets.s3.read import Reader
 from haulage.storage.buckets.s3.tagging import Tags
 from haulage.storage.buckets.s3.uploads import Uploads, call_client

@@ -13,7 +13,7 @@ from haulage.errors import PermanentError
 from haulage.place import part_bytes
 from haulage.storage.buckets.headers import etag_in, is_keyed
 from haulage.storage.buckets.protocol import Found
-from haulage.storage.buckets.s3.reach import Reach
+from haulage.storage.buckets.s3.connection.reach import Reach
 from haulage.storage.buckets.sums import (
     Checksum,
     RangeSums,

@@ -2,7 +2,7 @@
 
 from haulage.errors import FatalError
 from haulage.storage.buckets.protocol import Keys
-from haulage.storage.buckets.s3.reach import Reach
+from haulage.storage.buckets.s3.connection.reach import Reach
 from haulage.storage.buckets.s3.xml import read_page
 
 

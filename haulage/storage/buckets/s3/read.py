@@ -21,8 +21,8 @@ from haulage.storage.buckets.headers import (
     is_keyed,
 )
 from haulage.storage.buckets.protocol import Found
+from haulage.storage.buckets.s3.connection.reach import Reach
 from haulage.storage.buckets.s3.large import ASKING, LargeSums
-from haulage.storage.buckets.s3.reach import Reach
 from haulage.storage.buckets.sums import (
     Checksum,
     checksum_in,

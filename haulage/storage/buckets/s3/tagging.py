@@ -3,8 +3,8 @@
 import re
 
 from haulage.storage.buckets.faults import UnsupportedError, error_of, reply_in
-from haulage.storage.buckets.s3.reach import Reach
-from haulage.storage.buckets.s3.wire import Got
+from haulage.storage.buckets.s3.connection.reach import Reach
+from haulage.storage.buckets.s3.connection.wire import Got
 from haulage.storage.buckets.s3.xml import unescaped
 
 Tags = tuple[tuple[str, str], ...]

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from haulage.errors import MismatchError, VanishedError
 from haulage.storage.buckets.headers import etag_in, is_keyed
 from haulage.storage.buckets.protocol import Answer, Upload
-from haulage.storage.buckets.s3.reach import Reach
+from haulage.storage.buckets.s3.connection.reach import Reach
+from haulage.storage.buckets.s3.connection.wire import Got
 from haulage.storage.buckets.s3.read import Reader
-from haulage.storage.buckets.s3.wire import Got
 from haulage.storage.buckets.sums import PROVING, checksum_in
 from haulage.storage.buckets.trust import Etags, Proof, md5_of, whole_etag
 

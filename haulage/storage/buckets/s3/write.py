@@ -13,9 +13,9 @@ from haulage.errors import MismatchError, PermanentError, VanishedError
 from haulage.storage.buckets.faults import UnsupportedError, error_of, reply_of
 from haulage.storage.buckets.headers import attributes_of, etag_in, headers_of, tags_of
 from haulage.storage.buckets.protocol import Answer, PutBy
-from haulage.storage.buckets.s3.reach import Reach
+from haulage.storage.buckets.s3.connection.reach import Reach
+from haulage.storage.buckets.s3.connection.wire import AnswerError
 from haulage.storage.buckets.s3.read import Reader, is_plain
-from haulage.storage.buckets.s3.wire import AnswerError
 from haulage.storage.buckets.trust import Proof, md5_of
 
 _NO_SHA256 = {"x-amz-checksum-sha256": b64encode(bytes(32)).decode()}

@@ -6,7 +6,7 @@ from typing import Self
 from urllib.parse import quote, urlsplit
 
 from haulage.place import Place, normalized_endpoint
-from haulage.storage.buckets.s3.credentials import chain_session
+from haulage.storage.buckets.s3.connection.credentials import chain_session
 
 _REGION = "us-east-1"
 

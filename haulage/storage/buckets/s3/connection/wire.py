@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from haulage.errors import TransientError
 from haulage.place import Place
 from haulage.storage.buckets.faults import ReplyError, reply_in
-from haulage.storage.buckets.s3.address import Address
-from haulage.storage.buckets.s3.credentials import Credentials
+from haulage.storage.buckets.s3.connection.address import Address
+from haulage.storage.buckets.s3.connection.credentials import Credentials
 
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 120

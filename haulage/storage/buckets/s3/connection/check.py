@@ -11,7 +11,7 @@ from haulage.errors import (
 from haulage.storage.buckets.faults import NoBucketError
 from haulage.storage.buckets.pace import Pace, Patience
 from haulage.storage.buckets.protocol import MissingBucketError
-from haulage.storage.buckets.s3.reach import Reach
+from haulage.storage.buckets.s3.connection.reach import Reach
 
 _SOON = Patience(tries=4)  # a person waits for this, and an address may be wrong
 _REGION = "us-east-1"  # which is named by naming none

@@ -17,14 +17,18 @@ from haulage.errors import HaulageError, RefusedError, shown_path
 from haulage.place import Place, check_encrypted
 from haulage.storage.buckets.faults import DeniedError, ElsewhereError, sorted_error
 from haulage.storage.buckets.pace import Pace
-from haulage.storage.buckets.s3.address import Address, address_of
-from haulage.storage.buckets.s3.credentials import (
+from haulage.storage.buckets.s3.connection.address import Address, address_of
+from haulage.storage.buckets.s3.connection.credentials import (
     Credentials,
     chain_session,
     credentials_of,
     for_obstore,
 )
-from haulage.storage.buckets.s3.wire import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Wire
+from haulage.storage.buckets.s3.connection.wire import (
+    CONNECT_TIMEOUT_S,
+    READ_TIMEOUT_S,
+    Wire,
+)
 
 T = TypeVar("T")
 

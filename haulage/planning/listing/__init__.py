@@ -1,0 +1,1 @@
+"""What of a listing takes part: selection, unmounted file systems, folded names."""

@@ -1,0 +1,1 @@
+"""How a bucket is reached: its address, credentials, requests, a first try."""
