@@ -2,7 +2,8 @@ import argparse
 
 import pytest
 
-from haulage.cli.store_options import add_stores, options_of
+from haulage.cli.arguments import options_of
+from haulage.cli.options.stores import add_stores
 from haulage.config.store_options import StoreOptions
 from haulage.errors import RefusedError
 from haulage.run.context.endpoints import place_of

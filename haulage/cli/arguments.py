@@ -3,25 +3,15 @@
 import argparse
 import hashlib
 import re
-from collections.abc import Sequence
-from typing import Any
 
 from pydantic import ValidationError
 
-from haulage.cli.store_options import add_stores, options_of
-from haulage.config.policy import (
-    Compare,
-    Dataset,
-    Delete,
-    Fsync,
-    Once,
-    Policy,
-    Step,
-    Verify,
-)
+from haulage.cli.options.stores import store_option
+from haulage.config.policy import Dataset, Once, Policy
+from haulage.config.store_options import StoreOptions
 from haulage.errors import RefusedError
-from haulage.model import Preserve
 
+_CREDENTIALS = re.compile("//.*@")  # of a URL, which an error must not repeat
 # option -> where its value belongs in the policy
 _FIELDS = {
     "verify": ("verify",),
@@ -52,150 +42,6 @@ _FIELDS = {
 }
 # and what is asked of one run alone
 _ONCE = {name: (name,) for name in Once.model_fields}
-
-
-class _Rule(argparse.Action):
-    """Gathers --include, --exclude and --filter in the order they were typed in."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None,
-        option_string: str | None = None,
-    ) -> None:
-        sign = {"--include": "+ ", "--exclude": "- "}.get(option_string or "", "")
-        namespace.rules = [*(namespace.rules or []), f"{sign}{values}"]
-
-
-def add_policy(parser: argparse.ArgumentParser) -> None:
-    """Add every option that changes the policy of a run."""
-    _add_choices(parser)
-    _add_once(parser)
-    _add_filters(parser)
-    _add_guards(parser)
-    _add_work(parser)
-    add_stores(parser)
-
-
-def _add_once(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("for this run alone")
-    group.add_argument(
-        "--compare", choices=[str(member) for member in Compare],
-        help="what counts as changed (default metadata)",
-    )  # fmt: skip
-    group.add_argument(
-        "--only", dest="steps", action="append", choices=[str(step) for step in Step],
-        help="run this step alone (may be given again)",
-    )  # fmt: skip
-    group.add_argument("--allow-empty-source", action="store_const", const=True)
-    group.add_argument(
-        "--afresh", action="store_const", const=True,
-        help="compare with a listing of the target, whatever is left in it",
-    )  # fmt: skip
-    group.add_argument(
-        "--make-parents", action="store_const", const=True,
-        help="make what is missing above the target, too",
-    )  # fmt: skip
-    add_take_over(group)
-    add_movers(group)
-    group.add_argument("--listers", metavar="N", help="processes that list (default 2)")
-
-
-def add_take_over(parser: argparse._ActionsContainer) -> None:
-    """Add the option by which a person says that another host's driver is dead."""
-    parser.add_argument(
-        "--take-over", action="store_const", const=True,
-        help="the host that drove the run before is dead for certain",
-    )  # fmt: skip
-
-
-def add_movers(parser: argparse._ActionsContainer) -> None:
-    """Add the option that says how many processes move in one run."""
-    parser.add_argument("--movers", metavar="N", help="processes that move (default 2)")
-
-
-def _add_choices(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what is done")
-    for name, enum, text in (
-        ("--verify", Verify, "how what was copied is proven (default checksum)"),
-        (
-            "--delete",
-            Delete,
-            "what happens to entries gone at the source (default off)",
-        ),
-        ("--fsync", Fsync, "when writes are forced to disk (default run)"),
-    ):
-        group.add_argument(name, choices=[str(member) for member in enum], help=text)
-    group.add_argument(
-        "--preserve", metavar="LIST",
-        help=f"of {', '.join(Preserve)}; or all, or all,-NAME (default all but "
-        "specials and devices)",
-    )  # fmt: skip
-    group.add_argument(
-        "--trust-metadata", action="store_const", const=True,
-        help="take set-id bits, foreign owners and links that lead outside from a "
-        "bucket that nobody else may write to",
-    )  # fmt: skip
-    group.add_argument(
-        "--share-target", action="store_const", const=True,
-        help="go on where another dataset has its target, or one above or below it",
-    )  # fmt: skip
-    group.add_argument(
-        "--stripe", metavar="RULES",
-        help="on Lustre: keep, or SIZE=COUNT[xSIZE][@POOL],...",
-    )  # fmt: skip
-    group.add_argument(
-        "--mdts", action="store_const", const=True,
-        help="on Lustre: make first-level directories on each MDT in turn",
-    )  # fmt: skip
-
-
-def _add_filters(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("filters (the first rule that matches decides)")
-    group.add_argument("--exclude", action=_Rule, dest="rules", metavar="PATTERN")
-    group.add_argument("--include", action=_Rule, dest="rules", metavar="PATTERN")
-    group.add_argument(
-        "--filter", action=_Rule, dest="rules", metavar="RULE",
-        help="'+ PATTERN' or '- PATTERN'",
-    )  # fmt: skip
-    group.add_argument(
-        "--no-rules", action="store_true",
-        help="with --dataset: these rules instead of the dataset's, not before them",
-    )  # fmt: skip
-    for name in ("--min-size", "--max-size"):
-        group.add_argument(name, metavar="SIZE", help="of files: 512, 64K, 1.5G")
-    for name in ("--min-age", "--max-age", "--min-atime-age", "--max-atime-age"):
-        group.add_argument(name, metavar="AGE", help="of files: 90s, 12h, 7d")
-    group.add_argument("--one-file-system", "-x", action="store_const", const=True)
-
-
-def _add_guards(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("delete guards, checked before the first unlink")
-    group.add_argument("--max-delete", metavar="N", help="most entries")
-    group.add_argument(
-        "--max-delete-share", metavar="SHARE", help="0 to 1, default 0.5"
-    )
-    group.add_argument("--max-delete-bytes", metavar="SIZE", help="most bytes")
-    group.add_argument(
-        "--trash", metavar="AGE", help="keep what is deleted aside for 12h, 30d"
-    )
-
-
-def _add_work(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("how the work is done")
-    group.add_argument("--shard-entries", metavar="N", help="default 5000")
-    group.add_argument("--shard-bytes", metavar="SIZE", help="default 1G")
-    group.add_argument(
-        "--attempts", metavar="N", help="tries at what may pass (default 3)"
-    )
-    group.add_argument(
-        "--keep-days", metavar="N", help="forget runs after so many days (default 180)"
-    )
-    group.add_argument(
-        "--keep-runs", metavar="N", help="but never the newest ones (default 60)"
-    )
-    group.add_argument("--sample-share", metavar="SHARE", help="of --verify sample")
 
 
 def policy_of(args: argparse.Namespace, base: Policy | None = None) -> Policy:
@@ -256,6 +102,32 @@ def changed_by(args: argparse.Namespace, dataset: Dataset) -> Dataset:
             "target_store": options_of(args, "target", dataset.target_store),
         }
     )
+
+
+def options_of(args: argparse.Namespace, end: str, base: StoreOptions) -> StoreOptions:
+    """Return `base` changed by the command line; RefusedError names a bad option."""
+    fields = base.model_dump()
+    for name in fields:
+        value = getattr(args, f"{end}_{name}", None)
+        if value is not None:
+            fields[name] = value
+    if tags := getattr(args, f"{end}_tag", None):
+        fields["tags"] = dict(_tag_of(f"--{end}-tag", tag) for tag in tags)
+    try:
+        return StoreOptions.model_validate(fields)
+    except ValidationError as err:
+        problem = err.errors()[0]
+        name = store_option(end, str(problem["loc"][0]))
+        given = _CREDENTIALS.sub("//***@", repr(problem["input"]))
+        text = problem["msg"].removeprefix("Value error, ")
+        raise RefusedError(f"{name}: {text} (given: {given})") from None
+
+
+def _tag_of(option: str, text: str) -> tuple[str, str]:
+    key, found, value = text.partition("=")
+    if not key or not found:
+        raise RefusedError(f"{option} {text}: write KEY=VALUE")
+    return key, value
 
 
 def _name_of_pair(source: str, target: str) -> str:
