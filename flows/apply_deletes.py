@@ -10,14 +10,14 @@ from blocks.results import SAVED_AS
 from flows.final_state import failed_state_of, final_state_of
 from flows.hooks import tell_how_it_goes_on
 from flows.stopping import movers_stopped_early
-from flows.sync import RUNNER, first_failures_of, open_board, tag_run
+from flows.sync import RUNNER, first_failures_of, open_artifacts, tag_run
 from flows.task_runner import PrefectRunner
 from haulage.catalog import datasets
 from haulage.catalog.db.engine import open_catalog
 from haulage.catalog.deletes import plans as delete_plans
 from haulage.config.policy import Dataset
 from haulage.errors import HaulageError
-from haulage.run import sequence as run
+from haulage.run import sequence
 from haulage.run.guards.approval import Approval
 
 
@@ -50,8 +50,8 @@ def apply_deletes(plan: int, yes_delete: int) -> Any:  # noqa: ANN401
         with movers_stopped_early():
             resolved = resolve(dataset_of(plan))
             tag_run(resolved.dataset)
-            artifacts = open_board(resolved.dataset)
-            summary = run.apply_deletes(
+            artifacts = open_artifacts(resolved.dataset)
+            summary = sequence.apply_deletes(
                 leave,
                 PrefectRunner(artifacts),
                 secrets=resolved.environ,

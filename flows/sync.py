@@ -21,7 +21,7 @@ from haulage.catalog.deletes.plans import DeletePlan
 from haulage.catalog.failures import Failure
 from haulage.config.policy import NOTHING_ONCE, Dataset, Once
 from haulage.errors import HaulageError
-from haulage.run import sequence as run
+from haulage.run import sequence
 from haulage.run.context.runner import Summary
 from haulage.run.summary import PLANNED
 
@@ -65,7 +65,7 @@ def sync(
     try:
         with movers_stopped_early():
             resolved = resolve(dataset)
-            artifacts = open_board(resolved.dataset)
+            artifacts = open_artifacts(resolved.dataset)
             runner = PrefectRunner(artifacts)
             summary = carry_out_sequence(resolved, runner, once, dry_run=dry_run)
     except HaulageError as err:
@@ -76,7 +76,7 @@ def sync(
     return final_state_of(summary)
 
 
-def open_board(dataset: Dataset) -> RunArtifacts:
+def open_artifacts(dataset: Dataset) -> RunArtifacts:
     """Say what is about to happen, and where."""
     log = get_run_logger()
     log.info("%s: %s -> %s", dataset.name, repr(dataset.source), repr(dataset.target))
@@ -97,8 +97,8 @@ def carry_out_sequence(
 ) -> Summary:
     """Run the one sequence; the same flow run continues the run that it began."""
     if dry_run:
-        return run.plan(resolved.dataset, once=once, secrets=resolved.environ)
-    return run.sync(
+        return sequence.plan(resolved.dataset, once=once, secrets=resolved.environ)
+    return sequence.sync(
         resolved.dataset,
         runner,
         once=once,

@@ -8,7 +8,7 @@ from haulage.catalog import datasets
 from haulage.catalog.datasets import DatasetRow
 from haulage.catalog.db.engine import Catalog
 from haulage.catalog.db.tables import PageTable
-from haulage.catalog.manifests import reader as manifests
+from haulage.catalog.manifests import reader
 from haulage.catalog.manifests.pruning import KEPT_VERSIONS, prune_manifests
 from haulage.catalog.manifests.reader import PAGE_ENTRIES, Manifest, ManifestWriter
 from haulage.catalog.runs import runs
@@ -83,7 +83,7 @@ def test_a_new_version_shares_the_pages_that_it_keeps(
     version = Manifest(catalog, writer.commit())
     assert [version.pages[0], version.pages[2]] == [before, after]
     assert version.read(version.pages[1]).equals(changed)
-    newest, oldest = manifests.versions(catalog, home.id)
+    newest, oldest = reader.versions(catalog, home.id)
     assert (newest.run_id, newest.pages, newest.entries) == (
         following.id,
         3,
@@ -157,7 +157,7 @@ def test_pruning_keeps_what_versions_and_runs_refer_to(
     active = _next(catalog, run, home)
     ManifestWriter(catalog, active).add(table)
     assert _pruned(catalog, home, keep=2) == 2
-    kept = manifests.versions(catalog, home.id)
+    kept = reader.versions(catalog, home.id)
     assert [version.content_bytes - shared.bytes for version in kept] == [3, 2]
     assert _current(catalog, home).read(shared).equals(table[:PAGE_ENTRIES])
     assert _stored_pages(catalog) == 3 + 2, "what the active run wrote must stay"
@@ -191,7 +191,7 @@ def test_a_run_that_changes_nothing_makes_no_version(
         writer.keep(ref)
     assert writer.commit() == first
     assert runs.find(catalog, following.id).manifest_id == first
-    assert [version.id for version in manifests.versions(catalog, home.id)] == [first]
+    assert [version.id for version in reader.versions(catalog, home.id)] == [first]
     emptied = _written(catalog, _next(catalog, following, home))
     assert emptied != first
     assert _current(catalog, home).manifest_id == emptied

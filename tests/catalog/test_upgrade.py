@@ -10,7 +10,7 @@ from sqlalchemy import text, update
 from haulage.catalog import datasets
 from haulage.catalog.db.engine import Catalog, open_catalog
 from haulage.catalog.db.tables import DatasetTable, RunTable
-from haulage.catalog.manifests import reader as manifests
+from haulage.catalog.manifests import reader
 from haulage.catalog.manifests.pages import decoded
 from haulage.catalog.manifests.reader import Manifest
 from haulage.catalog.manifests.writer import ManifestWriter
@@ -74,7 +74,7 @@ def test_an_older_catalog_is_upgraded_with_its_datasets_and_manifests(
         assert recorded(upgraded, changed).dataset == changed
         assert runs.find(upgraded, run.id).manifest_id == manifest_id
         assert runs.find(upgraded, run.id).policy.afresh
-        assert len(manifests.versions(upgraded, row.id)) == 1
+        assert len(reader.versions(upgraded, row.id)) == 1
 
 
 @pytest.mark.parametrize(

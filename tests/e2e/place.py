@@ -19,7 +19,7 @@ from haulage.catalog.manifests.reader import Manifest
 from haulage.catalog.runs import runs, shards
 from haulage.catalog.runs.runs import Run
 from haulage.config.policy import Dataset, Once, Policy
-from haulage.run import sequence as running
+from haulage.run import sequence
 from haulage.run.context.runner import Summary, TaskRunner, ThreadRunner
 from tests.trees.walk import below, opened
 
@@ -102,7 +102,7 @@ class Place:
     def sync(self, runner: TaskRunner | None = None, **policy: Any) -> Summary:
         """Sync in this process, with few movers where nothing else is asked for."""
         once = {name: policy.pop(name) for name in _ONLY_ONCE & policy.keys()}
-        return running.sync(
+        return sequence.sync(
             self.dataset(**policy),
             runner or ThreadRunner(),
             once=Once.model_validate(once),

@@ -6,7 +6,7 @@ from dataclasses import replace
 from sqlalchemy import text
 
 from haulage.catalog import datasets
-from haulage.catalog.manifests import reader as manifests
+from haulage.catalog.manifests import reader
 from haulage.catalog.runs.runs import RunState
 from tests.e2e.exact import assert_exact
 from tests.e2e.place import COMMAND, GUARDED, GUARDED_OPTIONS, Place, grow_old, write
@@ -16,7 +16,7 @@ from tests.mounts import FileSystem, mounted
 def versions_of(place: Place) -> list[int]:
     catalog = place.catalog()
     row = datasets.find(catalog, place.name)
-    return [version.id for version in manifests.versions(catalog, row.id)]
+    return [version.id for version in reader.versions(catalog, row.id)]
 
 
 def test_a_night_without_a_change_makes_no_version_of_the_manifest(

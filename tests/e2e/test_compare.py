@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from haulage.config.policy import Once
-from haulage.run import sequence as run
+from haulage.run import sequence
 from haulage.run.context.runner import Summary, ThreadRunner
 from tests.e2e.place import Place, grow_old, write
 from tests.trees.compare import assert_same
@@ -17,7 +17,9 @@ LONG_AGO = 1_500_000_000_000_000_000
 def night(place: Place, compare: str = "metadata") -> Summary:
     once = Once.model_validate({"compare": compare})
     dataset = place.dataset()
-    return run.sync(dataset, ThreadRunner(), once=once, catalog_url=place.catalog_url)
+    return sequence.sync(
+        dataset, ThreadRunner(), once=once, catalog_url=place.catalog_url
+    )
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from haulage.catalog.deletes import plans as delete_plans
 from haulage.catalog.deletes.plans import DeletePlan, PlanState
 from haulage.catalog.runs import runs
 from haulage.errors import FatalError, RefusedError
-from haulage.run import sequence as running
+from haulage.run import sequence
 from haulage.run.context.runner import Summary, TaskRunner, ThreadRunner
 from haulage.run.guards.approval import Approval
 from tests.e2e.place import Before, Place, grow_old, paths_in, write
@@ -49,7 +49,7 @@ def _plan(place: Place, number: int = 1) -> DeletePlan:
 def _apply(place: Place, runner: TaskRunner | None = None, entries: int = 6) -> Summary:
     leave = Approval(1, entries, "ann")
     runner = runner or ThreadRunner()
-    return running.apply_deletes(leave, runner, catalog_url=place.catalog_url)
+    return sequence.apply_deletes(leave, runner, catalog_url=place.catalog_url)
 
 
 def _approvals(place: Place) -> set[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from haulage.errors import FatalError, RefusedError
-from haulage.run import sequence as running
+from haulage.run import sequence
 from haulage.run.context.runner import ThreadRunner
 from haulage.run.guards.preflight import check_ends
 from tests.e2e.place import GUARDED, Place, grow_old, write
@@ -165,7 +165,7 @@ def test_a_run_that_lost_its_lfs_goes_on_with_the_turns_when_it_is_back(
     with pytest.raises(FatalError, match="lfs is not on the PATH"):
         place.sync(mdts=True)
     lustre.install()
-    running.resume(place.last_run().id, ThreadRunner(), catalog_url=place.catalog_url)
+    sequence.resume(place.last_run().id, ThreadRunner(), catalog_url=place.catalog_url)
     assert [mdt_of(place.target / name) for name in "abcdef"] == [0, 1, 0, 1, 0, 1]
     assert_same_but_layouts(place)
     assert leftovers(place.target) == []

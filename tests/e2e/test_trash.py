@@ -16,7 +16,7 @@ from haulage.catalog.db.tables import TombstoneTable, TrashTable
 from haulage.catalog.deletes import trashes
 from haulage.catalog.deletes.trashes import TrashState
 from haulage.errors import FatalError, RefusedError
-from haulage.run import sequence as running
+from haulage.run import sequence
 from haulage.run.context.runner import ThreadRunner
 from tests.e2e.conftest import give_to_nobody
 from tests.e2e.place import (
@@ -256,8 +256,10 @@ def test_an_interrupted_undo_is_resumed(synced: Place, calls: int) -> None:
     with taken_away(synced, b"dir", b"top"):
         deleted = synced.sync(**WITH_TRASH)
         with pytest.raises(FatalError):
-            running.undo(deleted.run_id, Failing(calls), catalog_url=synced.catalog_url)
-        summary = running.resume(
+            sequence.undo(
+                deleted.run_id, Failing(calls), catalog_url=synced.catalog_url
+            )
+        summary = sequence.resume(
             synced.last_run().id, ThreadRunner(), catalog_url=synced.catalog_url
         )
     assert (summary.exit_code, summary.restored) == (0, 7)
@@ -273,8 +275,8 @@ def test_an_interrupted_undo_may_be_begun_again(synced: Place, calls: int) -> No
         deleted = synced.sync(**WITH_TRASH)
         url = synced.catalog_url
         with pytest.raises(FatalError):
-            running.undo(deleted.run_id, Failing(calls), catalog_url=url)
-        summary = running.undo(deleted.run_id, ThreadRunner(), catalog_url=url)
+            sequence.undo(deleted.run_id, Failing(calls), catalog_url=url)
+        summary = sequence.undo(deleted.run_id, ThreadRunner(), catalog_url=url)
     assert (summary.exit_code, summary.restored) == (0, 7)
     assert_same(synced.source, synced.target)
 
@@ -309,7 +311,7 @@ def test_all_of_a_nasty_tree_comes_back(place: Place) -> None:
     with taken_away(place, *dice.sample(names, len(names) // 2)):
         deleted = place.sync(**WITH_TRASH)
         assert deleted.deleted > len(names)
-        summary = running.undo(
+        summary = sequence.undo(
             deleted.run_id, ThreadRunner(), catalog_url=place.catalog_url
         )
         assert (summary.exit_code, summary.restored) == (0, deleted.deleted)

@@ -15,8 +15,7 @@ from haulage.catalog.db.tables import AttemptTable, RunTable, ShardTable
 from haulage.catalog.runs import runs
 from haulage.catalog.runs.runs import LEASE_S, LONG_OVER_S, Run, RunState
 from haulage.errors import FatalError, LostRunError, RefusedError
-from haulage.run import begin as beginning
-from haulage.run import sequence as running
+from haulage.run import begin, sequence
 from haulage.run.context.runner import ThreadRunner
 from tests.e2e.place import Before, Place, grow_old, write
 from tests.trees.compare import assert_same, leftovers
@@ -155,7 +154,7 @@ def test_another_host_waits_until_a_driver_is_long_silent_or_a_person_says_so(
         with pytest.raises(RefusedError, match=run.id):
             place.sync(take_over=take_over)
         with pytest.raises(RefusedError, match=run.id):
-            running.resume(run.id, ThreadRunner(), catalog_url=place.catalog_url)
+            sequence.resume(run.id, ThreadRunner(), catalog_url=place.catalog_url)
     assert (place.target / "d0").exists()
     assert len(leftovers(place.target)) == 2
     _elsewhere(place, run, LEASE_S + 5)
@@ -191,7 +190,7 @@ def test_a_flow_run_takes_over_nothing_that_lives(place: Place) -> None:
         place.catalog(), place.dataset(), trigger="test", flow_run_id="flow-1"
     )
     with pytest.raises(RefusedError, match="active"):
-        beginning.to_resume(place.catalog(), "flow-1", None)
+        begin.to_resume(place.catalog(), "flow-1", None)
     found = runs.find(place.catalog(), mine.id)
     assert found.token == mine.token
     assert mine.driver == replace(found.driver)

@@ -12,7 +12,7 @@ from haulage.catalog.runs.shards import ShardState
 from haulage.config.policy import Dataset, Policy
 from haulage.config.store_options import StoreOptions
 from haulage.model import Pass, Verified
-from haulage.run import sequence as running
+from haulage.run import sequence
 from haulage.run.context.runner import Summary, ThreadRunner
 from tests.e2e.buckets.shelf import SMALL, Count, Route, Shelf, Watch
 from tests.e2e.buckets.test_bucket_changes import OURS, restamp
@@ -44,7 +44,7 @@ class Way(NamedTuple):
                 reached = StoreOptions(endpoint=server.endpoint, region=server.region)
                 ends[f"{name}_store"] = reached
         dataset = Dataset(name=self.place.name, policy=wanted, **ends)
-        summary = running.sync(
+        summary = sequence.sync(
             dataset, ThreadRunner(), catalog_url=self.place.catalog_url
         )
         assert (summary.exit_code, summary.failed) == (0, 0), self.place.failures()
