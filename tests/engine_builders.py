@@ -6,6 +6,7 @@ import stat
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,12 @@ from haulage.model import ACTION, ENTRY, MANIFEST, Action, Entry, Kind, Verb
 from haulage.place import Place
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.files import entry_of
-from haulage.verbs.attempt import Work
-from haulage.verbs.fence import Progress
+from haulage.storage.tree.kernel import Kernel
+from haulage.storage.tree.metadata.entries import Inheritance
+from haulage.storage.tree.metadata.preserve import Preserved
+from haulage.storage.tree.store import Files
+from haulage.verbs.attempt import Attempt, Room
+from haulage.verbs.fence import Fence
 
 NOBODY = 65_534
 OLD_NS = 1_500_000_000_123_456_789  # long before any test, with every digit in use
@@ -107,22 +112,52 @@ def job_between(source: Path, target: Path, **fields: Any) -> Job:
 
 
 @contextmanager
-def working(source: Path, target: Path, **fields: Any) -> Iterator[Work]:
-    """Give a Work between two roots and close it at the end."""
+def working(source: Path, target: Path, **fields: Any) -> Iterator[Attempt]:
+    """Give an attempt between two directories; `fields` are its, or its stores'."""
+
+    def check() -> None:
+        attempt.check_cancelled()
+
+    preserved = fields.pop("preserved", None) or Preserved()
+    hashing = fields.setdefault("hashing", True)
+    kernel = Kernel(check, hashing, preserved.sparse)
+    of_stores = {"temp", "trash", "rules", "fsync"} & fields.keys()
     values: dict[str, Any] = {
-        "temp_prefix": b".haulage-abcdefabcdef-",
-        "split_prefix": b".haulage-0123456789ab-",
-        "hashing": True,
-        "verifies_content": True,
+        "temp": b".haulage-abcdefabcdef-",
+        "split": b".haulage-0123456789ab-",
         "fsync": False,
+        "ranges": source.parent / "no-ranges",
+        "check": check,
+        "preserved": preserved,
+        "kernel": kernel,
+    } | {name: fields.pop(name) for name in of_stores}
+    of_source, of_target = (
+        Files(Descent(str(root)), **values) for root in (source, target)
+    )
+    given: dict[str, Any] = {
+        "kernel": kernel,
+        "verifies_content": True,
         "cancelled": lambda: False,
+        "room": Room(0),
+        "ranges": ThreadPoolExecutor(1, "range"),
     }
-    work = Work(Descent(str(source)), Descent(str(target)), **(values | fields))
+    attempt = Attempt(of_source, of_target, **(given | fields))
     try:
-        yield work
+        yield attempt
     finally:
-        work.source.close()
-        work.target.close()
+        attempt.ranges.shutdown()
+        attempt.source.close()
+        attempt.target.close()
+
+
+def preserve(attempt: Attempt, preserved: Preserved) -> None:
+    """Have an attempt between two directories preserve this from now on."""
+    for store in (attempt.source, attempt.target):
+        assert isinstance(store, Files)
+        store.preserved = preserved
+        store.inheritance = Inheritance(preserved)
+    assert attempt.kernel
+    attempt.kernel.sparse = preserved.sparse
 
 
 def put(root: Path, path: bytes, content: bytes = b"", **attributes: Any) -> bytes:
@@ -199,7 +234,7 @@ def order_for(
     shard = workspace / f"{token}.shard"
     write_shard(shard, actions_table(actions), job)
     progress = workspace / f"{token}.progress"
-    Progress.begin(progress)
+    Fence.begin(progress)
     return Order(shard, workspace / f"{token}.outcome", progress, token)
 
 

@@ -1,4 +1,4 @@
-"""Stores of both kinds for tests, and a carrier between two of them."""
+"""Stores of both kinds for tests, and an attempt between two of them."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from haulage.place import Place
 from haulage.storage.buckets.objects.store import Objects
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.store import Files
-from haulage.verbs.transfer import Carrier, Room
+from haulage.verbs.attempt import Attempt, Room
 from tests.servers.s3 import S3Server
 from tests.storage.s3_opening import opened
 
@@ -64,8 +64,8 @@ def objects_shelf(server: S3Server, name: str, home: Path, prefix: str = "") -> 
 
 
 @contextmanager
-def carrying(source: Any, target: Any, **fields: Any) -> Iterator[Carrier]:
-    """Give a carrier between two stores; its room must be whole again at the end."""
+def carrying(source: Any, target: Any, **fields: Any) -> Iterator[Attempt]:
+    """Give an attempt between two stores; its room must be whole again at the end."""
     limit = fields.pop("room_bytes", 64 * MIB)
     values: dict[str, Any] = {
         "hashing": True,
@@ -74,15 +74,15 @@ def carrying(source: Any, target: Any, **fields: Any) -> Iterator[Carrier]:
         "room": Room(limit),
         "ranges": ThreadPoolExecutor(4, "range"),
     }
-    carrier = Carrier(source, target, **(values | fields))
+    attempt = Attempt(source, target, **(values | fields))
     try:
-        yield carrier
-        assert carrier.room.try_take(limit), "some room was not given back"
-        carrier.room.give_back(limit)
+        yield attempt
+        assert attempt.room.try_take(limit), "some room was not given back"
+        attempt.room.give_back(limit)
     finally:
-        carrier.ranges.shutdown()
-        carrier.source.close()
-        carrier.target.close()
+        attempt.ranges.shutdown()
+        attempt.source.close()
+        attempt.target.close()
 
 
 def open_descriptors() -> int:

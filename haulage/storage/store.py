@@ -106,6 +106,19 @@ class Reading(Protocol):
         """Have the next reads come from the store itself, not from a cache."""
         ...
 
+    def digest(self) -> bytes | None:
+        """Return the xxh3-128 of all; None where ranges are read for it instead."""
+        return None
+
+    @property
+    def has_huge_holes(self) -> bool:
+        """Tell whether hashing it all would take long and prove little."""
+        return False
+
+    def has_same_data(self, other: "Reading") -> bool:
+        """Tell whether another of the same kind is equal, reading no holes."""
+        ...
+
     def confirm(self) -> None:
         """Raise UnstableError if the source moved since it was opened."""
         ...
@@ -169,8 +182,11 @@ class Store(Protocol):
     Errors are the kinds of `haulage.errors`, sorted here, once.
     """
 
-    def look(self, path: bytes) -> Seen | None:
-        """Return the entry as it is now; None is proof of its absence."""
+    def look(self, path: bytes, *, anew: bool = True) -> Seen | None:
+        """Return the entry as it is now; None is proof of its absence.
+
+        Without `anew` a directory above it may be one that was replaced since.
+        """
         ...
 
     def copy_within(self, source: "Store", action: Action) -> tuple[Seen, Made] | None:
@@ -261,8 +277,16 @@ class Store(Protocol):
         """See that what was made is spelt so; mostly, no spelling is another's name."""
         return
 
+    def differences(self, action: Action, found: Entry) -> list[str]:
+        """Return in words in what `found` is not what `action` says was made."""
+        ...
+
     def remove(self, action: Action) -> Outcome:
         """Remove what we made, if it still is what we made."""
+        ...
+
+    def restore(self, action: Action) -> Outcome:
+        """Bring back what another run moved aside; only a tree has a trash."""
         ...
 
     def vacate(self, path: bytes) -> None:
@@ -275,6 +299,10 @@ class Store(Protocol):
     def discard(self, path: bytes) -> None:
         """Drop every large transfer of this entry that was begun and not finished."""
         ...
+
+    def why_refused(self, path: bytes, err: OSError) -> str | None:
+        """Say what of the entry is why it could not be changed, beyond the error."""
+        return None
 
     def close(self) -> None:
         """Let go of every descriptor and connection."""

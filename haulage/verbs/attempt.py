@@ -1,20 +1,22 @@
 """What a mover works with while it goes through a shard."""
 
 import os
+import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from haulage.config.striping import NO_RULES, Rules
 from haulage.errors import CancelledError, VanishedError
-from haulage.model import Action
-from haulage.storage.store import Now
-from haulage.storage.tree.descent import Descent
+from haulage.model import Action, Entry
+from haulage.place import part_bytes
+from haulage.storage.store import Now, Reading, Store
 from haulage.storage.tree.files import stat_in
-from haulage.storage.tree.metadata.preserve import Preserved
+from haulage.storage.tree.kernel import Kernel
+from haulage.storage.tree.store import Files
 
 _PROOFS = 1024
-SMALL_BYTES = 1 << 20  # up to here a file is read in one call
 _SECOND_NS = 1_000_000_000
 _RACY_NS = 2_000_000_000  # clocks of file systems tick as coarsely as this
 
@@ -24,52 +26,92 @@ class Proofs:
 
     def __init__(self) -> None:
         """Begin with nothing read."""
-        self._read: OrderedDict[tuple[int, int, int], bytes] = OrderedDict()
+        self._read: OrderedDict[tuple[int, int, int, int], bytes] = OrderedDict()
 
-    def of(self, found: os.stat_result) -> bytes | None:
+    def of(self, found: Entry) -> bytes | None:
         """Return the checksum of a file that was read before, and is the same still."""
         return self._read.get(_version(found))
 
-    def note(self, found: os.stat_result, checksum: bytes) -> None:
-        """Keep the checksum in mind if another name may ask for it."""
-        if found.st_nlink > 1:
+    def note(self, found: Entry, checksum: bytes) -> None:
+        """Keep the checksum in mind if another name of the file may ask for it."""
+        if found.nlink > 1 and found.etag is None:
             self._read[_version(found)] = checksum
             if len(self._read) > _PROOFS:
                 self._read.popitem(last=False)
 
 
-def _version(found: os.stat_result) -> tuple[int, int, int]:
-    return found.st_dev, found.st_ino, found.st_ctime_ns
+def _version(found: Entry) -> tuple[int, int, int, int]:
+    return found.dev, found.ino, found.ctime_s, found.ctime_ns
+
+
+class Room:
+    """The bytes of content that a process may hold at once."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._free = limit
+        self._changed = threading.Condition()
+
+    def try_take(self, count: int) -> bool:
+        """Take room if there is enough now; what asks for all of it gets that."""
+        with self._changed:
+            if self._free < min(count, self._limit):
+                return False
+            self._free -= min(count, self._limit)
+            return True
+
+    def take(self, count: int) -> None:
+        """Wait for room; whoever waits must hold none."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= min(count, self._limit))
+            self._free -= min(count, self._limit)
+
+    def give_back(self, count: int) -> None:
+        """Return what was taken."""
+        with self._changed:
+            self._free += min(count, self._limit)
+            self._changed.notify_all()
+
+    @contextmanager
+    def held(self, count: int) -> Iterator[None]:
+        """Hold room for a while."""
+        self.take(count)
+        try:
+            yield
+        finally:
+            self.give_back(count)
+
+
+def whole_bytes(size: int) -> int:
+    """Return the room for an entry that is read at once; none for a large one."""
+    return 0 if is_large(size) else size
+
+
+def is_large(size: int) -> bool:
+    """Tell whether an entry is moved in ranges."""
+    return size > part_bytes(size)
 
 
 @dataclass(slots=True)
-class Work:
-    """Both roots, how temporaries are named, and the buffer that copies go through.
+class Attempt:
+    """Both stores, the room for content, and threads for the ranges of large entries.
 
-    `hashing` tells that content must pass through us, for its checksum; otherwise the
-    kernel may copy it. `cancelled` is asked between entries and inside long copies.
-    `heirs` tells that entries made in the directory `heirs_in` inherit an ACL.
+    `hashing` tells that a split file's parts are read back when it is published.
+    `cancelled` is asked between entries and inside long copies.
     """
 
-    source: Descent
-    target: Descent
-    temp_prefix: bytes  # with the attempt's token; a row's number follows
-    split_prefix: bytes  # with the run's token, for files whose parts movers share
+    source: Store
+    target: Store
     hashing: bool
     verifies_content: bool
-    fsync: bool
     cancelled: Callable[[], bool]
-    trash: bytes | None = None  # where deletes go, if they are not final
-    moved: int = 0
-    can_clone: bool = True
-    kept: Preserved = field(default_factory=Preserved)
-    rules: Rules = NO_RULES  # for layouts on a Lustre
+    room: Room
+    ranges: ThreadPoolExecutor
+    kernel: Kernel | None = None  # between two trees
     proofs: Proofs = field(default_factory=Proofs)
-    heirs_in: bytes | None = None
-    heirs: bool = False
-    buffer: memoryview = field(
-        default_factory=lambda: memoryview(bytearray(SMALL_BYTES + 4096))
-    )
+    ended_by: BaseException | None = None
+    _streamed: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def check_cancelled(self) -> None:
         """Raise CancelledError when nothing more may be done for this attempt.
@@ -79,16 +121,51 @@ class Work:
         """
         if self.cancelled():
             raise CancelledError("stopped on request")
+        if self.ended_by is not None:
+            raise CancelledError("another entry ended the shard")
+
+    def end(self, error: BaseException) -> None:
+        """Have every entry of the shard end soon; the first error says why."""
+        with self._lock:
+            self.ended_by = self.ended_by or error
+
+    @contextmanager
+    def opened(
+        self, store: Store, path: bytes, size: int, etag: bytes | None
+    ) -> Iterator[Reading]:
+        """Open an entry; for one that comes as a whole, room is held until it closes.
+
+        Nobody may wait for more room meanwhile.
+        """
+        with self.room.held(whole_bytes(size)), store.open(path, size, etag) as reading:
+            yield reading
+
+    def note_moved(self, count: int) -> None:
+        """Count bytes that arrived."""
+        with self._lock:
+            self._streamed += count
+
+    @property
+    def moved(self) -> int:
+        """Return how many bytes arrived so far."""
+        return self._streamed + (self.kernel.moved if self.kernel else 0)
 
 
-def look_again(work: Work, path: bytes) -> os.stat_result:
+def tree(store: Store) -> Files:
+    """Return an end that is a tree, for what is only done between two of them."""
+    assert isinstance(store, Files)
+    return store
+
+
+def look_again(attempt: Attempt, path: bytes) -> os.stat_result:
     """Return what the source has now; VanishedError if that is nothing.
 
     It is walked anew: a descriptor kept from before might show a directory that has
     been replaced.
     """
-    work.source.forget()
-    found = stat_in(work.source, path)
+    descent = tree(attempt.source).descent
+    descent.forget()
+    found = stat_in(descent, path)
     if found is None:
         raise VanishedError("is gone since it was listed")
     return found

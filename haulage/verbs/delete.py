@@ -1,46 +1,48 @@
 """Removes what we made and the source no longer has, if every guard agrees."""
 
-import os
-
 from haulage.errors import FatalError
 from haulage.model import Action, Outcome, Status
-from haulage.storage.tree.files import kind_of, stat_in
-from haulage.storage.tree.ours import is_ours
-from haulage.storage.tree.remove import gone_already, remove_ours
-from haulage.storage.tree.trash.restore import bring_back
-from haulage.verbs.attempt import Work
+from haulage.paths import other_form
+from haulage.verbs.attempt import Attempt
 
 
-def check_source_has_entries(work: Work) -> None:
+def check_source_has_entries(attempt: Attempt) -> None:
     """Raise FatalError for an empty source: one not mounted looks the same."""
-    with os.scandir(work.source.root_fd) as entries:
-        if all(is_ours(os.fsencode(entry.name)) for entry in entries):
-            raise FatalError(
-                "the source is empty now, as it is when it is not mounted; nothing was "
-                "deleted. Mount it and resume, or allow an empty source"
-            )
+    if attempt.source.is_empty():
+        raise FatalError(
+            "the source is empty now, as it is when it is not mounted; nothing was "
+            "deleted. Mount it and resume, or allow an empty source"
+        )
 
 
-def delete(work: Work, action: Action, _row: int) -> Outcome:
-    """Remove one entry of the target after proof of its absence at the source.
-
-    The source is walked anew for each proof: a descriptor kept from before might show a
-    directory that has been replaced.
-    """
-    work.source.forget()
-    there = stat_in(work.source, action.path)
-    found = stat_in(work.target, action.path)
-    if there is not None and kind_of(there.st_mode) == action.kind:
+def delete(attempt: Attempt, action: Action, _row: int) -> Outcome:
+    """Remove one entry of the target after proof of its absence at the source."""
+    there = attempt.source.look(action.path)
+    if there is not None and there.entry.kind == action.kind:
         return Outcome(Status.KEPT, reason="is at the source again")
+    outcome = attempt.target.remove(action)
+    if outcome.status is Status.KEPT and there is not None:
+        found = attempt.target.look(action.path)
+        is_replaced = found is not None and found.entry.kind == there.entry.kind
+        return Outcome(Status.REPLACED) if is_replaced else outcome
+    if outcome.status is Status.ABSENT:
+        return _in_other_form(attempt, action) or outcome
+    return outcome
+
+
+def _in_other_form(attempt: Attempt, action: Action) -> Outcome | None:
+    """Return what to say where a file has a directory's name, or the reverse."""
+    other = other_form(action.path)
+    found = attempt.target.look(other)
     if found is None:
-        return gone_already(work.target, action.path, work.trash)
-    if there is not None and kind_of(there.st_mode) == kind_of(found.st_mode):
+        return None
+    there = attempt.source.look(other)
+    is_replaced = there is not None and there.entry.kind == found.entry.kind
+    if is_replaced or not attempt.target.has_directories:
         return Outcome(Status.REPLACED)
-    work.check_cancelled()
-    return remove_ours(work.target, action, found, work.trash)
+    return Outcome(Status.KEPT, reason="its type changed since we made it")
 
 
-def restore(work: Work, action: Action, _row: int) -> Outcome:
+def restore(attempt: Attempt, action: Action, _row: int) -> Outcome:
     """Bring back one entry that another run moved aside."""
-    assert work.trash is not None
-    return bring_back(work.target, action, work.trash)
+    return attempt.target.restore(action)

@@ -11,7 +11,7 @@ from haulage.exchange.shards import PROGRESS
 from haulage.private import make_file
 
 
-class Progress:
+class Fence:
     """An attempt's own file, which stands from its order to its end.
 
     Whoever gives the shard to another attempt removes it first, and only then what

@@ -19,19 +19,18 @@ from haulage.paths import shown
 from haulage.storage.tree.files import stat_in
 from haulage.storage.tree.hard_link import NO_LINK, is_same, leader_of, link_to
 from haulage.storage.tree.metadata.xattrs import joined
-from haulage.verbs.attempt import Work
+from haulage.verbs.attempt import Attempt, tree
 from haulage.verbs.copy import copy, link
 from haulage.verbs.special_file import special_file
-from haulage.verbs.transfer import Carrier
 
-_ALONE: dict[int, Callable[[Work, Action, int], Outcome]] = {
+_ALONE: dict[int, Callable[[Attempt, Action, int], Outcome]] = {
     Kind.FILE: copy,
     Kind.SYMLINK: link,
     **dict.fromkeys((*SPECIALS, *DEVICES), special_file),
 }
 
 
-def hard(work: Work, action: Action, row: int) -> Outcome:
+def hard(attempt: Attempt, action: Action, row: int) -> Outcome:
     """Make an entry a hard link to its leader.
 
     Where the file system has no more links it becomes an entry of its own.
@@ -41,24 +40,32 @@ def hard(work: Work, action: Action, row: int) -> Outcome:
             f"another name of inode {action.ino} of device {action.dev} at the source "
             f"could not be made, and this one would be a link to it"
         )
-    _check_source(work, action, action.leader)
+    _check_source(attempt, action, action.leader)
     leader = leader_of(action)
-    temp = work.temp_prefix + b"%d" % row
+    temp = tree(attempt.target).temp(row)
     try:
-        is_new = link_to(work.target, leader, action.path, temp, work.check_cancelled)
+        is_new = link_to(
+            tree(attempt.target).descent,
+            leader,
+            action.path,
+            temp,
+            attempt.check_cancelled,
+        )
     except OSError as err:
         if err.errno not in NO_LINK:
             raise
-        return _copied(work, action, row, err)
+        return _copied(attempt, action, row, err)
     return _linked(action, Status.MADE if is_new else Status.UNCHANGED)
 
 
-def _check_source(work: Work, action: Action, leader: bytes) -> None:
+def _check_source(attempt: Attempt, action: Action, leader: bytes) -> None:
     """Raise unless both are one file at the source still."""
-    mine = stat_in(work.source, action.path)
+    mine = stat_in(tree(attempt.source).descent, action.path)
     if mine is None:
         raise VanishedError("is gone since it was listed")
-    if mine.st_ino != action.ino or not is_same(stat_in(work.source, leader), mine):
+    if mine.st_ino != action.ino or not is_same(
+        stat_in(tree(attempt.source).descent, leader), mine
+    ):
         raise UnstableError(f"is no longer the same file as {shown(leader)}")
 
 
@@ -75,9 +82,9 @@ def _linked(action: Action, status: Status, lost: Lost | None = None) -> Outcome
     )
 
 
-def _copied(work: Work, action: Action, row: int, err: OSError) -> Outcome:
+def _copied(attempt: Attempt, action: Action, row: int, err: OSError) -> Outcome:
     """Copy what can not be a link, and tell that it is none."""
-    outcome = _ALONE[action.kind](work, action, row)
+    outcome = _ALONE[action.kind](attempt, action, row)
     entry = outcome.entry or action.entry
     lost = joined(_lost(action, os.strerror(err.errno or 0)), outcome.lost)
     alone = entry._replace(nlink=1)  # so that no proof holds it to others
@@ -89,14 +96,14 @@ def _lost(action: Action, why: str) -> Lost:
     return Lost(Loss.LINK, words)
 
 
-def rejoin(carrier: Carrier, action: Action, row: int) -> Outcome:
+def rejoin(attempt: Attempt, action: Action, row: int) -> Outcome:
     """Make an entry that was copied by itself a hard link to its leader.
 
     Both are equal by what is recorded of their objects, so none of these is asked.
     Where it can not be, the entry stays the file that it is.
     """
     try:
-        made = carrier.target.join(action, row)
+        made = attempt.target.join(action, row)
     except UnstableError as err:
         return _linked(action, Status.UNCHANGED, _lost(action, str(err)))
     except OSError as err:

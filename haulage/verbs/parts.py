@@ -17,39 +17,46 @@ from haulage.storage.tree.files import (
     reach,
     remove_if_there,
     rename_over,
-    split_temp_name,
     stood_still,
 )
+from haulage.storage.tree.kernel import copy_part, feed, forget_cached
 from haulage.storage.tree.metadata.attributes import mark_of
+from haulage.storage.tree.metadata.entries import (
+    Metadata,
+    changes_to,
+    metadata_of,
+    set_metadata,
+)
 from haulage.storage.tree.metadata.xattrs import joined
-from haulage.verbs.attempt import Work, is_as_listed, is_racy, look_again
-from haulage.verbs.content import copy_part, feed, forget_cached
+from haulage.verbs.attempt import Attempt, is_as_listed, is_racy, look_again, tree
 from haulage.verbs.lustre import begin_shared, lost_by_parts
-from haulage.verbs.metadata import Wanted, dress, wanted_of
-from haulage.verbs.xattrs import for_old
 
 _CHANGED = "changed while its parts were copied"
 _GONE = "its parts are gone; it is copied again"
 
 
-def part(work: Work, action: Action, row: int) -> Outcome:
+def part(attempt: Attempt, action: Action, row: int) -> Outcome:
     """Copy one byte range of a split file into the file's shared temporary."""
-    source = open_source(work.source, action.path)
+    source = open_source(tree(attempt.source).descent, action.path)
     try:
         now = now_at(source)
         before = os.fstat(source)
         if not stat.S_ISREG(before.st_mode) or before.st_size != action.size:
             raise UnstableError("changed since it was listed")
         dir_fd = reach(
-            work.target, parent_of(action.path), work.temp_prefix + b"%d" % row
+            tree(attempt.target).descent,
+            parent_of(action.path),
+            tree(attempt.target).temp(row),
         )
-        temp = split_temp_name(work.split_prefix, action.path)
-        target = begin_shared(work, action, row, dir_fd, temp)
+        temp = tree(attempt.target).split_name(action.path)
+        target = begin_shared(attempt, action, row, dir_fd, temp)
         try:
             piece = (action.offset, action.length)
-            moved = work.moved
-            copied, checksum = copy_part(work, source, target, piece, before)
-            if work.fsync:
+            moved = attempt.moved
+            copied, checksum = copy_part(
+                tree(attempt.target).kernel, source, target, piece, before
+            )
+            if tree(attempt.target).fsync:
                 os.fsync(target)
         finally:
             os.close(target)
@@ -63,12 +70,14 @@ def part(work: Work, action: Action, row: int) -> Outcome:
         Status.PART,
         checksum=checksum,
         racy=racy,
-        moved=work.moved - moved,  # without holes
+        moved=attempt.moved - moved,  # without holes
         entry=entry,
     )
 
 
-def publish(work: Work, whole: Action, _row: int, parts: Sequence[Action]) -> Outcome:
+def publish(
+    attempt: Attempt, whole: Action, _row: int, parts: Sequence[Action]
+) -> Outcome:
     """Give a completed split file its attributes and its name.
 
     Where its bytes passed through us, what arrived is read again first: each part
@@ -77,18 +86,20 @@ def publish(work: Work, whole: Action, _row: int, parts: Sequence[Action]) -> Ou
     above = parent_of(whole.path)
     name, temp = (
         whole.path[len(above) :],
-        split_temp_name(work.split_prefix, whole.path),
+        tree(attempt.target).split_name(whole.path),
     )
     try:
-        dir_fd = open_to_write(work.target, above)
+        dir_fd = open_to_write(tree(attempt.target).descent, above)
     except (FileNotFoundError, NotADirectoryError) as err:
         raise UnstableError(_GONE) from err
     if _was_published(dir_fd, name, temp, parts):
-        return _complete(work, dir_fd, name, parts)
+        return _complete(attempt, dir_fd, name, parts)
     try:
-        outcome = _complete(work, dir_fd, temp, parts)
-        _look_at_source(work, parts)  # reading back what arrived may have taken hours
-        work.check_cancelled()
+        outcome = _complete(attempt, dir_fd, temp, parts)
+        _look_at_source(
+            attempt, parts
+        )  # reading back what arrived may have taken hours
+        attempt.check_cancelled()
         rename_over(dir_fd, temp, name)
     except (MismatchError, UnstableError):  # who was only stopped leaves the parts
         remove_if_there(dir_fd, temp)
@@ -120,23 +131,27 @@ def _was_published(
     return False
 
 
-def _complete(work: Work, dir_fd: int, name: bytes, parts: Sequence[Action]) -> Outcome:
+def _complete(
+    attempt: Attempt, dir_fd: int, name: bytes, parts: Sequence[Action]
+) -> Outcome:
     """Prove what arrived under `name` and give it its attributes."""
     whole = parts[0]
-    now = _look_at_source(work, parts)
-    wanted = _wanted_of(work, whole, now)
+    now = _look_at_source(attempt, parts)
+    wanted = _wanted_of(attempt, whole, now)
     try:
         target = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
     except FileNotFoundError as err:
         raise UnstableError(_GONE) from err
     try:
         os.ftruncate(target, whole.size)  # a hole at the end was not written
-        checksum = _prove_parts(work, target, parts)
-        extras = for_old(work, wanted.xattrs, target, os.fstat(target))
-        lost = dress(work, target, wanted, extras)
-        lost = joined(lost, lost_by_parts(work, whole, dir_fd, name))
-        made = mark_of(target, lost, work.kept)
-        if work.fsync:
+        checksum = _prove_parts(attempt, target, parts)
+        changes = changes_to(
+            target, os.fstat(target), wanted.xattrs, tree(attempt.target).preserved
+        )
+        lost = set_metadata(target, wanted, changes, tree(attempt.target).preserved)
+        lost = joined(lost, lost_by_parts(attempt, whole, dir_fd, name))
+        made = mark_of(target, lost, tree(attempt.target).preserved)
+        if tree(attempt.target).fsync:
             os.fsync(target)
     finally:
         os.close(target)
@@ -145,10 +160,10 @@ def _complete(work: Work, dir_fd: int, name: bytes, parts: Sequence[Action]) -> 
     return Outcome(Status.COPIED, checksum, proof, racy, lost=lost, made=made)
 
 
-def _look_at_source(work: Work, parts: Sequence[Action]) -> os.stat_result:
+def _look_at_source(attempt: Attempt, parts: Sequence[Action]) -> os.stat_result:
     """Return the source's file, which must be the one that every part was copied of."""
     try:
-        now = look_again(work, parts[0].path)
+        now = look_again(attempt, parts[0].path)
     except VanishedError as err:
         raise UnstableError(_CHANGED) from err
     if not all(is_as_listed(piece, now) for piece in parts):
@@ -156,15 +171,17 @@ def _look_at_source(work: Work, parts: Sequence[Action]) -> os.stat_result:
     return now
 
 
-def _wanted_of(work: Work, whole: Action, now: os.stat_result) -> Wanted:
-    source = open_source(work.source, whole.path)
+def _wanted_of(attempt: Attempt, whole: Action, now: os.stat_result) -> Metadata:
+    source = open_source(tree(attempt.source).descent, whole.path)
     try:
-        return wanted_of(work, source, now)
+        return metadata_of(source, now, tree(attempt.target).preserved)
     finally:
         os.close(source)
 
 
-def _prove_parts(work: Work, target: int, parts: Sequence[Action]) -> bytes | None:
+def _prove_parts(
+    attempt: Attempt, target: int, parts: Sequence[Action]
+) -> bytes | None:
     """Return the whole's checksum; MismatchError if a part's own differs.
 
     None where the kernel copied, so that no part has a checksum.
@@ -175,7 +192,13 @@ def _prove_parts(work: Work, target: int, parts: Sequence[Action]) -> bytes | No
     whole = xxhash.xxh3_128()
     for piece in sorted(parts, key=lambda piece: piece.offset):
         own = xxhash.xxh3_128()
-        feed(work, [own, whole], target, piece.offset, piece.length)
+        feed(
+            tree(attempt.target).kernel,
+            [own, whole],
+            target,
+            piece.offset,
+            piece.length,
+        )
         if own.digest() != piece.checksum:
             raise MismatchError(
                 f"bytes {piece.offset} to {piece.offset + piece.length} of what was "
@@ -184,11 +207,11 @@ def _prove_parts(work: Work, target: int, parts: Sequence[Action]) -> bytes | No
     return whole.digest()
 
 
-def discard(work: Work, action: Action, _row: int) -> Outcome:
+def discard(attempt: Attempt, action: Action, _row: int) -> Outcome:
     """Remove the temporary of a split file that will not be published."""
     try:
-        dir_fd = work.target.open(parent_of(action.path))
+        dir_fd = tree(attempt.target).descent.open(parent_of(action.path))
     except (FileNotFoundError, NotADirectoryError):
         return Outcome(Status.ABSENT)
-    remove_if_there(dir_fd, split_temp_name(work.split_prefix, action.path))
+    remove_if_there(dir_fd, tree(attempt.target).split_name(action.path))
     return Outcome(Status.ABSENT)

@@ -24,16 +24,14 @@ from haulage.errors import (
 )
 from haulage.model import Action, Kind, Outcome, Status, Verb
 from haulage.paths import shown
-from haulage.storage.tree.metadata.flags import why_forbidden
-from haulage.verbs import relay, relay_parts, relay_proof
-from haulage.verbs.attempt import Work
+from haulage.verbs import relay, relay_parts
+from haulage.verbs.attempt import Attempt
 from haulage.verbs.copy import check, copy, link, meta, mkdir
 from haulage.verbs.delete import delete, restore
 from haulage.verbs.dirs import finish_dir
 from haulage.verbs.hard_link import hard, rejoin
 from haulage.verbs.parts import discard, part, publish
 from haulage.verbs.special_file import special_file
-from haulage.verbs.transfer import Carrier
 from haulage.verbs.verify import verify
 
 _STATUS_OF = (
@@ -88,8 +86,8 @@ _BY_STORES: dict[int, _Do] = {
     Verb.MKDIR: relay.mkdir,
     Verb.PART: relay_parts.part,
     Verb.PUBLISH: relay_parts.publish,
-    Verb.VERIFY: relay_proof.verify,
-    Verb.DELETE: relay_proof.delete,
+    Verb.VERIFY: verify,
+    Verb.DELETE: delete,
     Verb.DIR: relay.finish_dir,
     Verb.SWEEP: relay_parts.discard,
     Verb.HARD: rejoin,
@@ -104,15 +102,15 @@ class _Unit(NamedTuple):
     actions: Sequence[Action]
 
 
-def perform(work: Work, rows: Sequence[Action]) -> Iterator[Outcome]:
+def perform(attempt: Attempt, rows: Sequence[Action]) -> Iterator[Outcome]:
     """Yield one outcome for each action, in order, one after the other."""
     for unit in _units(rows):
-        work.check_cancelled()
-        yield from _outcomes(_BY_DESCRIPTORS, work, unit)
+        attempt.check_cancelled()
+        yield from _outcomes(_BY_DESCRIPTORS, attempt, unit)
 
 
 def perform_many(
-    carrier: Carrier, rows: Sequence[Action], at_once: int
+    attempt: Attempt, rows: Sequence[Action], at_once: int
 ) -> Iterator[Outcome]:
     """Yield one outcome for each action, in order, with many entries under way.
 
@@ -126,29 +124,29 @@ def perform_many(
         try:
             units = _units(rows)
             while some := list(islice(units, at_a_time)):
-                carrier.check_cancelled()
-                under_way.append(pool.submit(_unless_ended, carrier, some))
+                attempt.check_cancelled()
+                under_way.append(pool.submit(_unless_ended, attempt, some))
                 if len(under_way) > 2 * at_once:
                     yield from under_way.popleft().result()
             while under_way:
                 yield from under_way.popleft().result()
         except CancelledError as err:
-            carrier.end(err)
-            raise carrier.ended_by or err from None
+            attempt.end(err)
+            raise attempt.ended_by or err from None
         except BaseException as err:
-            carrier.end(err)
+            attempt.end(err)
             raise
 
 
-def _unless_ended(carrier: Carrier, units: list[_Unit]) -> list[Outcome]:
+def _unless_ended(attempt: Attempt, units: list[_Unit]) -> list[Outcome]:
     outcomes = []
     try:
         for unit in units:
-            carrier.check_cancelled()
-            outcomes += _outcomes(_BY_STORES, carrier, unit)
+            attempt.check_cancelled()
+            outcomes += _outcomes(_BY_STORES, attempt, unit)
         return outcomes
     except BaseException as err:
-        carrier.end(err)
+        attempt.end(err)
         raise
 
 
@@ -165,9 +163,7 @@ def _units(rows: Sequence[Action]) -> Iterator[_Unit]:
             first = row + 1
 
 
-def _outcomes(
-    verbs: dict[int, _Do], work: Work | Carrier, unit: _Unit
-) -> list[Outcome]:
+def _outcomes(verbs: dict[int, _Do], attempt: Attempt, unit: _Unit) -> list[Outcome]:
     """Perform one unit; of a published file the last row says what became of it."""
     action = unit.actions[-1]
     do = verbs.get(action.verb)
@@ -178,18 +174,18 @@ def _outcomes(
         )
     if action.verb == Verb.PUBLISH:
         do = partial(do, parts=unit.actions)
-    outcome = _perform(do, work, action, unit.row)
+    outcome = _perform(do, attempt, action, unit.row)
     return [*[Outcome(Status.PART)] * (len(unit.actions) - 1), outcome]
 
 
-def _perform(do: _Do, work: Work | Carrier, action: Action, row: int) -> Outcome:
+def _perform(do: _Do, attempt: Attempt, action: Action, row: int) -> Outcome:
     """Do one action; what only this entry suffers from becomes its outcome."""
     try:
-        return _spelt(work, action, row, do(work, action, row))
+        return _spelt(attempt, action, row, do(attempt, action, row))
     except (CancelledError, FatalError):
         raise
     except VanishedError as err:
-        if isinstance(work, Carrier) and work.source.lists(action.path):
+        if attempt.source.lists(action.path):
             return _failure(UnstableError(_LISTED), 0)
         return _failure(err, 0)
     except HaulageError as err:
@@ -198,21 +194,16 @@ def _perform(do: _Do, work: Work | Carrier, action: Action, row: int) -> Outcome
         sorted_error = sort_os_error(err, Verb(action.verb).name.lower())
         if isinstance(sorted_error, FatalError):
             raise FatalError(f"{shown(action.path)}: {sorted_error}") from err
-        if isinstance(work, Work) and (
-            why := why_forbidden(work.target, action.path, err)
-        ):
+        if why := attempt.target.why_refused(action.path, err):
             sorted_error = PermanentError(why)
         return _failure(sorted_error, err.errno or 0)
 
 
-def _spelt(work: Work | Carrier, action: Action, row: int, outcome: Outcome) -> Outcome:
+def _spelt(attempt: Attempt, action: Action, row: int, outcome: Outcome) -> Outcome:
     """See that the target spells the name of what was made as the source does."""
     if action.verb not in _MAKES or outcome.status not in _MADE or not action.path:
         return outcome
-    if isinstance(work, Carrier):
-        work.target.settle(action.path, row)
-    elif work.target.spelling and work.target.spelling.folds:
-        work.target.spelling.settle(action.path, work.temp_prefix + b"%d" % row)
+    attempt.target.settle(action.path, row)
     return outcome
 
 

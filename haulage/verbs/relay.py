@@ -9,27 +9,27 @@ from haulage.errors import UnstableError, VanishedError
 from haulage.model import Action, Kind, Outcome, Status, Verified
 from haulage.storage.store import Extent, Made, Now, Reading, Seen
 from haulage.storage.tree.metadata.xattrs import joined
+from haulage.verbs.attempt import Attempt, is_large, whole_bytes
 from haulage.verbs.stream import check_whole, digest_of, hashed, move
-from haulage.verbs.transfer import Carrier, is_large, whole_bytes
 from haulage.verbs.versions import NOT_MADE, as_recorded, is_as_listed, is_racy_entry
 
 _TRIES = 3  # to open an entry that grows
 
 
-def copy(carrier: Carrier, action: Action, row: int) -> Outcome:
+def copy(attempt: Attempt, action: Action, row: int) -> Outcome:
     """Copy one entry: inside the server, as a whole, or in ranges."""
-    within = carrier.target.copy_within(carrier.source, action)
+    within = attempt.target.copy_within(attempt.source, action)
     if within is not None:
         seen, made = within
-        carrier.note_moved(seen.entry.size)
+        attempt.note_moved(seen.entry.size)
         return _copied(action, seen, made, None, moved=seen.entry.size)
-    now = carrier.source.now()
+    now = attempt.source.now()
     size, etag = action.size, action.etag
     for _ in range(_TRIES):
-        with carrier.opened(carrier.source, action.path, size, etag) as reading:
+        with attempt.opened(attempt.source, action.path, size, etag) as reading:
             entry = reading.seen.entry
             if _has_room_for(size, entry.size):
-                made, checksum = _send(carrier, action.path, row, reading)
+                made, checksum = _send(attempt, action.path, row, reading)
                 outcome = _copied(
                     action, reading.seen, made, checksum, moved=entry.size
                 )
@@ -48,32 +48,32 @@ def _has_room_for(expected: int, found: int) -> bool:
 
 
 def _send(
-    carrier: Carrier, path: bytes, row: int, reading: Reading
+    attempt: Attempt, path: bytes, row: int, reading: Reading
 ) -> tuple[Made, bytes | None]:
     seen = reading.seen
     size = seen.entry.size
     if seen.entry.kind == Kind.SYMLINK:
-        return carrier.target.link(path, row, seen.entry), None
+        return attempt.target.link(path, row, seen.entry), None
     if is_large(size):
-        if not carrier.target.takes_ranges:
-            return _pour(carrier, path, reading)
-        return _send_ranges(carrier, path, row, reading)
+        if not attempt.target.takes_ranges:
+            return _pour(attempt, path, reading)
+        return _send_ranges(attempt, path, row, reading)
     content = reading.read(Extent(0, size))
     reading.confirm()
     checksum = xxhash.xxh3_128_digest(content)
-    made = carrier.target.write(path, row, content, seen)
-    carrier.note_moved(size)
+    made = attempt.target.write(path, row, content, seen)
+    attempt.note_moved(size)
     return made, checksum
 
 
 def _send_ranges(
-    carrier: Carrier, path: bytes, row: int, reading: Reading
+    attempt: Attempt, path: bytes, row: int, reading: Reading
 ) -> tuple[Made, bytes | None]:
     """Move a large entry, whose finished ranges outlive this attempt."""
-    writing = carrier.target.begin(path, row, reading.seen, shared=False)
+    writing = attempt.target.begin(path, row, reading.seen, shared=False)
     try:
         whole = Extent(0, reading.seen.entry.size)
-        checksum = move(carrier, reading, writing, whole)
+        checksum = move(attempt, reading, writing, whole)
         reading.confirm()
     except (UnstableError, VanishedError):
         writing.abandon()
@@ -85,11 +85,11 @@ def _send_ranges(
     return writing.finish(reading.seen, prove=False), checksum
 
 
-def _pour(carrier: Carrier, path: bytes, reading: Reading) -> tuple[Made, bytes | None]:
+def _pour(attempt: Attempt, path: bytes, reading: Reading) -> tuple[Made, bytes | None]:
     """Move a large entry to a bucket that takes it only from its begin to its end."""
     digest = xxhash.xxh3_128()
-    with closing(hashed(carrier, reading, digest)) as chunks:
-        made = carrier.target.pour(path, chunks, reading.seen)
+    with closing(hashed(attempt, reading, digest)) as chunks:
+        made = attempt.target.pour(path, chunks, reading.seen)
     return made, digest.digest()
 
 
@@ -107,26 +107,26 @@ def _copied(
     )
 
 
-def check(carrier: Carrier, action: Action, row: int) -> Outcome:
+def check(attempt: Attempt, action: Action, row: int) -> Outcome:
     """Copy an entry only if its content is not what the target has."""
-    now = carrier.source.now()
-    source = carrier.source
-    with carrier.opened(source, action.path, action.size, action.etag) as reading:
+    now = attempt.source.now()
+    source = attempt.source
+    with attempt.opened(source, action.path, action.size, action.etag) as reading:
         seen = reading.seen
         checksum = None
         if (seen.entry.size, seen.entry.kind) == (action.size, Kind.FILE):
-            checksum = digest_of(carrier, reading)
+            checksum = digest_of(attempt, reading)
             reading.confirm()
     if checksum is None:
-        return copy(carrier, action, row)
-    proven = _proof_of_equal(carrier, action, checksum)
+        return copy(attempt, action, row)
+    proven = _proof_of_equal(attempt, action, checksum)
     read = action.size if action.checksum else 2 * action.size
     if proven is None:
-        return copy(carrier, action, row)._replace(read=read)
-    made = carrier.target.set_attributes(action, seen)
+        return copy(attempt, action, row)._replace(read=read)
+    made = attempt.target.set_attributes(action, seen)
     if made is None:
         action = action._replace(checksum=checksum)
-        apart = _apart(carrier, action, row, (seen, now)) or copy(carrier, action, row)
+        apart = _apart(attempt, action, row, (seen, now)) or copy(attempt, action, row)
         return apart._replace(read=read)
     outcome = _updated(action, seen, made)
     racy = is_racy_entry(seen.entry, now)
@@ -134,35 +134,35 @@ def check(carrier: Carrier, action: Action, row: int) -> Outcome:
 
 
 def _proof_of_equal(
-    carrier: Carrier, action: Action, checksum: bytes
+    attempt: Attempt, action: Action, checksum: bytes
 ) -> Verified | None:
     """Return how far the target is proven to have `checksum`, or None if it has not."""
     if action.checksum is not None:
         return Verified(action.verified) if action.checksum == checksum else None
-    target = carrier.target
+    target = attempt.target
     try:
-        with carrier.opened(target, action.path, action.size, action.made) as reading:
+        with attempt.opened(target, action.path, action.size, action.made) as reading:
             if reading.seen.entry.size != action.size:
                 return None
-            same = digest_of(carrier, reading) == checksum
+            same = digest_of(attempt, reading) == checksum
     except (VanishedError, UnstableError):
         return None
     return Verified.CHECKSUM if same else None
 
 
-def meta(carrier: Carrier, action: Action, row: int) -> Outcome:
+def meta(attempt: Attempt, action: Action, row: int) -> Outcome:
     """Set attributes alone; copy if the target's entry is not the one that we made."""
-    now = carrier.source.now()
-    seen = carrier.source.look(action.path)
+    now = attempt.source.now()
+    seen = attempt.source.look(action.path)
     if seen is None:
         raise VanishedError("is gone since it was listed")
     if not is_as_listed(action, seen.entry):
-        return copy(carrier, action, row)
-    made = carrier.target.set_attributes(action, seen)
+        return copy(attempt, action, row)
+    made = attempt.target.set_attributes(action, seen)
     if made is None:
-        return _apart(carrier, action, row, (seen, now)) or copy(carrier, action, row)
+        return _apart(attempt, action, row, (seen, now)) or copy(attempt, action, row)
     outcome = _updated(action, seen, made)
-    in_doubt = action.racy and carrier.source.has_directories
+    in_doubt = action.racy and attempt.source.has_directories
     return outcome._replace(
         checksum=action.checksum,
         verified=Verified(action.verified),
@@ -171,24 +171,24 @@ def meta(carrier: Carrier, action: Action, row: int) -> Outcome:
 
 
 def _apart(
-    carrier: Carrier, action: Action, row: int, looked: tuple[Seen, Now]
+    attempt: Attempt, action: Action, row: int, looked: tuple[Seen, Now]
 ) -> Outcome | None:
     """Make one of a file's names a file of its own, of what the target has.
 
     None if that is not what we made.
     """
-    target, (seen, now) = carrier.target, looked
+    target, (seen, now) = attempt.target, looked
     if action.checksum is None or not target.has_directories:
         return None
     try:
-        with carrier.opened(target, action.path, action.size, None) as reading:
+        with attempt.opened(target, action.path, action.size, None) as reading:
             found = reading.seen.entry
             if found.nlink == 1 or found.size != seen.entry.size:
                 return None
-            if digest_of(carrier, reading) != action.checksum:
+            if digest_of(attempt, reading) != action.checksum:
                 return None
             reading.seen = seen
-            made, checksum = _send(carrier, action.path, row, reading)
+            made, checksum = _send(attempt, action.path, row, reading)
     except (VanishedError, UnstableError):
         return None
     outcome = _copied(action, seen, made, checksum, moved=0)
@@ -204,40 +204,40 @@ def _updated(action: Action, seen: Seen, made: Made) -> Outcome:
     )
 
 
-def link(carrier: Carrier, action: Action, row: int) -> Outcome:
+def link(attempt: Attempt, action: Action, row: int) -> Outcome:
     """Make or replace a symbolic link, as the source has it now."""
-    seen = _look_again(carrier, action.path)
+    seen = _look_again(attempt, action.path)
     if seen.entry.kind != Kind.SYMLINK:
         raise UnstableError("is no longer a symbolic link")
-    made = carrier.target.link(action.path, row, seen.entry)
+    made = attempt.target.link(action.path, row, seen.entry)
     entry = None if is_as_listed(action, seen.entry) else seen.entry
     return Outcome(Status.MADE, lost=made.lost, made=made.etag, entry=entry)
 
 
-def _look_again(carrier: Carrier, path: bytes) -> Seen:
+def _look_again(attempt: Attempt, path: bytes) -> Seen:
     """Return what the source has now; VanishedError if that is nothing."""
-    seen = carrier.source.look(path)
+    seen = attempt.source.look(path)
     if seen is None:
         raise VanishedError("is gone since it was listed")
     return seen
 
 
-def replace(carrier: Carrier, action: Action, row: int) -> Outcome:
+def replace(attempt: Attempt, action: Action, row: int) -> Outcome:
     """Make a file or a link where a directory was, or a directory where one of these.
 
     Something is left in a directory: BlockedError.
     """
     if action.kind != Kind.DIR:
-        if _look_again(carrier, action.path).entry.kind == Kind.DIR:
+        if _look_again(attempt, action.path).entry.kind == Kind.DIR:
             raise UnstableError("is a directory again")
-    elif carrier.source.has_directories:
-        _check_dir(carrier, action)
-    carrier.target.vacate(action.path)
+    elif attempt.source.has_directories:
+        _check_dir(attempt, action)
+    attempt.target.vacate(action.path)
     do: dict[int, Callable[..., Outcome]] = {Kind.SYMLINK: link, Kind.DIR: mkdir}
-    return do.get(action.kind, copy)(carrier, action, row)
+    return do.get(action.kind, copy)(attempt, action, row)
 
 
-def mkdir(carrier: Carrier, action: Action, row: int) -> Outcome:
+def mkdir(attempt: Attempt, action: Action, row: int) -> Outcome:
     """Make sure that a directory is there.
 
     In a tree its attributes come with the dirs pass, when nothing below it changes any
@@ -245,16 +245,16 @@ def mkdir(carrier: Carrier, action: Action, row: int) -> Outcome:
     """
     was_there = action.was_mtime_s or action.was_mtime_ns
     status = Status.UPDATED if was_there else Status.MADE
-    if carrier.target.has_directories:
-        _check_dir(carrier, action)
-        return Outcome(status, lost=carrier.target.make_dir(action.path, row))
-    outcome = finish_dir(carrier, action, row)
+    if attempt.target.has_directories:
+        _check_dir(attempt, action)
+        return Outcome(status, lost=attempt.target.make_dir(action.path, row))
+    outcome = finish_dir(attempt, action, row)
     return (
         outcome if outcome.status is Status.ABSENT else outcome._replace(status=status)
     )
 
 
-def _check_dir(carrier: Carrier, action: Action) -> None:
+def _check_dir(attempt: Attempt, action: Action) -> None:
     """Raise unless the source has a directory there still.
 
     In a bucket any key below implies one, so it is only asked whether a file is there,
@@ -262,19 +262,19 @@ def _check_dir(carrier: Carrier, action: Action) -> None:
     """
     if not action.path:
         return
-    if carrier.source.has_directories:
-        _look_again(carrier, action.path)
+    if attempt.source.has_directories:
+        _look_again(attempt, action.path)
         return
     name = action.path[:-1]
-    there = carrier.target.look(name)
+    there = attempt.target.look(name)
     in_the_way = there is not None and there.entry.kind != Kind.DIR
-    if in_the_way and carrier.source.look(name) is not None:
+    if in_the_way and attempt.source.look(name) is not None:
         raise UnstableError("is no longer a directory")
 
 
-def finish_dir(carrier: Carrier, action: Action, _row: int) -> Outcome:
+def finish_dir(attempt: Attempt, action: Action, _row: int) -> Outcome:
     """Give a directory what its source has; what only a prefix implies has nothing."""
-    source = carrier.source
+    source = attempt.source
     is_known = action.etag is None and not source.has_directories
     seen = None if is_known else source.look(action.path)
     if seen is None:
@@ -282,7 +282,7 @@ def finish_dir(carrier: Carrier, action: Action, _row: int) -> Outcome:
     if seen.entry.kind != Kind.DIR:
         raise UnstableError("is no longer a directory")
     try:
-        made = carrier.target.finish_dir(action.path, seen)
+        made = attempt.target.finish_dir(action.path, seen)
     except FileNotFoundError as err:
         raise UnstableError(NOT_MADE) from err
     if made is None:

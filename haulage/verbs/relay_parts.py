@@ -6,22 +6,22 @@ from haulage.errors import UnstableError
 from haulage.model import Action, Outcome, Status, Verified
 from haulage.storage.store import Extent, Seen
 from haulage.storage.tree.metadata.xattrs import joined
+from haulage.verbs.attempt import Attempt
 from haulage.verbs.stream import check_whole, move
-from haulage.verbs.transfer import Carrier
 from haulage.verbs.versions import as_recorded, is_racy_entry, is_version
 
 
-def part(carrier: Carrier, action: Action, row: int) -> Outcome:
+def part(attempt: Attempt, action: Action, row: int) -> Outcome:
     """Move one extent of a split entry, which several movers make together."""
-    now = carrier.source.now()
-    with carrier.source.open(action.path, action.size, action.etag) as reading:
+    now = attempt.source.now()
+    with attempt.source.open(action.path, action.size, action.etag) as reading:
         seen = reading.seen
         if not is_version(action, seen.entry):
             raise UnstableError("changed since it was listed")
-        writing = carrier.target.begin(action.path, row, seen, shared=True)
+        writing = attempt.target.begin(action.path, row, seen, shared=True)
         try:
             extent = Extent(action.offset, action.length)
-            checksum = move(carrier, reading, writing, extent)
+            checksum = move(attempt, reading, writing, extent)
             reading.confirm()
         finally:
             writing.leave()
@@ -35,23 +35,23 @@ def part(carrier: Carrier, action: Action, row: int) -> Outcome:
 
 
 def publish(
-    carrier: Carrier, whole: Action, row: int, parts: Sequence[Action]
+    attempt: Attempt, whole: Action, row: int, parts: Sequence[Action]
 ) -> Outcome:
     """Give a completed split entry its name, after or with a proof of its parts.
 
     One of an object's several names needs the checksum, to be brought together by it.
     """
-    with carrier.source.open(whole.path, whole.size, whole.etag) as reading:
+    with attempt.source.open(whole.path, whole.size, whole.etag) as reading:
         seen = reading.seen
         _check_version(seen, parts)
-        writing = carrier.target.begin(whole.path, row, seen, shared=True)
+        writing = attempt.target.begin(whole.path, row, seen, shared=True)
         check_whole(reading, writing)
     is_named_twice = seen.entry.etag is not None and seen.entry.nlink > 1
 
     def confirm() -> None:  # reading back what arrived may have taken hours
-        _check_version(carrier.source.look(whole.path), parts)
+        _check_version(attempt.source.look(whole.path), parts)
 
-    prove = carrier.hashing or is_named_twice
+    prove = attempt.hashing or is_named_twice
     made = writing.finish(seen, prove=prove, confirm=confirm)
     proof = Verified.METADATA if made.proven else Verified.NONE
     return Outcome(
@@ -70,7 +70,7 @@ def _check_version(seen: Seen | None, parts: Sequence[Action]) -> None:
         raise UnstableError("changed while its parts were copied")
 
 
-def discard(carrier: Carrier, action: Action, _row: int) -> Outcome:
+def discard(attempt: Attempt, action: Action, _row: int) -> Outcome:
     """Drop what was begun of a large entry that will not be published."""
-    carrier.target.discard(action.path)
+    attempt.target.discard(action.path)
     return Outcome(Status.ABSENT)

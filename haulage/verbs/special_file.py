@@ -17,9 +17,8 @@ from haulage.storage.tree.files import (
     rename_over,
 )
 from haulage.storage.tree.metadata.attributes import mark_of
-from haulage.verbs.attempt import Work, is_as_listed
-from haulage.verbs.metadata import Wanted, dress, wanted_of
-from haulage.verbs.xattrs import for_new
+from haulage.storage.tree.metadata.entries import Metadata, metadata_of, set_metadata
+from haulage.verbs.attempt import Attempt, is_as_listed, tree
 
 _TYPES = {
     Kind.FIFO: stat.S_IFIFO,
@@ -37,16 +36,16 @@ _WORDS = {
 _NOT_HERE = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EINVAL})
 
 
-def special_file(work: Work, action: Action, row: int) -> Outcome:
+def special_file(attempt: Attempt, action: Action, row: int) -> Outcome:
     """Make or replace a special file through a temporary name."""
-    found, wanted = _at_source(work, action)
+    found, wanted = _at_source(attempt, action)
     above = parent_of(action.path)
-    temp = work.temp_prefix + b"%d" % row
-    dir_fd = reach(work.target, above, temp)
-    _make(dir_fd, temp, found, work.kept.new_mode)
+    temp = tree(attempt.target).temp(row)
+    dir_fd = reach(tree(attempt.target).descent, above, temp)
+    _make(dir_fd, temp, found, tree(attempt.target).preserved.new_mode)
     try:
-        outcome = _dressed(work, dir_fd, temp, wanted, above)
-        work.check_cancelled()
+        outcome = _dressed(attempt, dir_fd, temp, wanted, above)
+        attempt.check_cancelled()
         rename_over(dir_fd, temp, action.path[len(above) :])
     except BaseException:
         remove_if_there(dir_fd, temp)
@@ -55,18 +54,22 @@ def special_file(work: Work, action: Action, row: int) -> Outcome:
     return outcome._replace(entry=entry)
 
 
-def _at_source(work: Work, action: Action) -> tuple[os.stat_result, Wanted]:
+def _at_source(attempt: Attempt, action: Action) -> tuple[os.stat_result, Metadata]:
     """Return what the source is now, which is never opened: that may wait or act."""
-    work.source.forget()  # a directory kept open may have been replaced
+    tree(
+        attempt.source
+    ).descent.forget()  # a directory kept open may have been replaced
     try:
-        fd = pin(work.source, action.path)
+        fd = pin(tree(attempt.source).descent, action.path)
     except (FileNotFoundError, NotADirectoryError) as err:
         raise VanishedError("is gone since it was listed") from err
     try:
         found = os.fstat(fd)
         if kind_of(found.st_mode) != action.kind:
             raise UnstableError("is of another type since it was listed")
-        return found, wanted_of(work, fd, found, pinned=True)
+        return found, metadata_of(
+            fd, found, tree(attempt.target).preserved, pinned=True
+        )
     finally:
         os.close(fd)
 
@@ -85,13 +88,19 @@ def _make(dir_fd: int, temp: bytes, found: os.stat_result, mode: int) -> None:
 
 
 def _dressed(
-    work: Work, dir_fd: int, temp: bytes, wanted: Wanted, above: bytes
+    attempt: Attempt, dir_fd: int, temp: bytes, wanted: Metadata, above: bytes
 ) -> Outcome:
-    extras = for_new(work, wanted.xattrs, above, dir_fd)
+    changes = tree(attempt.target).inheritance.changes_to_new(
+        above, dir_fd, wanted.xattrs
+    )
     fd = pin_in(dir_fd, temp)
     try:
         handle = b"/proc/self/fd/%d" % fd
-        lost = dress(work, handle, wanted, extras)
-        return Outcome(Status.MADE, lost=lost, made=mark_of(handle, lost, work.kept))
+        lost = set_metadata(handle, wanted, changes, tree(attempt.target).preserved)
+        return Outcome(
+            Status.MADE,
+            lost=lost,
+            made=mark_of(handle, lost, tree(attempt.target).preserved),
+        )
     finally:
         os.close(fd)

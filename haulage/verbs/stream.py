@@ -13,7 +13,7 @@ from haulage.errors import MismatchError
 from haulage.place import part_bytes
 from haulage.storage.store import Extent, Reading, Sums, Writing
 from haulage.storage.transfers import Done
-from haulage.verbs.transfer import Carrier, is_large
+from haulage.verbs.attempt import Attempt, is_large
 
 _AHEAD = 8  # ranges of one entry under way at once
 
@@ -26,7 +26,7 @@ class _Coming(NamedTuple):
 
 
 def move(
-    carrier: Carrier, reading: Reading, writing: Writing, extent: Extent
+    attempt: Attempt, reading: Reading, writing: Writing, extent: Extent
 ) -> bytes | None:
     """Move one extent, range by range; return its xxh3-128.
 
@@ -37,12 +37,12 @@ def move(
     whole, sums = xxhash.xxh3_128(), reading.sums
     under_way: deque[Future[None]] = deque()
     try:
-        with closing(_in_order(carrier, reading, wanted)) as arriving:
+        with closing(_in_order(attempt, reading, wanted)) as arriving:
             for piece, content in arriving:
                 whole.update(content)
                 sums.follow(piece, content)
-                made = partial(_write, carrier, sums, writing, piece)
-                under_way.append(carrier.ranges.submit(made, content))
+                made = partial(_write, attempt, sums, writing, piece)
+                under_way.append(attempt.ranges.submit(made, content))
                 while len(under_way) > _AHEAD:
                     under_way.popleft().result()
     finally:
@@ -53,7 +53,7 @@ def move(
 
 
 def _write(
-    carrier: Carrier,
+    attempt: Attempt,
     sums: Sums,
     writing: Writing,
     piece: Extent,
@@ -63,9 +63,9 @@ def _write(
         digest = xxhash.xxh3_128_digest(content)
         done = Done(digest, summed=sums.of(piece, content))
         writing.write(piece.offset, content, done)
-        carrier.note_moved(piece.length)
+        attempt.note_moved(piece.length)
     finally:
-        carrier.room.give_back(piece.length)
+        attempt.room.give_back(piece.length)
 
 
 def check_whole(reading: Reading, writing: Writing) -> None:
@@ -84,39 +84,41 @@ def check_whole(reading: Reading, writing: Writing) -> None:
         raise
 
 
-def digest_of(carrier: Carrier, reading: Reading) -> bytes:
-    """Return the xxh3-128 of the content of an entry that the carrier opened."""
+def digest_of(attempt: Attempt, reading: Reading) -> bytes:
+    """Return the xxh3-128 of the content of an entry that was opened."""
+    if (digest := reading.digest()) is not None:
+        return digest
     whole = xxhash.xxh3_128()
     size = reading.seen.entry.size
     if not is_large(size):
         whole.update(reading.read(Extent(0, size)))
-        carrier.note_moved(size)
+        attempt.note_moved(size)
         return whole.digest()
     pieces = _pieces(reading, Extent(0, size))
-    with closing(_in_order(carrier, reading, pieces)) as arriving:
+    with closing(_in_order(attempt, reading, pieces)) as arriving:
         for piece, content in arriving:
             whole.update(content)
-            carrier.note_moved(piece.length)
-            carrier.room.give_back(piece.length)
+            attempt.note_moved(piece.length)
+            attempt.room.give_back(piece.length)
     return whole.digest()
 
 
 def hashed(
-    carrier: Carrier, reading: Reading, whole: xxhash.xxh3_128
+    attempt: Attempt, reading: Reading, whole: xxhash.xxh3_128
 ) -> Generator[bytes | memoryview, None, None]:
     """Yield an entry's content from its begin to its end, adding it to `whole`."""
     pieces = _pieces(reading, Extent(0, reading.seen.entry.size))
     sums, known = reading.sums, {}
-    with closing(_in_order(carrier, reading, pieces)) as arriving:
+    with closing(_in_order(attempt, reading, pieces)) as arriving:
         for piece, content in arriving:
             try:
                 whole.update(content)
                 sums.follow(piece, content)
                 known[piece.offset] = sums.of(piece, content)
                 yield content
-                carrier.note_moved(piece.length)
+                attempt.note_moved(piece.length)
             finally:
-                carrier.room.give_back(piece.length)
+                attempt.room.give_back(piece.length)
     reading.confirm()
     sums.check(known)
 
@@ -131,7 +133,7 @@ def _pieces(reading: Reading, extent: Extent) -> list[Extent]:
 
 
 def _in_order(
-    carrier: Carrier, reading: Reading, pieces: list[Extent]
+    attempt: Attempt, reading: Reading, pieces: list[Extent]
 ) -> Generator[tuple[Extent, bytes | memoryview], None, None]:
     """Yield each range with its content, whose room the consumer gives back.
 
@@ -141,25 +143,25 @@ def _in_order(
     coming: deque[_Coming] = deque()
     try:
         while waiting or coming:
-            carrier.check_cancelled()
+            attempt.check_cancelled()
             while (
                 waiting
                 and len(coming) < _AHEAD
-                and _has_room(carrier, waiting[0].length, must=not coming)
+                and _has_room(attempt, waiting[0].length, must=not coming)
             ):
                 piece = waiting.popleft()
-                content = carrier.ranges.submit(reading.read, piece)
+                content = attempt.ranges.submit(reading.read, piece)
                 coming.append(_Coming(piece, content))
             arrived = coming[0].content.result()
             yield coming.popleft().extent, arrived
     finally:
         wait(left.content for left in coming)
         for left in coming:
-            carrier.room.give_back(left.extent.length)
+            attempt.room.give_back(left.extent.length)
 
 
-def _has_room(carrier: Carrier, count: int, *, must: bool) -> bool:
+def _has_room(attempt: Attempt, count: int, *, must: bool) -> bool:
     if must:
-        carrier.room.take(count)
+        attempt.room.take(count)
         return True
-    return carrier.room.try_take(count)
+    return attempt.room.try_take(count)

@@ -1,51 +1,46 @@
 """Reads the target again and holds it against what was sent."""
 
-import errno
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
-from haulage.errors import MismatchError
+from haulage.errors import MismatchError, UnstableError, VanishedError
 from haulage.model import Action, Kind, Outcome, Status, Verified
-from haulage.paths import parent_of, shown
-from haulage.storage.tree.files import (
-    entry_of,
-    open_file,
-    open_source,
-    stat_in,
-    stood_still,
-)
-from haulage.storage.tree.metadata.attributes import Attributes, as_kept, attributes_of
-from haulage.storage.tree.sparse import is_hashed
-from haulage.verbs.attempt import Work
-from haulage.verbs.content import digest_of, forget_cached, is_same_data
-from haulage.verbs.mismatch import unlike
+from haulage.paths import shown
+from haulage.storage.store import Reading, Seen
+from haulage.verbs.attempt import Attempt
+from haulage.verbs.stream import digest_of
+from haulage.verbs.versions import is_version
+
+_OTHER_CONTENT = "the target's content is not what the source's was"
+_SOURCE_CHANGED = "the source changed, so the copy can not be proven"
 
 
-def verify(work: Work, action: Action, row: int) -> Outcome:
+def verify(attempt: Attempt, action: Action, _row: int) -> Outcome:
     """Prove one entry of the target; MismatchError says what is different.
 
     What has a `leader` is to be another name of it.
     """
     if action.leader is not None:
-        _prove_same(work, action, action.leader)
-        return verify(work, action._replace(leader=None), row)
-    if action.kind != Kind.FILE or not work.verifies_content:
-        _prove_attributes(work, action)
+        _prove_same(attempt, action, action.leader)
+    if action.kind != Kind.FILE or not attempt.verifies_content:
+        _prove_attributes(attempt, action)
         proof = max(Verified.METADATA, Verified(action.verified))
         return Outcome(
             Status.VERIFIED, action.checksum, proof, action.racy, made=action.made
         )
     moved = action.size
-    with _target(work, action) as target:
-        if action.checksum is None:
-            found: bytes | None = _prove_against_source(work, action, target)
-        elif (found := work.proofs.of(os.fstat(target))) is not None:
+    with _target(attempt, action) as target:
+        if action.checksum is None and target.has_huge_holes:
+            _prove_same_data(attempt, action, target)
+            found = None
+        elif (found := attempt.proofs.of(target.seen.entry)) is not None:
             moved = 0  # it was read by another of its names
         else:
-            found = digest_of(work, target)
-            work.proofs.note(os.fstat(target), found)
-    if action.checksum not in (None, found):
+            found = _digest_of(attempt, target)
+            attempt.proofs.note(target.seen.entry, found)
+    if action.checksum is None and found is not None:
+        _prove_against_source(attempt, action, found)
+    elif action.checksum not in (None, found):
         raise MismatchError(_OTHER_CONTENT)
     return Outcome(
         Status.VERIFIED, found, Verified.CHECKSUM, action.racy, moved=moved,
@@ -53,101 +48,88 @@ def verify(work: Work, action: Action, row: int) -> Outcome:
     )  # fmt: skip
 
 
-def _prove_same(work: Work, action: Action, other: bytes) -> None:
-    mine, found = stat_in(work.target, action.path), stat_in(work.target, other)
-    if mine and found and not os.path.samestat(mine, found):
+def _prove_same(attempt: Attempt, action: Action, other: bytes) -> None:
+    mine = attempt.target.look(action.path, anew=False)
+    found = attempt.target.look(other, anew=False)
+    if not mine or not found:
+        return
+    if (mine.entry.dev, mine.entry.ino) != (found.entry.dev, found.entry.ino):
         raise MismatchError(
             f"is no longer the same file as {shown(other)} in the target; the next run "
             f"links them again"
         )
 
 
-_OTHER_CONTENT = "the target's content is not what the source's was"
+def _prove_attributes(attempt: Attempt, action: Action) -> None:
+    """Hold all but the content against what was made.
+
+    For a directory a bucket may have no object.
+    """
+    has_none = action.made is None and not attempt.target.has_directories
+    if not (action.kind == Kind.DIR and has_none):
+        _hold_against(attempt, action, attempt.target.look(action.path, anew=False))
 
 
 @contextmanager
-def _target(work: Work, action: Action) -> Iterator[int]:
-    """Open the target's file, to be read from the disk."""
+def _target(attempt: Attempt, action: Action) -> Iterator[Reading]:
+    """Open the target's entry, to be read from the store itself."""
+    with ExitStack() as stack:
+        opened = attempt.opened(attempt.target, action.path, action.size, action.made)
+        try:
+            reading = stack.enter_context(opened)
+        except VanishedError as err:
+            raise MismatchError("is missing in the target") from err
+        except UnstableError as err:
+            raise MismatchError(f"in the target: {err}") from err
+        _hold_against(attempt, action, reading.seen)
+        reading.forget_cached()
+        yield reading
+
+
+def _digest_of(attempt: Attempt, target: Reading) -> bytes:
     try:
-        fd = open_file(work.target, action.path)
-    except (FileNotFoundError, NotADirectoryError) as err:
+        return digest_of(attempt, target)
+    except VanishedError as err:
         raise MismatchError("is missing in the target") from err
-    except OSError as err:
-        if err.errno in (errno.ELOOP, errno.ENXIO):
-            raise MismatchError("is no longer a file") from err
-        raise
-    try:
-        _hold_against(work, action, os.fstat(fd), None)
-        forget_cached(fd)
-        yield fd
-    finally:
-        os.close(fd)
+    except UnstableError as err:
+        raise MismatchError(f"in the target: {err}") from err
 
 
-def _prove_against_source(work: Work, action: Action, target: int) -> bytes | None:
-    """Read both, because what the kernel copied, or has huge holes, has no checksum."""
-    fd = open_source(work.source, action.path)
-    try:
-        before = os.fstat(fd)
-        if is_hashed(before):
-            checksum = digest_of(work, fd)
-            same = digest_of(work, target) == checksum
-        else:
-            checksum, same = None, is_same_data(work, fd, target)
-        if not stood_still(before, os.fstat(fd)):
-            raise MismatchError("the source changed, so the copy can not be proven")
-    finally:
-        os.close(fd)
+@contextmanager
+def _source(attempt: Attempt, action: Action) -> Iterator[Reading]:
+    """Open the source's entry, which must stand still meanwhile.
+
+    It is read because what a server or the kernel copied has no checksum of ours.
+    """
+    source = attempt.source
+    with attempt.opened(source, action.path, action.size, action.etag) as reading:
+        if reading.seen.entry.size != action.size:
+            raise MismatchError(_SOURCE_CHANGED)
+        yield reading
+        try:
+            reading.confirm()
+        except UnstableError as err:
+            raise MismatchError(_SOURCE_CHANGED) from err
+
+
+def _prove_against_source(attempt: Attempt, action: Action, found: bytes) -> None:
+    with _source(attempt, action) as reading:
+        same = digest_of(attempt, reading) == found
+    if not same:
+        is_old = is_version(action, reading.seen.entry)
+        raise MismatchError(_OTHER_CONTENT if is_old else _SOURCE_CHANGED)
+
+
+def _prove_same_data(attempt: Attempt, action: Action, target: Reading) -> None:
+    with _source(attempt, action) as reading:
+        same = reading.has_same_data(target)
     if not same:
         raise MismatchError(_OTHER_CONTENT)
-    return checksum
 
 
-def _prove_attributes(work: Work, action: Action) -> None:
-    found = stat_in(work.target, action.path)
-    if found is None:
+def _hold_against(attempt: Attempt, action: Action, seen: Seen | None) -> None:
+    """Raise MismatchError unless the target's entry has what was made."""
+    if seen is None:
         raise MismatchError("is missing in the target")
-    target = None
-    if action.kind == Kind.SYMLINK:
-        above = parent_of(action.path)
-        name = action.path[len(above) :]
-        target = os.readlink(name, dir_fd=work.target.open(above))
-    _hold_against(work, action, found, target)
-
-
-def _hold_against(
-    work: Work, action: Action, found: os.stat_result, target: bytes | None
-) -> None:
-    """Raise MismatchError unless the target's entry has what is kept."""
-    entry = entry_of(action.path, found, target)
-    wanted = _as_made(work, action, found)
-    if wrong := unlike(entry, wanted, _kept_names(work, action)):
+    if wrong := attempt.target.differences(action, seen.entry):
         raise MismatchError("; ".join(wrong))
-
-
-def _kept_names(work: Work, action: Action) -> list[str]:
-    """Return what is kept: kind, size, times and target, and what root can set.
-
-    A directory in doubt waits for its attributes.
-    """
-    names = ["kind", "target"]
-    if action.kind == Kind.DIR and action.racy:
-        return names
-    if work.kept.times or action.made is not None:
-        names += ["mtime_s", "mtime_ns"]
-    if action.kind == Kind.FILE:
-        names.append("size")
-    if os.geteuid() == 0:
-        names += ["uid", "gid"]
-        if action.kind != Kind.SYMLINK:
-            names.append("mode")
-    return names
-
-
-def _as_made(work: Work, action: Action, found: os.stat_result) -> Action:
-    """Return the action with what the target's entry should have instead."""
-    action = action.with_mtime_at_target()
-    mtime_ns = action.mtime_since_epoch_ns
-    source = Attributes(action.mode, action.uid, action.gid, mtime_ns, mtime_ns)
-    kept = as_kept(source, attributes_of(found), work.kept)
-    return action._replace(mode=kept.mode, uid=kept.uid, gid=kept.gid)

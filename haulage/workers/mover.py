@@ -42,19 +42,18 @@ from haulage.storage.buckets.protocol import Bucket
 from haulage.storage.store import Store
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.files import temp_name
+from haulage.storage.tree.kernel import Kernel
 from haulage.storage.tree.lustre.directories import LustreMaker
 from haulage.storage.tree.metadata.preserve import Preserved
 from haulage.storage.tree.spelling import Spelling
 from haulage.storage.tree.store import Files
 from haulage.storage.tree.trash.move import trash_of
-from haulage.verbs.attempt import Work
+from haulage.verbs.attempt import Attempt, Room
 from haulage.verbs.delete import check_source_has_entries
-from haulage.verbs.fence import Progress
+from haulage.verbs.fence import Fence
 from haulage.verbs.lease import Lease
 from haulage.verbs.perform import perform, perform_many
-from haulage.verbs.relay_proof import check_bucket_has_entries
 from haulage.verbs.sweep import sweep
-from haulage.verbs.transfer import Carrier, Room
 
 STOP = threading.Event()  # this process was told to end
 _RANGE_THREADS = 16  # of one mover, for the parts of its large entries
@@ -68,35 +67,27 @@ def run_shard(order: Order, cancelled: Callable[[], bool]) -> dict[str, int]:
     """
     actions, job = read_shard(order.shard)
     rows = [Action(*row) for row in zip(*map(_plain, actions.columns), strict=True)]
-    has_bucket = job.source.is_bucket or job.target.is_bucket
-    carry_out = _by_stores if has_bucket else _by_descriptors
     with (
-        Progress(order.progress) as progress,
+        Fence(order.progress) as fence,
         closing(Lease(order.lease)) as lease,
     ):
-        outcomes = carry_out(
-            _Attempt(order, job, progress, lease, cancelled),
-            rows,
-            deletes=any(row.verb == Verb.DELETE for row in rows),
-        )
+        outcomes = _carry_out(_Ordered(order, job, fence, lease, cancelled), rows)
     return {} if order.only_sweep else write_outcomes(order.outcome, actions, outcomes)
 
 
 @dataclass(frozen=True, slots=True)
-class _Attempt:
+class _Ordered:
     """One order under way."""
 
     order: Order
     job: Job
-    progress: Progress
+    fence: Fence
     lease: Lease
     told_to_stop: Callable[[], bool]
 
     def is_over(self) -> bool:
         """Tell whether nothing more may be done for it."""
-        return (
-            self.told_to_stop() or self.lease.is_over() or self.progress.was_replaced()
-        )
+        return self.told_to_stop() or self.lease.is_over() or self.fence.was_replaced()
 
     def check(self) -> None:
         """Raise CancelledError when nothing more may be done."""
@@ -109,58 +100,41 @@ def _plain(column: pa.ChunkedArray) -> list[object]:
     return values
 
 
-def _by_descriptors(
-    attempt: _Attempt, rows: list[Action], *, deletes: bool
-) -> list[Outcome]:
-    """Do a shard between two directories."""
-    order, job = attempt.order, attempt.job
-    work = _work(attempt)
-    try:
-        for token in order.dead_tokens:
-            sweep(work.target, rows, token)
-        if order.only_sweep:
-            return []
-        if deletes and not job.allow_empty_source:
-            check_source_has_entries(work)
-        done = perform(work, rows)
-        return list(_telling(done, attempt.progress, lambda: work.moved))
-    finally:
-        work.source.close()
-        work.target.close()
+def _carry_out(ordered: _Ordered, rows: list[Action]) -> list[Outcome]:
+    """Do a shard, after what its attempts that died left behind is removed."""
+    order, job = ordered.order, ordered.job
+    if not job.target.is_bucket and order.dead_tokens:
+        with closing(_open_root(job.target.url)) as descent:
+            for token in order.dead_tokens:
+                sweep(descent, rows, token)
+    if order.only_sweep:
+        return []
+    with _attempt(ordered) as attempt:
+        has_deletes = any(row.verb == Verb.DELETE for row in rows)
+        if has_deletes and not job.allow_empty_source:
+            check_source_has_entries(attempt)
+        return list(_telling(_performed(attempt, job, rows), ordered.fence, attempt))
 
 
-def _work(attempt: _Attempt) -> Work:
-    order, job = attempt.order, attempt.job
-    kept = Preserved.named(job.preserve)
-    source = _open_root(job.source.url)
-    target = _open_root(job.target.url, kept.new_dir_mode)
-    target.maker = _maker(order, job, source)
-    target.spelling = Spelling(target, folds=job.folds)
-    return Work(
-        source=source,
-        target=target,
-        kept=kept,
-        rules=rules_of(job.stripe),
-        temp_prefix=temp_name(order.token, ""),
-        split_prefix=temp_name(job.temp_token, ""),
-        hashing=job.hashing,
-        verifies_content=job.verify_content,
-        fsync=job.fsync,
-        cancelled=attempt.is_over,
-        trash=_trash_of(job),
-    )
+def _performed(attempt: Attempt, job: Job, rows: list[Action]) -> Iterator[Outcome]:
+    buckets = _buckets(job)
+    if not buckets:
+        return perform(attempt, rows)
+    return perform_many(attempt, rows, max(place.in_flight for place in buckets))
 
 
-def _maker(order: Order, job: Job, source: Descent | None) -> LustreMaker | None:
+def _buckets(job: Job) -> list[Place]:
+    return [place for place in (job.source, job.target) if place.is_bucket]
+
+
+def _maker(ordered: _Ordered, source: Store) -> LustreMaker | None:
     """Return what makes directories where a Lustre's layouts are asked for."""
-    keeps = source is not None and rules_of(job.stripe).keeps_directories
-    if not job.mdts and not keeps:
+    order, job = ordered.order, ordered.job
+    keeps = rules_of(job.stripe).keeps_directories
+    like = source.descent if keeps and isinstance(source, Files) else None
+    if not job.mdts and like is None:
         return None
-    return LustreMaker(job.mdts, order.turns, source if keeps else None)
-
-
-def _trash_of(job: Job) -> bytes | None:
-    return None if job.trash is None else trash_of(job.trash)
+    return LustreMaker(job.mdts, order.turns, like)
 
 
 def _open_root(root: str, new_dir_mode: int = 0o700) -> Descent:
@@ -170,67 +144,50 @@ def _open_root(root: str, new_dir_mode: int = 0o700) -> Descent:
         raise FatalError(f"{root}: {err.strerror}; is it mounted here?") from err
 
 
-def _by_stores(
-    attempt: _Attempt, rows: list[Action], *, deletes: bool
-) -> list[Outcome]:
-    """Do a shard where one end at least is a bucket."""
-    order, job = attempt.order, attempt.job
-    if not job.target.is_bucket and order.dead_tokens:
-        with closing(_open_root(job.target.url)) as descent:
-            for token in order.dead_tokens:
-                sweep(descent, rows, token)
-    if order.only_sweep:
-        return []
-    with _carrier(attempt) as carrier:
-        if deletes and not job.allow_empty_source:
-            check_bucket_has_entries(carrier)
-        at_once = max(
-            place.in_flight for place in (job.source, job.target) if place.is_bucket
-        )
-        done = perform_many(carrier, rows, at_once)
-        return list(_telling(done, attempt.progress, lambda: carrier.moved))
-
-
 @contextmanager
-def _carrier(attempt: _Attempt) -> Iterator[Carrier]:
-    job = attempt.job
+def _attempt(ordered: _Ordered) -> Iterator[Attempt]:
+    job = ordered.job
+    preserved = Preserved.named(job.preserve)
+    kernel: Kernel | None = Kernel(ordered.check, job.hashing, preserved.sparse)
+    if _buckets(job):  # they have rules of their own, and no kernel in common
+        preserved, kernel = Preserved(), None
     with (
-        closing(_open_end(job.source, attempt)) as source,
-        closing(_open_end(job.target, attempt)) as target,
+        closing(_open_end(job.source, ordered, preserved, kernel)) as source,
+        closing(_open_end(job.target, ordered, preserved, kernel)) as target,
         ThreadPoolExecutor(_RANGE_THREADS, "range") as ranges,
     ):
-        yield Carrier(
+        if isinstance(target, Files):
+            target.descent.maker = _maker(ordered, source)
+            target.descent.spelling = Spelling(target.descent, folds=job.folds)
+        yield Attempt(
             source=source,
             target=target,
+            kernel=kernel,
             hashing=job.hashing,
             verifies_content=job.verify_content,
-            cancelled=attempt.is_over,
-            room=Room(_memory_of(job)),
+            cancelled=ordered.is_over,
+            room=Room(min((place.memory_bytes for place in _buckets(job)), default=0)),
             ranges=ranges,
         )
 
 
-def _memory_of(job: Job) -> int:
-    places = (job.source, job.target)
-    return min(place.memory_bytes for place in places if place.is_bucket)
-
-
-def _open_end(place: Place, attempt: _Attempt) -> Store:
-    order, job = attempt.order, attempt.job
+def _open_end(
+    place: Place, ordered: _Ordered, preserved: Preserved, kernel: Kernel | None
+) -> Store:
+    order, job = ordered.order, ordered.job
     if place.is_bucket:
         kind = _kind_of(place, job)
         return kind(_bucket(place), place, order.ranges, _spellings(place))
-    descent = _open_root(place.url)
-    descent.maker = _maker(order, job, None)
-    descent.spelling = Spelling(descent, folds=job.folds)
     return Files(
-        descent,
+        _open_root(place.url, preserved.new_dir_mode),
         temp=temp_name(order.token, ""),
         split=temp_name(job.temp_token, ""),
         fsync=job.fsync,
         ranges=order.ranges,
-        trash=_trash_of(job),
-        check=attempt.check,
+        preserved=preserved,
+        kernel=kernel,
+        trash=None if job.trash is None else trash_of(job.trash),
+        check=ordered.check,
         rules=rules_of(job.stripe),
     )
 
@@ -257,11 +214,11 @@ def _spellings(place: Place) -> Spellings:
 
 
 def _telling(
-    outcomes: Iterator[Outcome], progress: Progress, moved: Callable[[], int]
+    outcomes: Iterator[Outcome], fence: Fence, attempt: Attempt
 ) -> Iterator[Outcome]:
     """Pass outcomes on, and tell how far the shard is."""
     for count, outcome in enumerate(outcomes, 1):
-        progress.tell(count, moved())
+        fence.tell(count, attempt.moved)
         yield outcome
 
 

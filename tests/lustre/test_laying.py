@@ -14,12 +14,21 @@ from haulage.storage.transfers import Done
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.files import temp_name
 from haulage.storage.tree.lustre.directories import LustreMaker, begin_turns, hand_on
-from haulage.verbs.attempt import Work
+from haulage.storage.tree.metadata.preserve import Preserved
+from haulage.verbs.attempt import Attempt, tree
 from haulage.verbs.copy import copy, mkdir
 from haulage.verbs.lustre import begin_shared
 from haulage.verbs.parts import part, publish
 from haulage.verbs.sweep import sweep
-from tests.engine_builders import action_on, checksum_of, entry, put, read, working
+from tests.engine_builders import (
+    action_on,
+    checksum_of,
+    entry,
+    preserve,
+    put,
+    read,
+    working,
+)
 from tests.lustre.standin import Lustre, mdt_of, striping
 from tests.stores import PART, files_shelf
 from tests.trees.compare import leftovers
@@ -40,7 +49,7 @@ def trees(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
 
 
 @pytest.fixture
-def work(trees: tuple[Path, Path]) -> Iterator[Work]:
+def attempt(trees: tuple[Path, Path]) -> Iterator[Attempt]:
     """Give the work between them that keeps layouts."""
     with working(*trees, rules=KEEP) as made:
         yield made
@@ -52,24 +61,24 @@ def laid_out(lustre: Lustre, root: Path, name: str, *words: str) -> None:
 
 
 def test_a_name_of_any_bytes_keeps_its_layout(
-    lustre: Lustre, trees: tuple[Path, Path], work: Work
+    lustre: Lustre, trees: tuple[Path, Path], attempt: Attempt
 ) -> None:
     source, target = trees
     laid_out(lustre, source, "plain", "-c", "3", "-S", "2M")
     odd = b"new\nlmm_stripe_count: 9\xff"
     os.rename(source / "plain", os.path.join(os.fsencode(source), odd))
-    assert copy(work, action_on(source, odd), 0).lost is None
+    assert copy(attempt, action_on(source, odd), 0).lost is None
     made = Path(os.fsdecode(os.path.join(os.fsencode(target), odd)))
     assert striping(made) == [(3, 2 * MIB, "")]
 
 
 def test_a_source_that_can_not_be_asked_is_copied_and_told(
-    lustre: Lustre, trees: tuple[Path, Path], work: Work
+    lustre: Lustre, trees: tuple[Path, Path], attempt: Attempt
 ) -> None:
     source, target = trees
     laid_out(lustre, source, "x", "-c", "3")
     lustre.configure(roots=[str(target)])
-    outcome = copy(work, action_on(source, b"x"), 0)
+    outcome = copy(attempt, action_on(source, b"x"), 0)
     assert outcome.status is Status.COPIED
     assert outcome.lost
     assert outcome.lost.kinds is Loss.LAYOUT
@@ -78,15 +87,15 @@ def test_a_source_that_can_not_be_asked_is_copied_and_told(
 
 
 def test_without_its_mode_a_file_has_what_the_umask_leaves(
-    lustre: Lustre, trees: tuple[Path, Path], work: Work
+    lustre: Lustre, trees: tuple[Path, Path], attempt: Attempt
 ) -> None:
     source, target = trees
     put(source, b"x", CONTENT)
-    work.rules = rules_of("1M=2")
-    work.kept = type(work.kept)(mode=False)
+    tree(attempt.target).rules = rules_of("1M=2")
+    preserve(attempt, Preserved(mode=False))
     before = os.umask(0o027)
     try:
-        copy(work, action_on(source, b"x"), 0)
+        copy(attempt, action_on(source, b"x"), 0)
     finally:
         os.umask(before)
     assert (target / "x").stat().st_mode & 0o777 == 0o640
@@ -104,10 +113,10 @@ def test_movers_that_begin_a_split_file_at_once_share_one_that_is_laid_out(
 
     def join(number: int) -> None:
         prefix = temp_name(f"{number:012x}", "")
-        with working(source, target, rules=KEEP, temp_prefix=prefix) as work:
+        with working(source, target, rules=KEEP, temp=prefix) as attempt:
             together.wait()
-            dir_fd = work.target.root_fd
-            fd = begin_shared(work, action, number, dir_fd, b"shared")
+            dir_fd = tree(attempt.target).descent.root_fd
+            fd = begin_shared(attempt, action, number, dir_fd, b"shared")
             layouts.append(striping(target / "shared"))
             inodes.append(os.fstat(fd).st_ino)
             os.close(fd)
@@ -123,16 +132,16 @@ def test_movers_that_begin_a_split_file_at_once_share_one_that_is_laid_out(
 
 
 def test_a_later_attempt_goes_on_with_a_file_that_is_laid_out(
-    lustre: Lustre, trees: tuple[Path, Path], work: Work
+    lustre: Lustre, trees: tuple[Path, Path], attempt: Attempt
 ) -> None:
     source, target = trees
     laid_out(lustre, source, "x", "-c", "4")
     half = len(CONTENT) // 2
     whole = action_on(source, b"x", Verb.PART)
     pieces = [whole._replace(offset=at, length=half) for at in (0, half)]
-    done = [part(work, pieces[0], 0)]
+    done = [part(attempt, pieces[0], 0)]
     asked = len(lustre.calls("setstripe"))
-    with working(*trees, rules=KEEP, temp_prefix=temp_name("b" * 12, "")) as later:
+    with working(*trees, rules=KEEP, temp=temp_name("b" * 12, "")) as later:
         done.append(part(later, pieces[1], 0))
         proven = [
             piece._replace(checksum=outcome.checksum)
@@ -146,29 +155,31 @@ def test_a_later_attempt_goes_on_with_a_file_that_is_laid_out(
 
 
 def test_what_an_attempt_left_that_died_before_it_shared_is_swept(
-    lustre: Lustre, trees: tuple[Path, Path], work: Work
+    lustre: Lustre, trees: tuple[Path, Path], attempt: Attempt
 ) -> None:
     source, target = trees
     put(source, b"x", CONTENT)
     os.mknod(target / os.fsdecode(temp_name("b" * 12, 0)), 0o100600)
-    sweep(work.target, [action_on(source, b"x", Verb.PART)], "b" * 12)
+    sweep(tree(attempt.target).descent, [action_on(source, b"x", Verb.PART)], "b" * 12)
     assert leftovers(target) == []
 
 
 def test_a_directory_that_another_mover_made_gets_its_default_as_well(
-    lustre: Lustre, trees: tuple[Path, Path], work: Work
+    lustre: Lustre, trees: tuple[Path, Path], attempt: Attempt
 ) -> None:
     source, target = trees
     for root in trees:
         (root / "d").mkdir()
     lustre.lfs("setstripe", "-c", "2", source / "d")
-    work.target.maker = LustreMaker((), target / "turns", work.source)
-    assert mkdir(work, action_on(source, b"d/", Verb.MKDIR), 0).lost is None
+    tree(attempt.target).descent.maker = LustreMaker(
+        (), target / "turns", tree(attempt.source).descent
+    )
+    assert mkdir(attempt, action_on(source, b"d/", Verb.MKDIR), 0).lost is None
     assert striping(target / "d") == [(2, 0, "")]
     lustre.configure(pools=["flash"])
     lustre.lfs("setstripe", "-c", "2", "-p", "flash", source / "d")
     lustre.configure(pools=[])
-    lost = mkdir(work, action_on(source, b"d/", Verb.MKDIR), 0).lost
+    lost = mkdir(attempt, action_on(source, b"d/", Verb.MKDIR), 0).lost
     assert lost
     assert "default layout not kept: error: setstripe: pool 'flash" in lost.words
 
@@ -184,29 +195,31 @@ def test_a_default_that_can_not_be_asked_for_takes_nothing_away(
 
 
 def test_a_directory_below_a_link_of_somebody_else_is_never_laid_out(
-    lustre: Lustre, trees: tuple[Path, Path], work: Work, tmp_path: Path
+    lustre: Lustre, trees: tuple[Path, Path], attempt: Attempt, tmp_path: Path
 ) -> None:
     source, target = trees
     (source / "d/below").mkdir(parents=True)
     lustre.lfs("setstripe", "-c", "2", source / "d/below")
     (tmp_path / "outside/below").mkdir(parents=True)
     (target / "d").symlink_to(tmp_path / "outside")
-    work.target.maker = LustreMaker((), target / "turns", work.source)
-    mkdir(work, action_on(source, b"d/below/", Verb.MKDIR), 0)
+    tree(attempt.target).descent.maker = LustreMaker(
+        (), target / "turns", tree(attempt.source).descent
+    )
+    mkdir(attempt, action_on(source, b"d/below/", Verb.MKDIR), 0)
     assert striping(tmp_path / "outside/below") == []
     assert striping(target / "d/below") == [(2, 0, "")]
 
 
 def test_a_temporary_that_flips_to_a_link_leads_to_no_directory_outside(
-    lustre: Lustre, trees: tuple[Path, Path], work: Work, tmp_path: Path
+    lustre: Lustre, trees: tuple[Path, Path], attempt: Attempt, tmp_path: Path
 ) -> None:
     source, _ = trees
     put(source, b"x", CONTENT)
-    work.rules = rules_of("1M=2")
+    tree(attempt.target).rules = rules_of("1M=2")
     outside = tmp_path / "outside"
     outside.mkdir()
     lustre.configure(flips_to=str(outside))
-    copy(work, action_on(source, b"x"), 0)
+    copy(attempt, action_on(source, b"x"), 0)
     assert len(lustre.calls("setstripe")) == 1
     assert striping(outside) == []
     assert os.listdir(outside) == []

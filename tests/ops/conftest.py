@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from haulage.verbs.attempt import Work
+from haulage.verbs.attempt import Attempt
 from tests.engine_builders import working
 from tests.ops.relaying import Way
 from tests.stores import carrying, files_shelf, objects_shelf
@@ -18,7 +18,7 @@ class Ends:
 
     source: Path
     target: Path
-    work: Work
+    attempt: Attempt
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def ends(tmp_path):
     source, target = tmp_path / "source", tmp_path / "target"
     source.mkdir()
     target.mkdir()
-    with working(source, target) as work:
-        yield Ends(source, target, work)
+    with working(source, target) as attempt:
+        yield Ends(source, target, attempt)
     assert leftovers(target) == []
 
 
@@ -48,6 +48,6 @@ def way(request, tmp_path, moto_s3, bucket):
     objects = objects_shelf(moto_s3, bucket(moto_s3), tmp_path)
     to_bucket = request.param == "to a bucket"
     source, target = (tree, objects) if to_bucket else (objects, tree)
-    with carrying(source.open(), target.open()) as carrier:
-        yield Way(source, target, carrier)
+    with carrying(source.open(), target.open()) as attempt:
+        yield Way(source, target, attempt)
     assert leftovers(tmp_path / "tree") == []

@@ -1,4 +1,4 @@
-"""A directory and a bucket, or a bucket and a directory, with a carrier between."""
+"""A directory and a bucket, or a bucket and a directory, with an attempt between."""
 
 import os
 from dataclasses import dataclass
@@ -6,35 +6,35 @@ from typing import Any
 
 from haulage.model import Action, Entry, Kind, Outcome
 from haulage.storage.store import Extent, Seen
-from haulage.verbs.transfer import Carrier
+from haulage.verbs.attempt import Attempt
 from tests.engine_builders import entry
 from tests.stores import Shelf
 
 
 @dataclass
 class Way:
-    """The two ends as they are, and the carrier between them."""
+    """The two ends as they are, and the attempt between them."""
 
     source: Shelf
     target: Shelf
-    carrier: Carrier
+    attempt: Attempt
 
     def put(self, path: bytes, content: bytes = b"content", **fields: Any) -> Seen:
         """Make a file or an object of the source; return what it is like."""
         values = {"size": len(content), "uid": os.geteuid(), "gid": os.getegid()}
         seen = Seen(entry(path, **(values | fields)))
         if path.endswith(b"/"):
-            self.carrier.source.make_dir(path, 0)
-            self.carrier.source.finish_dir(path, seen)
+            self.attempt.source.make_dir(path, 0)
+            self.attempt.source.finish_dir(path, seen)
         elif seen.entry.kind == Kind.SYMLINK:
-            self.carrier.source.link(path, 0, seen.entry)
+            self.attempt.source.link(path, 0, seen.entry)
         else:
-            self.carrier.source.write(path, 0, content, seen)
+            self.attempt.source.write(path, 0, content, seen)
         return self.look(path)
 
     def look(self, path: bytes) -> Seen:
         """Return the source's entry."""
-        seen = self.carrier.source.look(path)
+        seen = self.attempt.source.look(path)
         assert seen is not None
         return seen
 
@@ -54,14 +54,14 @@ class Way:
 
     def arrived(self, path: bytes) -> Entry:
         """Return the target's entry."""
-        seen = self.carrier.target.look(path)
+        seen = self.attempt.target.look(path)
         assert seen is not None
         return seen.entry
 
     def content(self, path: bytes) -> bytes:
         """Return the content of the target's entry."""
         size = self.arrived(path).size
-        with self.carrier.target.open(path, size) as reading:
+        with self.attempt.target.open(path, size) as reading:
             return bytes(reading.read(Extent(0, size)))
 
 

@@ -21,7 +21,7 @@ def made(ends):
 
 
 def remove(ends, path: bytes, **fields):
-    return delete(ends.work, action_on(ends.target, path, Verb.DELETE, **fields), 0)
+    return delete(ends.attempt, action_on(ends.target, path, Verb.DELETE, **fields), 0)
 
 
 def test_what_we_made_and_the_source_no_longer_has_is_removed(made):
@@ -35,14 +35,14 @@ def test_what_is_gone_already_is_absent(made):
         action_on(made.target, path, Verb.DELETE) for path in (b"d/f", b"d/e/", b"d/l")
     ]
     for action in actions:
-        delete(made.work, action, 0)
-    assert [delete(made.work, a, 0).status for a in actions] == [Status.ABSENT] * 3
+        delete(made.attempt, action, 0)
+    assert [delete(made.attempt, a, 0).status for a in actions] == [Status.ABSENT] * 3
 
 
 def test_nothing_is_removed_below_a_parent_that_is_gone(made):
     action = action_on(made.target, b"d/f", Verb.DELETE)
     (made.target / "d").rename(made.target / "moved")
-    assert delete(made.work, action, 0).status == Status.ABSENT
+    assert delete(made.attempt, action, 0).status == Status.ABSENT
     assert read(made.target, b"moved/f") == b"ours"
 
 
@@ -72,7 +72,7 @@ def test_what_the_source_has_again_in_a_directory_known_before_is_kept(made):
 def test_what_changed_in_the_target_is_kept(made, content, mtime_ns, reason):
     action = action_on(made.target, b"d/f", Verb.DELETE)
     put(made.target, b"d/f", content, mtime_ns=mtime_ns)
-    outcome = delete(made.work, action, 0)
+    outcome = delete(made.attempt, action, 0)
     assert outcome.status == Status.KEPT
     assert reason in str(outcome.reason)
     assert read(made.target, b"d/f") == content
@@ -82,13 +82,13 @@ def test_what_became_another_kind_in_the_target_is_kept(made):
     action = action_on(made.target, b"d/f", Verb.DELETE)
     os.unlink(made.target / "d" / "f")
     (made.target / "d" / "f").symlink_to("theirs")
-    outcome = delete(made.work, action, 0)
+    outcome = delete(made.attempt, action, 0)
     assert outcome.status == Status.KEPT
     assert "type" in str(outcome.reason)
     link = action_on(made.target, b"d/e/", Verb.DELETE)
     os.rmdir(made.target / "d" / "e")
     put(made.target, b"d/e", b"theirs")
-    assert delete(made.work, link, 0).status == Status.KEPT
+    assert delete(made.attempt, link, 0).status == Status.KEPT
     assert read(made.target, b"d/e") == b"theirs"
 
 
@@ -98,7 +98,7 @@ def test_what_already_became_what_the_source_has_now_is_left(made):
     (made.target / "d" / "f").symlink_to("new")
     (made.source / "d").mkdir()
     (made.source / "d" / "f").symlink_to("new")
-    assert delete(made.work, action, 0).status == Status.REPLACED
+    assert delete(made.attempt, action, 0).status == Status.REPLACED
     assert os.readlink(made.target / "d" / "f") == "new"
 
 
@@ -115,7 +115,7 @@ def test_a_link_in_the_place_of_a_parent_in_the_target_is_not_followed(made, tmp
     action = action_on(made.target, b"d/f", Verb.DELETE)
     (made.target / "d").rename(made.target / "moved")
     (made.target / "d").symlink_to(tmp_path / "outside")
-    assert delete(made.work, action, 0).status == Status.ABSENT
+    assert delete(made.attempt, action, 0).status == Status.ABSENT
     assert read(tmp_path, b"outside/f") == b"ours"
     assert read(made.target, b"moved/f") == b"ours"
 
@@ -128,13 +128,13 @@ def test_a_link_in_the_place_of_a_parent_in_the_source_is_not_followed(made, tmp
 
 
 def test_an_empty_source_is_fatal_and_one_with_any_entry_is_not(made):
-    check_source_has_entries(made.work)
-    check_source_has_entries(made.work)
+    check_source_has_entries(made.attempt)
+    check_source_has_entries(made.attempt)
     os.unlink(made.source / "still here")
     with pytest.raises(FatalError, match="source is empty now"):
-        check_source_has_entries(made.work)
+        check_source_has_entries(made.attempt)
     os.mkfifo(made.source / ".hidden")
-    check_source_has_entries(made.work)
+    check_source_has_entries(made.attempt)
 
 
 def test_a_source_that_can_not_be_looked_at_is_no_proof(commons):
@@ -144,10 +144,10 @@ def test_a_source_that_can_not_be_looked_at_is_no_proof(commons):
     os.chmod(commons / "s" / "locked", 0)
 
     def removed():
-        with working(commons / "s", commons / "t") as work:
+        with working(commons / "s", commons / "t") as attempt:
             try:
                 action = action_on(commons / "t", b"locked/f", Verb.DELETE)
-                return delete(work, action, 0).status
+                return delete(attempt, action, 0).status
             except PermissionError:
                 return "refused"
 
@@ -156,17 +156,17 @@ def test_a_source_that_can_not_be_looked_at_is_no_proof(commons):
 
 
 def test_what_an_earlier_attempt_moved_aside_counts_as_deleted(made):
-    made.work.trash = b".haulage-trash/run/"
+    made.attempt.target.trash = b".haulage-trash/run/"
     paths = (b"d/f", b"d/l", b"d/e/", b"d/")
     actions = [action_on(made.target, path, Verb.DELETE) for path in paths]
     for _ in range(2):
-        statuses = [delete(made.work, action, 0).status for action in actions]
+        statuses = [delete(made.attempt, action, 0).status for action in actions]
         assert statuses == [Status.DELETED] * 4
     assert read(made.target, b".haulage-trash/run/d/f") == b"ours"
 
 
 def test_a_directory_with_foreign_content_is_kept_although_there_is_a_trash(made):
-    made.work.trash = b".haulage-trash/run/"
+    made.attempt.target.trash = b".haulage-trash/run/"
     put(made.target, b"d/foreign")
     for path in (b"d/f", b"d/l", b"d/e/"):
         assert remove(made, path).status == Status.DELETED
@@ -177,4 +177,4 @@ def test_a_directory_with_foreign_content_is_kept_although_there_is_a_trash(made
 def test_a_source_with_nothing_but_a_trash_is_an_empty_one(ends):
     put(ends.source, b".haulage-trash/run/f")
     with pytest.raises(FatalError, match="the source is empty now"):
-        check_source_has_entries(ends.work)
+        check_source_has_entries(ends.attempt)

@@ -6,6 +6,7 @@ import pytest
 from haulage.errors import VanishedError
 from haulage.model import Status, Verb, Verified
 from haulage.storage.tree.files import make_dir, temp_dir_name, temp_name
+from haulage.verbs.attempt import tree
 from haulage.verbs.dirs import finish_dir
 from haulage.verbs.sweep import sweep
 from tests.engine_builders import OLD_NS, action_on, as_nobody, put, read, working
@@ -15,7 +16,7 @@ TOKEN = "dead00000000"
 
 def finished(ends, path: bytes, **fields):
     action = action_on(ends.source, path, Verb.DIR, **fields)
-    return finish_dir(ends.work, action, 0)
+    return finish_dir(ends.attempt, action, 0)
 
 
 @pytest.mark.parametrize("path", [b"", b"d/", b"d/e/"])
@@ -43,7 +44,7 @@ def test_a_directory_that_is_gone_has_vanished(ends):
     action = action_on(ends.source, b"d/", Verb.DIR)
     os.rmdir(ends.source / "d")
     with pytest.raises(VanishedError):
-        finish_dir(ends.work, action, 0)
+        finish_dir(ends.attempt, action, 0)
 
 
 def test_attributes_of_a_directory_are_not_set_through_a_link(ends, tmp_path):
@@ -69,11 +70,11 @@ def test_a_sweep_removes_what_the_dead_attempt_left_and_nothing_else(ends):
     os.mkdir(os.fsencode(ends.target) + b"/" + temp_dir_name(temp_name(TOKEN, 0)))
     living = temp_name("alive0000000", 0)
     put(ends.target, living, b"in use")
-    sweep(ends.work.target, rows, TOKEN)
+    sweep(ends.attempt.target.descent, rows, TOKEN)
     assert set(os.listdir(ends.target)) == {"d", os.fsdecode(living)}
     assert os.listdir(ends.target / "d") == ["final"]
     assert read(ends.target, living) == b"in use"
-    sweep(ends.work.target, rows, "alive0000000")
+    sweep(ends.attempt.target.descent, rows, "alive0000000")
 
 
 def test_a_sweep_passes_over_parents_that_are_not_there(ends, tmp_path):
@@ -82,7 +83,7 @@ def test_a_sweep_passes_over_parents_that_are_not_there(ends, tmp_path):
     put(tmp_path, b"outside/" + temp_name(TOKEN, 2), b"not ours")
     (ends.target / "link").symlink_to(tmp_path / "outside")
     put(ends.target, temp_name(TOKEN, 3), b"half")
-    sweep(ends.work.target, rows, TOKEN)
+    sweep(ends.attempt.target.descent, rows, TOKEN)
     assert set(os.listdir(ends.target)) == {"file", "link"}
     assert os.listdir(tmp_path / "outside") == [os.fsdecode(temp_name(TOKEN, 2))]
 
@@ -101,10 +102,10 @@ def test_a_sweep_finds_the_temporary_of_a_parent_that_was_replaced(ends, monkeyp
     monkeypatch.setattr(os, "rename", rename)
     monkeypatch.setattr(os, "rmdir", rename)
     with pytest.raises(KilledError):
-        make_dir(ends.work.target, b"d/e/", temp_name(TOKEN, 0))
+        make_dir(ends.attempt.target.descent, b"d/e/", temp_name(TOKEN, 0))
     monkeypatch.undo()
     assert os.rename is real
-    sweep(ends.work.target, rows, TOKEN)
+    sweep(ends.attempt.target.descent, rows, TOKEN)
     assert [name for name in os.listdir(ends.target) if name != "d"] == []
 
 
@@ -117,9 +118,9 @@ def test_a_sweep_passes_over_a_parent_that_may_not_be_entered(commons):
     os.chmod(commons / "t" / "d", 0)
 
     def swept():
-        with working(commons / "s", commons / "t") as work:
+        with working(commons / "s", commons / "t") as attempt:
             sweep(
-                work.target,
+                tree(attempt.target).descent,
                 [action_on(commons / "s", p) for p in (b"d/f", b"f")],
                 TOKEN,
             )

@@ -22,7 +22,7 @@ def pair(ends):
     put(ends.source, b"lead/er", CONTENT)
     os.mkdir(ends.source / "d")
     os.link(ends.source / "lead" / "er", ends.source / "d" / "member")
-    copy(ends.work, action_on(ends.source, b"lead/er"), 0)
+    copy(ends.attempt, action_on(ends.source, b"lead/er"), 0)
     return ends
 
 
@@ -41,7 +41,7 @@ def assert_linked(ends):
 
 
 def test_a_member_becomes_the_same_file_and_is_proven_as_its_leader_is(pair):
-    outcome = hard(pair.work, member_of(pair), 0)
+    outcome = hard(pair.attempt, member_of(pair), 0)
     assert_linked(pair)
     assert outcome.status == Status.MADE
     assert outcome.checksum == checksum_of(CONTENT)
@@ -53,9 +53,9 @@ def test_a_member_becomes_the_same_file_and_is_proven_as_its_leader_is(pair):
 
 
 def test_doing_it_again_changes_nothing(pair):
-    hard(pair.work, member_of(pair), 0)
+    hard(pair.attempt, member_of(pair), 0)
     before = os.lstat(pair.target / "d").st_mtime_ns
-    assert hard(pair.work, member_of(pair), 1).status == Status.UNCHANGED
+    assert hard(pair.attempt, member_of(pair), 1).status == Status.UNCHANGED
     assert os.lstat(pair.target / "d").st_mtime_ns == before
     assert_linked(pair)
 
@@ -73,7 +73,7 @@ def test_what_stands_at_its_name_is_replaced(pair, tmp_path, there):
         name.mkdir()
     else:
         os.link(victim, name)
-    assert hard(pair.work, member_of(pair), 0).status == Status.MADE
+    assert hard(pair.attempt, member_of(pair), 0).status == Status.MADE
     assert_linked(pair)
     assert read(tmp_path, b"victim") == b"precious"
 
@@ -81,14 +81,14 @@ def test_what_stands_at_its_name_is_replaced(pair, tmp_path, there):
 def test_a_directory_with_content_at_its_name_blocks_it(pair):
     put(pair.target, b"d/member/inside", b"foreign")
     with pytest.raises(BlockedError, match="directory with content"):
-        hard(pair.work, member_of(pair), 0)
+        hard(pair.attempt, member_of(pair), 0)
     assert read(pair.target, b"d/member/inside") == b"foreign"
 
 
 def test_without_a_leader_it_is_blocked_and_names_the_inode(pair):
     action = member_of(pair, leader=None)
     with pytest.raises(BlockedError, match=f"inode {action.ino} of device"):
-        hard(pair.work, action, 0)
+        hard(pair.attempt, action, 0)
     assert not os.path.lexists(pair.target / "d" / "member")
 
 
@@ -103,7 +103,7 @@ def test_names_that_are_no_longer_of_one_file_are_unstable(pair, edit):
         if edit == "leader replaced":
             put(pair.source, b"lead/er", CONTENT)
     with pytest.raises(UnstableError, match="no longer the same file as lead/er"):
-        hard(pair.work, action, 0)
+        hard(pair.attempt, action, 0)
     assert not os.path.lexists(pair.target / "d" / "member")
 
 
@@ -111,7 +111,7 @@ def test_a_member_that_is_gone_has_vanished(pair):
     action = member_of(pair)
     os.unlink(pair.source / "d" / "member")
     with pytest.raises(VanishedError):
-        hard(pair.work, action, 0)
+        hard(pair.attempt, action, 0)
 
 
 @pytest.mark.parametrize("edit", ["gone", "size", "mtime", "symlink", "directory"])
@@ -132,7 +132,7 @@ def test_nothing_is_linked_to_what_is_not_the_leader_that_was_made(
     elif edit == "directory":
         leader.mkdir()
     with pytest.raises(UnstableError, match="target's lead/er"):
-        hard(pair.work, member_of(pair), 0)
+        hard(pair.attempt, member_of(pair), 0)
     assert not os.path.lexists(pair.target / "d" / "member")
 
 
@@ -140,9 +140,9 @@ def test_a_symlink_above_the_leader_is_not_followed(pair, tmp_path):
     put(tmp_path / "outside", b"er", CONTENT)
     subprocess.run(["rm", "-r", pair.target / "lead"], check=True)
     (pair.target / "lead").symlink_to(tmp_path / "outside")
-    pair.work.target.forget()
+    pair.attempt.target.descent.forget()
     with pytest.raises((UnstableError, OSError)):
-        hard(pair.work, member_of(pair), 0)
+        hard(pair.attempt, member_of(pair), 0)
     assert os.stat(tmp_path / "outside" / "er").st_nlink == 1
 
 
@@ -153,8 +153,8 @@ def test_where_no_link_can_be_it_is_copied_and_told(pair):
     if subprocess.run(mount, check=False).returncode:
         pytest.skip("no tmpfs can be mounted here")
     try:
-        pair.work.target.forget()
-        outcome = hard(pair.work, member_of(pair), 0)
+        pair.attempt.target.descent.forget()
+        outcome = hard(pair.attempt, member_of(pair), 0)
         assert outcome.status == Status.COPIED
         assert outcome.lost
         assert outcome.entry
@@ -164,7 +164,7 @@ def test_where_no_link_can_be_it_is_copied_and_told(pair):
         assert read(pair.target, b"d/member") == CONTENT
         assert os.listdir(pair.target / "d") == ["member"]
     finally:
-        pair.work.target.forget()
+        pair.attempt.target.descent.forget()
         subprocess.run(["umount", str(pair.target / "d")], check=True)
 
 
@@ -173,7 +173,7 @@ def test_a_file_with_a_foreign_name_is_never_changed_in_place(pair, tmp_path, do
     os.link(pair.target / "lead" / "er", tmp_path / "foreign")
     mode = os.lstat(tmp_path / "foreign").st_mode
     os.chmod(pair.source / "lead" / "er", 0o600)
-    outcome = do(pair.work, action_on(pair.source, b"lead/er", Verb.META), 0)
+    outcome = do(pair.attempt, action_on(pair.source, b"lead/er", Verb.META), 0)
     assert outcome.status == Status.COPIED
     assert os.lstat(tmp_path / "foreign").st_mode == mode
     assert os.lstat(pair.target / "lead" / "er").st_mode & 0o777 == 0o600
@@ -182,38 +182,38 @@ def test_a_file_with_a_foreign_name_is_never_changed_in_place(pair, tmp_path, do
 def test_a_file_with_a_foreign_name_is_left_as_it_is_if_nothing_changed(pair, tmp_path):
     os.link(pair.target / "lead" / "er", tmp_path / "snapshot")
     action = action_on(pair.source, b"lead/er", Verb.CHECK, leaving=ANY_NAMES)
-    assert check(pair.work, action, 0).status == Status.UNCHANGED
+    assert check(pair.attempt, action, 0).status == Status.UNCHANGED
     assert os.path.samefile(pair.target / "lead" / "er", tmp_path / "snapshot")
 
 
 def test_a_file_whose_names_all_stay_is_changed_in_place(pair):
-    hard(pair.work, member_of(pair), 0)
+    hard(pair.attempt, member_of(pair), 0)
     before = inode(pair, "lead/er")
     os.chmod(pair.source / "lead" / "er", 0o600)
     action = action_on(pair.source, b"lead/er", Verb.META, shared=2)
-    assert meta(pair.work, action, 0).status == Status.UPDATED
+    assert meta(pair.attempt, action, 0).status == Status.UPDATED
     assert inode(pair, "lead/er") == inode(pair, "d/member") == before
 
 
 def test_names_that_leave_keep_a_file_as_it_is_but_not_from_being_left_alone(pair):
-    hard(pair.work, member_of(pair), 0)
+    hard(pair.attempt, member_of(pair), 0)
     before = inode(pair, "lead/er")
     action = action_on(pair.source, b"lead/er", Verb.META, leaving=1)
-    assert meta(pair.work, action, 0).status == Status.UNCHANGED
+    assert meta(pair.attempt, action, 0).status == Status.UNCHANGED
     assert inode(pair, "lead/er") == before
     os.chmod(pair.source / "lead" / "er", 0o600)
     action = action_on(pair.source, b"lead/er", Verb.META, leaving=1)
-    assert meta(pair.work, action, 0).status == Status.COPIED
+    assert meta(pair.attempt, action, 0).status == Status.COPIED
     assert inode(pair, "d/member") == before
 
 
 def test_a_file_is_read_once_to_prove_all_its_names(pair):
-    hard(pair.work, member_of(pair), 0)
+    hard(pair.attempt, member_of(pair), 0)
     sums = {"checksum": checksum_of(CONTENT)}
     moved = 0
     for path in (b"lead/er", b"d/member"):
         action = action_on(pair.source, path, Verb.VERIFY, **sums)
-        outcome = verify(pair.work, action, 0)
+        outcome = verify(pair.attempt, action, 0)
         assert outcome.verified == Verified.CHECKSUM
         moved += outcome.moved
     assert moved == len(CONTENT)

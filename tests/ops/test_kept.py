@@ -9,13 +9,13 @@ from haulage.verbs.copy import check, copy, link, meta
 from haulage.verbs.dirs import finish_dir
 from haulage.verbs.parts import part, publish
 from haulage.verbs.verify import verify
-from tests.engine_builders import OLD_NS, action_on, checksum_of, put
+from tests.engine_builders import OLD_NS, action_on, checksum_of, preserve, put
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives away files")
 
 
 def keeping(ends, *names: str) -> None:
-    ends.work.kept = Preserved.named(names)
+    preserve(ends.attempt, Preserved.named(names))
 
 
 def test_by_default_all_is_kept():
@@ -43,7 +43,7 @@ def test_attributes_that_are_not_kept_stay_as_they_are_in_the_target(ends, name)
     keeping(ends, *(set(Preserve) - {name, "acls"}))
     action = action_on(ends.source, b"f", Verb.META, was_mtime_ns=123_456_788)
     was = os.stat(ends.target / "f")
-    assert meta(ends.work, action, 0).status == Status.UPDATED
+    assert meta(ends.attempt, action, 0).status == Status.UPDATED
     now, source = os.stat(ends.target / "f"), os.stat(ends.source / "f")
     for kept, of in (
         ("mode", lambda found: found.st_mode),
@@ -63,7 +63,7 @@ def test_what_differs_only_in_what_is_not_kept_is_unchanged(ends):
     ctime_ns = os.stat(ends.target / "f").st_ctime_ns
     for do in (meta, check):
         action = action_on(ends.source, b"f", checksum=checksum_of(b"x"))
-        assert do(ends.work, action, 0).status == Status.UNCHANGED
+        assert do(ends.attempt, action, 0).status == Status.UNCHANGED
     assert os.stat(ends.target / "f").st_ctime_ns == ctime_ns
 
 
@@ -74,36 +74,36 @@ def test_nothing_that_is_not_kept_fails_a_verification(ends):
     for names in ([], ["mode"], ["owner"], ["times"], ["mode", "owner", "times"]):
         keeping(ends, *names)
         for do, path in ((copy, b"f"), (link, b"l")):
-            outcome = do(ends.work, action_on(ends.source, path), 0)
+            outcome = do(ends.attempt, action_on(ends.source, path), 0)
             assert outcome.lost is None
             sent = action_on(
                 ends.source, path, made=outcome.made, checksum=outcome.checksum
             )
-            proof = verify(ends.work, sent, 0)
+            proof = verify(ends.attempt, sent, 0)
             assert (proof.status, proof.made) == (Status.VERIFIED, outcome.made)
 
 
 def test_a_file_with_times_of_its_own_is_known_again_by_them(ends):
     f = put(ends.source, b"f", b"x")
     keeping(ends, "mode")
-    outcome = copy(ends.work, action_on(ends.source, b"f"), 0)
+    outcome = copy(ends.attempt, action_on(ends.source, b"f"), 0)
     found = os.stat(ends.target / "f")
     assert outcome.made == b"mtime %d" % found.st_mtime_ns
     assert found.st_mtime_ns != OLD_NS
     os.chmod(f, 0o600)
-    again = meta(ends.work, action_on(ends.source, b"f", made=outcome.made), 0)
+    again = meta(ends.attempt, action_on(ends.source, b"f", made=outcome.made), 0)
     assert (again.status, again.made) == (Status.UPDATED, outcome.made)
     os.utime(ends.target / "f", ns=(7, 7))
-    replaced = meta(ends.work, action_on(ends.source, b"f", made=outcome.made), 0)
+    replaced = meta(ends.attempt, action_on(ends.source, b"f", made=outcome.made), 0)
     assert replaced.status == Status.COPIED
 
 
 def test_times_that_are_asked_for_later_are_set_on_what_was_made_without(ends):
     put(ends.source, b"f", b"x")
     keeping(ends, "mode")
-    outcome = copy(ends.work, action_on(ends.source, b"f"), 0)
+    outcome = copy(ends.attempt, action_on(ends.source, b"f"), 0)
     keeping(ends, *PRESERVED)
-    later = meta(ends.work, action_on(ends.source, b"f", made=outcome.made), 0)
+    later = meta(ends.attempt, action_on(ends.source, b"f", made=outcome.made), 0)
     assert (later.status, later.made) == (Status.UPDATED, None)
     assert os.stat(ends.target / "f").st_mtime_ns == OLD_NS
 
@@ -114,11 +114,11 @@ def test_a_split_file_is_published_with_what_is_kept(ends):
     keeping(ends, "mode")
     ranges = [{"offset": 0, "length": 3000}, {"offset": 3000, "length": 2000}]
     parts = [action_on(ends.source, b"f", Verb.PART, **piece) for piece in ranges]
-    sums = [part(ends.work, piece, 0).checksum for piece in parts]
+    sums = [part(ends.attempt, piece, 0).checksum for piece in parts]
     parts = [
         piece._replace(checksum=own) for piece, own in zip(parts, sums, strict=True)
     ]
-    outcome = publish(ends.work, parts[0], 0, parts)
+    outcome = publish(ends.attempt, parts[0], 0, parts)
     found = os.stat(ends.target / "f")
     assert stat.S_IMODE(found.st_mode) == 0o604
     assert outcome.made == b"mtime %d" % found.st_mtime_ns
@@ -134,11 +134,11 @@ def test_a_directory_gets_only_what_is_kept(ends):
     os.chmod(ends.source / "d", 0o2751)
     keeping(ends, "times")
     os.utime(ends.source / "d", ns=(OLD_NS, OLD_NS))
-    assert finish_dir(ends.work, action_on(ends.source, b"d/"), 0).lost is None
+    assert finish_dir(ends.attempt, action_on(ends.source, b"d/"), 0).lost is None
     found = os.stat(ends.target / "d")
     assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (0, 0o700)
     assert found.st_mtime_ns == OLD_NS
     keeping(ends, "mode")
-    finish_dir(ends.work, action_on(ends.source, b"d/"), 0)
+    finish_dir(ends.attempt, action_on(ends.source, b"d/"), 0)
     mode = stat.S_IMODE(os.stat(ends.target / "d").st_mode)
     assert mode == 0o751, "a set-id bit goes with the owner"

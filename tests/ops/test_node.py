@@ -10,7 +10,7 @@ from haulage.verbs.delete import delete
 from haulage.verbs.perform import perform
 from haulage.verbs.special_file import special_file
 from haulage.verbs.verify import verify
-from tests.engine_builders import OLD_NS, action_on, as_nobody, put, working
+from tests.engine_builders import OLD_NS, action_on, as_nobody, preserve, put, working
 from tests.trees.attributes import acl
 from tests.trees.compare import assert_same
 
@@ -28,7 +28,7 @@ def planted(root, name: bytes, kind: int, device: int = 0) -> bytes:
 
 def made(ends, path: bytes = b"n", **fields) -> Outcome:
     return special_file(
-        ends.work, action_on(ends.source, path, Verb.SPECIAL, **fields), 0
+        ends.attempt, action_on(ends.source, path, Verb.SPECIAL, **fields), 0
     )
 
 
@@ -69,10 +69,10 @@ def test_a_device_keeps_its_number_owner_and_attributes(ends, kind, device):
     os.utime(full, ns=(OLD_NS, -5))
     action = action_on(ends.source, b"d", Verb.SPECIAL)
     assert action.target == b"%d:%d" % device
-    assert special_file(ends.work, action, 0) == Outcome(Status.MADE)
+    assert special_file(ends.attempt, action, 0) == Outcome(Status.MADE)
     same_roots(ends)
     assert_same(ends.source, ends.target)
-    assert verify(ends.work, action, 0).status == Status.VERIFIED
+    assert verify(ends.attempt, action, 0).status == Status.VERIFIED
 
 
 def test_what_is_gone_or_of_another_type_is_not_made(ends):
@@ -80,10 +80,10 @@ def test_what_is_gone_or_of_another_type_is_not_made(ends):
     action = action_on(ends.source, b"n", Verb.SPECIAL)
     os.unlink(full)
     with pytest.raises(VanishedError):
-        special_file(ends.work, action, 0)
+        special_file(ends.attempt, action, 0)
     put(ends.source, b"n", b"a file now")
     with pytest.raises(UnstableError, match="another type"):
-        special_file(ends.work, action, 0)
+        special_file(ends.attempt, action, 0)
     assert os.listdir(ends.target) == []
 
 
@@ -91,7 +91,7 @@ def test_what_changed_since_it_was_listed_is_made_and_recorded_as_it_is_now(ends
     full = planted(ends.source, b"n", stat.S_IFIFO)
     action = action_on(ends.source, b"n", Verb.SPECIAL)
     os.chmod(full, 0o600)
-    outcome = special_file(ends.work, action, 0)
+    outcome = special_file(ends.attempt, action, 0)
     assert outcome.entry is not None
     assert (outcome.entry.mode, outcome.entry.kind) == (0o600, Kind.FIFO)
     assert stat.S_IMODE(os.lstat(ends.target / "n").st_mode) == 0o600
@@ -114,8 +114,8 @@ def test_who_is_not_root_is_told_that_devices_are_root_s(commons):
     action = action_on(source, b"d", Verb.SPECIAL)
 
     def outcome_of() -> Outcome:
-        with working(source, target) as work:
-            return next(iter(perform(work, [action])))
+        with working(source, target) as attempt:
+            return next(iter(perform(attempt, [action])))
 
     outcome = as_nobody(outcome_of)
     assert outcome.status == Status.FAILED
@@ -125,7 +125,7 @@ def test_who_is_not_root_is_told_that_devices_are_root_s(commons):
 
 def test_without_mode_and_times_it_is_as_any_new_file_and_known_again(ends):
     planted(ends.source, b"n", stat.S_IFIFO)
-    ends.work.kept = Preserved.named(["owner"])
+    preserve(ends.attempt, Preserved.named(["owner"]))
     umask = os.umask(0o022)
     try:
         outcome = made(ends)
@@ -137,7 +137,7 @@ def test_without_mode_and_times_it_is_as_any_new_file_and_known_again(ends):
     action = action_on(ends.source, b"n", Verb.DELETE, made=outcome.made)
     os.unlink(ends.source / "n")
     put(ends.source, b"other")
-    assert delete(ends.work, action, 0).status == Status.DELETED
+    assert delete(ends.attempt, action, 0).status == Status.DELETED
 
 
 def test_one_that_was_changed_in_the_target_is_not_deleted(ends):
@@ -146,4 +146,4 @@ def test_one_that_was_changed_in_the_target_is_not_deleted(ends):
     action = action_on(ends.source, b"n", Verb.DELETE)
     os.unlink(ends.source / "n")
     os.utime(ends.target / "n", ns=(0, 0))
-    assert delete(ends.work, action, 0).status == Status.KEPT
+    assert delete(ends.attempt, action, 0).status == Status.KEPT

@@ -27,13 +27,13 @@ def shelves(tmp_path):
 
 
 @pytest.fixture
-def carrier(shelves):
+def attempt(shelves):
     with carrying(*(shelf.open() for shelf in shelves)) as made:
         yield made
 
 
-def rows_for(carrier, paths, verb=Verb.COPY):
-    return [action_of(carrier.source.look(path).entry, verb=verb) for path in paths]
+def rows_for(attempt, paths, verb=Verb.COPY):
+    return [action_of(attempt.source.look(path).entry, verb=verb) for path in paths]
 
 
 def files_in(shelf, count=COUNT, size=10):
@@ -81,69 +81,69 @@ def threads():
     return sum(thread.name.startswith("entry") for thread in threading.enumerate())
 
 
-def test_every_row_has_its_outcome_in_its_order(carrier, shelves):
+def test_every_row_has_its_outcome_in_its_order(attempt, shelves):
     paths = files_in(shelves[0])
-    missing = action_of(carrier.source.look(paths[0]).entry, verb=Verb.COPY)
-    rows = rows_for(carrier, paths)
+    missing = action_of(attempt.source.look(paths[0]).entry, verb=Verb.COPY)
+    rows = rows_for(attempt, paths)
     rows.insert(50, missing._replace(path=b"gone"))
-    outcomes = list(perform_many(carrier, rows, 16))
+    outcomes = list(perform_many(attempt, rows, 16))
     assert outcomes.pop(50).status is Status.VANISHED
     assert [outcome.entry and outcome.entry.path for outcome in outcomes] == paths
     assert {outcome.status for outcome in outcomes} == {Status.COPIED}
-    assert carrier.moved == COUNT * 10
+    assert attempt.moved == COUNT * 10
 
 
 @pytest.mark.parametrize("at", [0, 60, COUNT - 1])
-def test_a_fatal_error_ends_the_shard_by_its_own_name(carrier, shelves, at):
-    rows = rows_for(carrier, files_in(shelves[0]))
+def test_a_fatal_error_ends_the_shard_by_its_own_name(attempt, shelves, at):
+    rows = rows_for(attempt, files_in(shelves[0]))
     error = FatalError("the target is full")
     before = open_descriptors()
-    carrier.target = Meddling(carrier.target, at, raising(error))
+    attempt.target = Meddling(attempt.target, at, raising(error))
     with pytest.raises(FatalError, match="full"):
-        list(perform_many(carrier, rows, 8))
+        list(perform_many(attempt, rows, 8))
     assert threads() == 0
     assert open_descriptors() <= before + 2 * 64  # directories that are kept open
     made = sum(len(names) for _, _, names in os.walk(shelves[1].root))
     assert made <= at + AHEAD
 
 
-def test_a_full_disk_is_fatal_and_names_the_entry(carrier, shelves):
-    rows = rows_for(carrier, files_in(shelves[0]))
-    carrier.target = Meddling(carrier.target, 5, raising(OSError(28, "No space left")))
+def test_a_full_disk_is_fatal_and_names_the_entry(attempt, shelves):
+    rows = rows_for(attempt, files_in(shelves[0]))
+    attempt.target = Meddling(attempt.target, 5, raising(OSError(28, "No space left")))
     with pytest.raises(FatalError, match=r"05/5: copy: No space left .errno 28."):
-        list(perform_many(carrier, rows, 8))
+        list(perform_many(attempt, rows, 8))
 
 
-def test_what_nobody_foresaw_is_raised_as_it_is(carrier, shelves):
-    rows = rows_for(carrier, files_in(shelves[0]))
-    carrier.target = Meddling(carrier.target, 30, raising(ZeroDivisionError("bug")))
+def test_what_nobody_foresaw_is_raised_as_it_is(attempt, shelves):
+    rows = rows_for(attempt, files_in(shelves[0]))
+    attempt.target = Meddling(attempt.target, 30, raising(ZeroDivisionError("bug")))
     with pytest.raises(ZeroDivisionError, match="bug"):
-        list(perform_many(carrier, rows, 8))
+        list(perform_many(attempt, rows, 8))
     assert threads() == 0
 
 
-def test_what_only_one_entry_suffers_from_is_its_outcome(carrier, shelves):
-    rows = rows_for(carrier, files_in(shelves[0]))
-    carrier.target = Meddling(carrier.target, 30, raising(TransientError("busy")))
-    outcomes = list(perform_many(carrier, rows, 8))
+def test_what_only_one_entry_suffers_from_is_its_outcome(attempt, shelves):
+    rows = rows_for(attempt, files_in(shelves[0]))
+    attempt.target = Meddling(attempt.target, 30, raising(TransientError("busy")))
+    outcomes = list(perform_many(attempt, rows, 8))
     assert (outcomes[30].status, outcomes[30].reason) == (Status.FAILED, "busy")
     assert {o.status for o in outcomes[:30] + outcomes[31:]} == {Status.COPIED}
 
 
-def test_cancelling_ends_the_shard_soon(carrier, shelves):
-    rows = rows_for(carrier, files_in(shelves[0]))
+def test_cancelling_ends_the_shard_soon(attempt, shelves):
+    rows = rows_for(attempt, files_in(shelves[0]))
     stop = threading.Event()
-    carrier.cancelled = stop.is_set
-    carrier.target = Meddling(carrier.target, 20, stop.set)
+    attempt.cancelled = stop.is_set
+    attempt.target = Meddling(attempt.target, 20, stop.set)
     with pytest.raises(CancelledError, match="on request"):
-        list(perform_many(carrier, rows, 8))
+        list(perform_many(attempt, rows, 8))
     made = sum(len(names) for _, _, names in os.walk(shelves[1].root))
     assert made <= 20 + AHEAD
     assert threads() == 0
 
 
-def test_whoever_stops_reading_stops_the_entries(carrier, shelves):
-    outcomes = perform_many(carrier, rows_for(carrier, files_in(shelves[0])), 2)
+def test_whoever_stops_reading_stops_the_entries(attempt, shelves):
+    outcomes = perform_many(attempt, rows_for(attempt, files_in(shelves[0])), 2)
     with closing(cast("Generator[Outcome]", outcomes)):
         next(outcomes)
     assert threads() == 0
@@ -156,18 +156,18 @@ def test_a_fatal_error_ends_a_large_entry_that_is_under_way(shelves):
     with open(source.root / "large", "wb") as file:
         file.truncate(60 * PART)
     put(source.root, b"small", b"x")
-    with carrying(source.open(), target.open(), room_bytes=2 * PART) as carrier:
-        rows = rows_for(carrier, [b"large", b"small"])
+    with carrying(source.open(), target.open(), room_bytes=2 * PART) as attempt:
+        rows = rows_for(attempt, [b"large", b"small"])
 
         def fail():
-            while not carrier.moved:  # the large one has begun
+            while not attempt.moved:  # the large one has begun
                 time.sleep(0.001)
             raise FatalError("no more")
 
-        carrier.target = Meddling(carrier.target, 1, fail)
+        attempt.target = Meddling(attempt.target, 1, fail)
         with pytest.raises(FatalError, match="no more"):
-            list(perform_many(carrier, rows, 4))
-        assert carrier.moved < 60 * PART
+            list(perform_many(attempt, rows, 4))
+        assert attempt.moved < 60 * PART
     assert list(target.root.iterdir()) == []
 
 
@@ -178,37 +178,37 @@ def test_many_large_and_small_entries_share_little_room(shelves, monkeypatch):
     for path in paths[40:]:
         put(source.root, path, os.urandom(1 << 15))
     paths.sort(key=lambda path: path[-1:])
-    with carrying(source.open(), target.open(), room_bytes=1 << 17) as carrier:
-        outcomes = list(perform_many(carrier, rows_for(carrier, paths), 32))
+    with carrying(source.open(), target.open(), room_bytes=1 << 17) as attempt:
+        outcomes = list(perform_many(attempt, rows_for(attempt, paths), 32))
     assert {outcome.status for outcome in outcomes} == {Status.COPIED}
     for path in paths:
         name = os.fsdecode(path)
         assert (source.root / name).read_bytes() == (target.root / name).read_bytes()
 
 
-def test_directories_are_finished_one_after_the_other(carrier, shelves):
+def test_directories_are_finished_one_after_the_other(attempt, shelves):
     for at in range(30):
         put(shelves[0].root, b"d/%d/f" % at, mtime_ns=OLD_NS)
     paths = [b"d/%d/" % at for at in range(30)] + [b"d/"]
-    rows = rows_for(carrier, paths, Verb.DIR)
+    rows = rows_for(attempt, paths, Verb.DIR)
     assert {row.kind for row in rows} == {Kind.DIR}
     for at, row in enumerate(rows):
-        carrier.target.make_dir(row.path, at)
-    carrier.target = Noting(carrier.target)
-    outcomes = list(perform_many(carrier, rows, 16))
-    assert carrier.target.finished == paths
+        attempt.target.make_dir(row.path, at)
+    attempt.target = Noting(attempt.target)
+    outcomes = list(perform_many(attempt, rows, 16))
+    assert attempt.target.finished == paths
     assert {outcome.status for outcome in outcomes} == {Status.UPDATED}
 
 
-def test_the_rows_of_a_published_file_are_done_at_once(carrier, shelves):
+def test_the_rows_of_a_published_file_are_done_at_once(attempt, shelves):
     content = os.urandom(MIB) * 20
     put(shelves[0].root, b"large", content, mtime_ns=OLD_NS)
-    (row,) = rows_for(carrier, [b"large"], Verb.PART)
+    (row,) = rows_for(attempt, [b"large"], Verb.PART)
     ends = [(0, PART), (PART, 4 * MIB)]
     parts = [row._replace(offset=at, length=length) for at, length in ends]
-    made = list(perform_many(carrier, parts, 4))
+    made = list(perform_many(attempt, parts, 4))
     assert [outcome.status for outcome in made] == [Status.PART, Status.PART]
     rows = [part._replace(verb=Verb.PUBLISH) for part in parts]
-    outcomes = list(perform_many(carrier, rows, 4))
+    outcomes = list(perform_many(attempt, rows, 4))
     assert [outcome.status for outcome in outcomes] == [Status.PART, Status.COPIED]
     assert (shelves[1].root / "large").read_bytes() == content

@@ -112,8 +112,8 @@ def target(tmp_path):
     for path in (b"lead/er", b"d/member"):
         put(shelf.root, path, CONTENT)
         os.utime(shelf.root / os.fsdecode(path), ns=(OLD_NS, OLD_NS))
-    with carrying(shelf.open(), store) as carrier:
-        yield shelf.root, carrier
+    with carrying(shelf.open(), store) as attempt:
+        yield shelf.root, attempt
 
 
 def member(**fields) -> Action:
@@ -125,9 +125,9 @@ def member(**fields) -> Action:
 
 
 def test_a_name_becomes_its_leader_and_doing_it_again_changes_nothing(target):
-    root, carrier = target
+    root, attempt = target
     for status in (Status.MADE, Status.UNCHANGED):
-        outcome = rejoin(carrier, member(), 0)
+        outcome = rejoin(attempt, member(), 0)
         assert (root / "d" / "member").samefile(root / "lead" / "er")
         assert outcome.status is status
         assert (outcome.checksum, outcome.verified) == (ONE, Verified.CHECKSUM)
@@ -139,31 +139,31 @@ def test_a_name_becomes_its_leader_and_doing_it_again_changes_nothing(target):
 
 
 def test_the_leader_leads_itself(target):
-    _, carrier = target
-    outcome = rejoin(carrier, member(path=b"lead/er"), 0)
+    _, attempt = target
+    outcome = rejoin(attempt, member(path=b"lead/er"), 0)
     assert (outcome.status, outcome.racy) == (Status.UNCHANGED, False)
 
 
 @pytest.mark.parametrize("edit", ["gone", "changed", "a directory"])
 def test_with_what_is_not_what_was_made_no_name_is_joined(target, edit):
-    root, carrier = target
+    root, attempt = target
     (root / "lead" / "er").unlink()
     if edit == "changed":
         (root / "lead" / "er").write_bytes(b"CONTENT")
     elif edit == "a directory":
         (root / "lead" / "er").mkdir()
-    outcome = rejoin(carrier, member(), 0)
+    outcome = rejoin(attempt, member(), 0)
     assert_apart(root, outcome, "the target's lead/er, which it would be a link to")
 
 
 def test_a_file_system_without_more_links_keeps_files_of_their_own(target, monkeypatch):
-    root, carrier = target
+    root, attempt = target
 
     def no_more(*_args, **_more):
         raise OSError(31, "Too many links")
 
     monkeypatch.setattr(os, "link", no_more)
-    outcome = rejoin(carrier, member(), 0)
+    outcome = rejoin(attempt, member(), 0)
     assert_apart(root, outcome, "hard link to lead/er not kept: Too many links")
 
 

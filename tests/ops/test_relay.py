@@ -23,7 +23,7 @@ def test_a_copy_has_every_byte_and_every_attribute(way):
     for size, path in enumerate(NAMES):
         content = os.urandom(size)
         seen = way.put(path, content, mode=0o4751, mtime_s=-7, mtime_ns=3).entry
-        outcome = relay.copy(way.carrier, way.listed(path), 0)
+        outcome = relay.copy(way.attempt, way.listed(path), 0)
         assert (outcome.status, outcome.moved) == (Status.COPIED, size)
         assert outcome.checksum == checksum_of(content)
         assert outcome.entry == seen
@@ -31,13 +31,13 @@ def test_a_copy_has_every_byte_and_every_attribute(way):
         found = way.arrived(path)
         assert (found.mode, found.mtime_s, found.mtime_ns) == (0o4751, -7, 3)
         assert found.etag == outcome.made
-    assert way.carrier.moved == sum(range(len(NAMES)))
+    assert way.attempt.moved == sum(range(len(NAMES)))
 
 
 def test_a_large_entry_is_moved_in_ranges(way):
     way.put(b"large", LARGE, mode=0o640)
     before = open_descriptors()
-    outcome = relay.copy(way.carrier, way.listed(b"large"), 0)
+    outcome = relay.copy(way.attempt, way.listed(b"large"), 0)
     assert outcome.checksum == checksum_of(LARGE)
     assert (outcome.status, outcome.moved) == (Status.COPIED, len(LARGE))
     assert way.content(b"large") == LARGE
@@ -51,7 +51,7 @@ def test_the_version_that_is_there_now_is_copied_whatever_its_size(way):
         way.put(b"f", was)
         action = way.listed(b"f")
         seen = way.put(b"f", now, mtime_s=1_600_000_000).entry
-        outcome = relay.copy(way.carrier, action, 0)
+        outcome = relay.copy(way.attempt, action, 0)
         assert outcome.entry == seen
         assert way.content(b"f") == now
         assert outcome.checksum == checksum_of(now)
@@ -63,14 +63,14 @@ def test_what_is_gone_has_vanished_and_gives_its_room_back(way):
     for action in (gone, gone._replace(size=2 * PART)):
         for verb in (relay.copy, relay.check, relay.meta):
             with pytest.raises(VanishedError):
-                verb(way.carrier, action, 0)
+                verb(way.attempt, action, 0)
 
 
 def test_a_link_is_an_object_and_becomes_a_link_again(way):
     way.put(b"d/link", kind=Kind.SYMLINK, target=b"to/\xff", size=4)
     action = way.listed(b"d/link")
     verb = relay.link if action.kind == Kind.SYMLINK else relay.copy
-    outcome = verb(way.carrier, action, 0)
+    outcome = verb(way.attempt, action, 0)
     assert outcome.status is Status.MADE
     found = way.arrived(b"d/link")
     assert (found.kind, found.target) == (Kind.SYMLINK, b"to/\xff")
@@ -84,19 +84,19 @@ def test_what_is_no_link_or_directory_any_more_replaces_nothing(way):
     from_tree = way.source.root is not None
     for path in (b"l", b"d"):
         made = entry(path, size=8, uid=os.geteuid(), gid=os.getegid())
-        way.carrier.target.write(path, 0, b"precious", Seen(made))
+        way.attempt.target.write(path, 0, b"precious", Seen(made))
     if from_tree:
         os.unlink(way.source.root / "l")
         with pytest.raises(VanishedError):
-            relay.link(way.carrier, late, 1)
+            relay.link(way.attempt, late, 1)
         os.rmdir(way.source.root / "d")
     way.put(b"l")
     way.put(b"d")
     if from_tree:
         with pytest.raises(UnstableError):
-            relay.link(way.carrier, late, 1)
+            relay.link(way.attempt, late, 1)
     with pytest.raises((UnstableError, VanishedError)):
-        relay.mkdir(way.carrier, late_dir, 2)
+        relay.mkdir(way.attempt, late_dir, 2)
     assert way.arrived(b"l").kind == way.arrived(b"d").kind == Kind.FILE
 
 
@@ -142,7 +142,7 @@ class Growing:
 
     def __init__(self, way, sizes):
         self._way, self._sizes = way, list(sizes)
-        self._store = way.carrier.source
+        self._store = way.attempt.source
 
     def open(self, path, size, etag=None):
         self._way.put(path, bytes(self._sizes.pop(0)))
@@ -155,31 +155,31 @@ class Growing:
 def test_a_file_that_grows_is_opened_anew_and_not_for_ever(way):
     way.put(b"f", b"")
     action = way.listed(b"f")
-    way.carrier.source, kept = Growing(way, [5, 5]), way.carrier.source
-    assert relay.copy(way.carrier, action, 0).moved == 5
-    way.carrier.source = kept
+    way.attempt.source, kept = Growing(way, [5, 5]), way.attempt.source
+    assert relay.copy(way.attempt, action, 0).moved == 5
+    way.attempt.source = kept
     way.put(b"f", b"")
-    way.carrier.source = Growing(way, [1, 2, 3, 4, 5])
+    way.attempt.source = Growing(way, [1, 2, 3, 4, 5])
     with pytest.raises(UnstableError, match="grew"):
-        relay.copy(way.carrier, action, 0)
-    way.carrier.source = kept
+        relay.copy(way.attempt, action, 0)
+    way.attempt.source = kept
 
 
 def copied(way, path, content=b"content", **fields):
     way.put(path, content, **fields)
-    return relay.copy(way.carrier, way.listed(path), 0)
+    return relay.copy(way.attempt, way.listed(path), 0)
 
 
 def test_equal_content_gets_its_attributes_and_is_not_sent(way):
     outcome = copied(way, b"f")
     way.put(b"f", mode=0o600, mtime_s=1_600_000_000)
     action = way.known(b"f", outcome, was_mtime_s=1_500_000_000, was_mtime_ns=5)
-    checked = relay.check(way.carrier, action, 0)
+    checked = relay.check(way.attempt, action, 0)
     assert (checked.status, checked.checksum) == (Status.UPDATED, outcome.checksum)
     assert checked.made == way.arrived(b"f").etag
     assert way.arrived(b"f").mode == 0o600
     again = way.known(b"f", checked, checksum=None)
-    unknown = relay.check(way.carrier, again, 0)
+    unknown = relay.check(way.attempt, again, 0)
     assert (unknown.status, unknown.verified) == (Status.UNCHANGED, Verified.CHECKSUM)
 
 
@@ -188,7 +188,7 @@ def test_other_content_is_copied_after_a_look(way):
     for content in (b"CONTENT", b"longer content"):
         way.put(b"f", content, mtime_s=1_600_000_000)
         action = way.known(b"f", outcome)
-        outcome = relay.check(way.carrier, action, 0)
+        outcome = relay.check(way.attempt, action, 0)
         assert outcome.status is Status.COPIED
         assert way.content(b"f") == content
 
@@ -197,9 +197,9 @@ def test_a_large_entry_that_changed_its_size_is_copied_without_waiting_for_itsel
     way.put(b"f", b"small")
     listed = way.listed(b"f")
     way.put(b"f", LARGE)
-    way.carrier.room.take(48 * MIB)  # what is left is what one range needs
-    outcome = relay.check(way.carrier, listed, 0)
-    way.carrier.room.give_back(48 * MIB)
+    way.attempt.room.take(48 * MIB)  # what is left is what one range needs
+    outcome = relay.check(way.attempt, listed, 0)
+    way.attempt.room.give_back(48 * MIB)
     assert outcome.status is Status.COPIED
     assert way.content(b"f") == LARGE
 
@@ -208,11 +208,11 @@ def test_attributes_alone_move_nothing(way):
     outcome = copied(way, b"f")
     way.put(b"f", mode=0o600)
     action = way.known(b"f", outcome)
-    moved = way.carrier.moved
-    done = relay.meta(way.carrier, action, 0)
+    moved = way.attempt.moved
+    done = relay.meta(way.attempt, action, 0)
     assert (done.status, done.checksum) == (Status.UPDATED, outcome.checksum)
-    assert (way.arrived(b"f").mode, way.carrier.moved) == (0o600, moved)
-    assert relay.meta(way.carrier, way.known(b"f", done), 0).status is Status.UNCHANGED
+    assert (way.arrived(b"f").mode, way.attempt.moved) == (0o600, moved)
+    assert relay.meta(way.attempt, way.known(b"f", done), 0).status is Status.UNCHANGED
 
 
 @pytest.mark.parametrize("way", ["from a bucket"], indirect=True)
@@ -226,7 +226,7 @@ def test_attributes_of_one_name_of_several_make_it_a_file_of_its_own(
     os.link(root / "f", root / "other")
     other = os.stat(root / "other")
     way.put(b"f", content, mode=0o600)
-    done = verb(way.carrier, way.known(b"f", outcome), 0)
+    done = verb(way.attempt, way.known(b"f", outcome), 0)
     assert (done.status, done.checksum) == (Status.COPIED, outcome.checksum)
     assert (done.verified, done.moved) == (Verified.NONE, 0)
     assert (way.arrived(b"f").mode, way.arrived(b"f").nlink) == (0o600, 1)
@@ -244,7 +244,7 @@ def test_what_is_not_what_we_made_is_never_taken_for_it(way):
     os.utime(root / "f", ns=(was.st_atime_ns, was.st_mtime_ns))
     os.link(root / "f", root / "other")
     way.put(b"f", mode=0o600)
-    done = relay.meta(way.carrier, way.known(b"f", outcome), 0)
+    done = relay.meta(way.attempt, way.known(b"f", outcome), 0)
     assert (done.status, done.moved) == (Status.COPIED, 7)
     assert way.content(b"f") == b"content"
 
@@ -254,7 +254,7 @@ def test_a_change_behind_the_listing_is_never_taken_for_new_attributes(way):
     way.put(b"f", mode=0o600)
     action = way.known(b"f", outcome)
     way.put(b"f", b"CONTENT", mode=0o600, mtime_s=1_600_000_000)
-    assert relay.meta(way.carrier, action, 0).status is Status.COPIED
+    assert relay.meta(way.attempt, action, 0).status is Status.COPIED
     assert way.content(b"f") == b"CONTENT"
 
 
@@ -262,22 +262,22 @@ def test_a_target_that_somebody_changed_is_copied_anew(way):
     outcome = copied(way, b"f")
     action = way.known(b"f", outcome)
     seen = way.look(b"f")
-    way.carrier.target.write(
+    way.attempt.target.write(
         b"f",
         9,
         b"foreign",
         seen._replace(entry=seen.entry._replace(mtime_s=1, etag=None)),
     )
-    assert relay.meta(way.carrier, action, 0).status is Status.COPIED
+    assert relay.meta(way.attempt, action, 0).status is Status.COPIED
     assert way.content(b"f") == b"content"
 
 
 def test_a_directory_has_its_attributes_at_the_end(way):
     way.put(b"d/f")
     way.put(b"d/", mode=0o2750)
-    assert relay.mkdir(way.carrier, way.listed(b"d/"), 0).status is Status.MADE
-    relay.copy(way.carrier, way.listed(b"d/f"), 1)
-    done = relay.finish_dir(way.carrier, way.listed(b"d/"), 2)
+    assert relay.mkdir(way.attempt, way.listed(b"d/"), 0).status is Status.MADE
+    relay.copy(way.attempt, way.listed(b"d/f"), 1)
+    done = relay.finish_dir(way.attempt, way.listed(b"d/"), 2)
     found = way.arrived(b"d/")
     assert (done.status, found.mode, found.mtime_s) == (
         Status.UPDATED,
@@ -294,10 +294,10 @@ def test_a_directory_that_is_gone_has_vanished_or_is_implied(way):
     gone = way.listed(b"d/")._replace(path=b"gone/")
     if way.source.root is not None:
         with pytest.raises(VanishedError):
-            relay.finish_dir(way.carrier, gone, 0)
+            relay.finish_dir(way.attempt, gone, 0)
         return
-    relay.mkdir(way.carrier, gone, 0)
-    assert relay.finish_dir(way.carrier, gone, 1).status is Status.UPDATED
+    relay.mkdir(way.attempt, gone, 0)
+    assert relay.finish_dir(way.attempt, gone, 1).status is Status.UPDATED
     assert way.arrived(b"gone/").mode == 0o755
 
 
@@ -306,14 +306,14 @@ def test_only_what_stands_for_a_directory_goes_from_bucket_to_bucket(
 ):
     shelf = objects_shelf(moto_s3, bucket(moto_s3), tmp_path)
     source, target = shelf.open(prefix="from"), shelf.open(prefix="to")
-    with carrying(source, target) as carrier:
-        way = Way(shelf, shelf, carrier)
+    with carrying(source, target) as attempt:
+        way = Way(shelf, shelf, attempt)
         way.put(b"implied/f")
         way.put(b"real/", mode=0o700)
         implied = action_of(source.implied(b"implied/").entry)
-        assert relay.mkdir(carrier, implied, 0).status is Status.ABSENT
-        assert relay.mkdir(carrier, way.listed(b"real/"), 1).status is Status.MADE
-        outcome = relay.copy(carrier, way.listed(b"implied/f"), 2)
+        assert relay.mkdir(attempt, implied, 0).status is Status.ABSENT
+        assert relay.mkdir(attempt, way.listed(b"real/"), 1).status is Status.MADE
+        outcome = relay.copy(attempt, way.listed(b"implied/f"), 2)
         assert (outcome.status, outcome.moved, outcome.checksum) == (
             Status.COPIED,
             7,
@@ -327,8 +327,8 @@ def test_only_what_stands_for_a_directory_goes_from_bucket_to_bucket(
 
 def test_what_could_not_be_kept_is_told(way, monkeypatch):
     way.put(b"f")
-    target = way.carrier.target
+    target = way.attempt.target
     lost = Lost(Loss.OWNER, "owner not kept")
     monkeypatch.setattr(target, "write", lambda *_: Made(lost=lost))
-    outcome = relay.copy(way.carrier, way.listed(b"f"), 0)
+    outcome = relay.copy(way.attempt, way.listed(b"f"), 0)
     assert outcome.lost == lost

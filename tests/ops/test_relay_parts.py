@@ -19,7 +19,7 @@ ENDS = [(0, PART), (PART, PART), (2 * PART, 7)]
 def large(way):
     way.put(b"d/large", CONTENT, mode=0o640)
     yield way
-    relay_parts.discard(way.carrier, way.listed(b"d/large"), 9)
+    relay_parts.discard(way.attempt, way.listed(b"d/large"), 9)
 
 
 def parts(way):
@@ -29,7 +29,7 @@ def parts(way):
 
 
 def publish(way, every):
-    return relay_parts.publish(way.carrier, every[-1], 9, every)
+    return relay_parts.publish(way.attempt, every[-1], 9, every)
 
 
 def test_the_parts_of_several_movers_become_one_entry(large):
@@ -39,8 +39,8 @@ def test_the_parts_of_several_movers_become_one_entry(large):
     def move(number):
         source = large.source.open(token=f"{number:012x}")
         target = large.target.open(token=f"{number:012x}")
-        with carrying(source, target) as carrier:
-            outcomes[number] = relay_parts.part(carrier, every[number], number)
+        with carrying(source, target) as attempt:
+            outcomes[number] = relay_parts.part(attempt, every[number], number)
 
     threads = [threading.Thread(target=move, args=(number,)) for number in range(3)]
     for thread in threads:
@@ -51,7 +51,7 @@ def test_the_parts_of_several_movers_become_one_entry(large):
         outcome = outcomes[number]
         assert (outcome.status, outcome.moved) == (Status.PART, length)
         assert outcome.checksum == checksum_of(CONTENT[offset : offset + length])
-    assert large.carrier.target.look(b"d/large") is None
+    assert large.attempt.target.look(b"d/large") is None
     done = publish(large, every)
     assert (done.status, done.verified) == (Status.COPIED, Verified.CHECKSUM)
     assert done.checksum == checksum_of(CONTENT)
@@ -62,14 +62,14 @@ def test_the_parts_of_several_movers_become_one_entry(large):
 
 def test_what_is_published_without_hashing_has_no_checksum_but_every_part(large):
     every = parts(large)
-    large.carrier.hashing = False
+    large.attempt.hashing = False
     for row, action in enumerate(every[:2]):
-        relay_parts.part(large.carrier, action, row)
+        relay_parts.part(large.attempt, action, row)
     with pytest.raises(UnstableError, match="not all"):
         publish(large, every)
-    assert large.carrier.target.look(b"d/large") is None
+    assert large.attempt.target.look(b"d/large") is None
     for row, action in enumerate(every):
-        relay_parts.part(large.carrier, action, row)
+        relay_parts.part(large.attempt, action, row)
     done = publish(large, every)
     assert (done.status, done.checksum) == (Status.COPIED, None)
     assert large.content(b"d/large") == CONTENT
@@ -77,23 +77,23 @@ def test_what_is_published_without_hashing_has_no_checksum_but_every_part(large)
 
 def test_a_part_that_was_made_is_not_made_again(large):
     first, *_ = parts(large)
-    relay_parts.part(large.carrier, first, 0)
-    moved = large.carrier.moved
-    again = relay_parts.part(large.carrier, first, 0)
+    relay_parts.part(large.attempt, first, 0)
+    moved = large.attempt.moved
+    again = relay_parts.part(large.attempt, first, 0)
     assert (again.status, again.checksum) == (Status.PART, None)
-    assert large.carrier.moved == moved
+    assert large.attempt.moved == moved
 
 
 def test_a_source_that_changed_is_unstable_in_every_part_and_at_the_end(large):
     every = parts(large)
     for row, action in enumerate(every[:1]):
-        relay_parts.part(large.carrier, action, row)
+        relay_parts.part(large.attempt, action, row)
     large.put(b"d/large", CONTENT[::-1], mtime_s=1_600_000_000)
     with pytest.raises(UnstableError, match="changed"):
-        relay_parts.part(large.carrier, every[1], 1)
+        relay_parts.part(large.attempt, every[1], 1)
     with pytest.raises(UnstableError, match="changed"):
         publish(large, every)
-    assert large.carrier.target.look(b"d/large") is None
+    assert large.attempt.target.look(b"d/large") is None
 
 
 def test_a_source_that_changes_while_its_parts_are_proven_is_not_published(
@@ -101,7 +101,7 @@ def test_a_source_that_changes_while_its_parts_are_proven_is_not_published(
 ):
     every = parts(large)
     for row, action in enumerate(every):
-        relay_parts.part(large.carrier, action, row)
+        relay_parts.part(large.attempt, action, row)
 
     def edit(*args):
         check_whole(*args)
@@ -110,14 +110,14 @@ def test_a_source_that_changes_while_its_parts_are_proven_is_not_published(
     monkeypatch.setattr(relay_parts, "check_whole", edit)
     with pytest.raises(UnstableError, match="changed while its parts"):
         publish(large, every)
-    assert large.carrier.target.look(b"d/large") is None
+    assert large.attempt.target.look(b"d/large") is None
 
 
 def test_what_is_published_twice_is_unstable_and_stays_as_it_is(large):
     every = parts(large)
     for row, action in enumerate(every):
-        relay_parts.part(large.carrier, action, row)
-    large.carrier.hashing = False
+        relay_parts.part(large.attempt, action, row)
+    large.attempt.hashing = False
     publish(large, every)
     with pytest.raises(UnstableError, match="not all"):
         publish(large, every)
@@ -126,11 +126,11 @@ def test_what_is_published_twice_is_unstable_and_stays_as_it_is(large):
 
 def test_what_will_not_be_published_leaves_nothing(large):
     first, *_ = parts(large)
-    relay_parts.part(large.carrier, first, 0)
-    ranges = large.carrier.target._ranges
+    relay_parts.part(large.attempt, first, 0)
+    ranges = large.attempt.target._ranges
     assert [path for path, _, _ in begun(ranges)] == [b"d/large"]
     sweeping = first._replace(kind=Kind.FILE, size=0, etag=None)
-    outcome = relay_parts.discard(large.carrier, sweeping, 0)
+    outcome = relay_parts.discard(large.attempt, sweeping, 0)
     assert outcome.status is Status.ABSENT
     assert list(begun(ranges)) == []
     if large.target.bucket:

@@ -36,54 +36,56 @@ def blocks(root, path):
 
 @pytest.fixture(params=[True, False], ids=["hashing", "by the kernel"])
 def either(request, ends):
-    ends.work.hashing = request.param
-    ends.work.can_clone = False
+    ends.attempt.kernel.hashing = request.param
+    ends.attempt.kernel.can_clone = False
     return ends
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_holes_stay_holes_and_every_byte_is_the_same(either, shape):
     put_sparse(either.source, b"f", *SHAPES[shape])
-    outcome = copy(either.work, action_on(either.source, b"f"), 0)
+    outcome = copy(either.attempt, action_on(either.source, b"f"), 0)
     content = read(either.source, b"f")
     assert read(either.target, b"f") == content
     assert blocks(either.target, b"f") <= blocks(either.source, b"f")
     assert outcome.checksum in (None, checksum_of(content))
-    assert (outcome.checksum is not None) == either.work.hashing
+    assert (outcome.checksum is not None) == either.attempt.kernel.hashing
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_checksum_of_a_sparse_copy_is_proven_by_the_target(ends, shape):
     put_sparse(ends.source, b"f", *SHAPES[shape])
-    made = copy(ends.work, action_on(ends.source, b"f"), 0)
+    made = copy(ends.attempt, action_on(ends.source, b"f"), 0)
     action = action_on(ends.source, b"f", Verb.VERIFY, checksum=made.checksum)
-    assert verify(ends.work, action, 0).checksum == checksum_of(read(ends.source, b"f"))
+    assert verify(ends.attempt, action, 0).checksum == checksum_of(
+        read(ends.source, b"f")
+    )
 
 
 def test_a_terabyte_of_holes_costs_nothing(either):
     put_sparse(either.source, b"f", 1 << 40, [(1 << 39, 10)])
-    outcome = copy(either.work, action_on(either.source, b"f"), 0)
+    outcome = copy(either.attempt, action_on(either.source, b"f"), 0)
     assert outcome.checksum is None
     assert outcome.status == Status.COPIED
     assert os.stat(either.target / "f").st_size == 1 << 40
     assert blocks(either.target, b"f") <= blocks(either.source, b"f")
     action = action_on(either.source, b"f", Verb.VERIFY)
-    proven = verify(either.work, action, 0)
+    proven = verify(either.attempt, action, 0)
     assert (proven.checksum, proven.verified) == (None, Verified.CHECKSUM)
-    assert either.work.moved < 10 * MIB
+    assert either.attempt.moved < 10 * MIB
 
 
 def test_one_byte_in_a_terabyte_of_holes_is_found_and_copied(ends):
     full = put_sparse(ends.source, b"f", 1 << 40, [(1 << 39, 10)])
-    copy(ends.work, action_on(ends.source, b"f"), 0)
+    copy(ends.attempt, action_on(ends.source, b"f"), 0)
     action = action_on(ends.source, b"f", Verb.CHECK)
-    assert check(ends.work, action, 1).status == Status.UNCHANGED
+    assert check(ends.attempt, action, 1).status == Status.UNCHANGED
     with open(full, "r+b") as file:
         file.seek(1 << 38)
         file.write(b"!")
     os.utime(full, ns=(OLD_NS, OLD_NS))
     action = action_on(ends.source, b"f", Verb.CHECK)
-    assert check(ends.work, action, 2).status == Status.COPIED
+    assert check(ends.attempt, action, 2).status == Status.COPIED
     with open(ends.target / "f", "rb") as file:
         file.seek(1 << 38)
         assert file.read(1) == b"!"
@@ -93,7 +95,7 @@ def parts_of(ends, cuts):
     whole = action_on(ends.source, b"f", Verb.PART)
     for row, (start, end) in enumerate(pairwise(cuts)):
         piece = whole._replace(offset=start, length=end - start)
-        done = part(ends.work, piece, row)
+        done = part(ends.attempt, piece, row)
         yield piece._replace(verb=Verb.PUBLISH, checksum=done.checksum)
 
 
@@ -102,7 +104,7 @@ def test_the_parts_of_a_sparse_file_leave_its_holes(either, shape):
     size, islands = SHAPES[shape]
     put_sparse(either.source, b"f", size, islands)
     parts = list(parts_of(either, [0, size // 3, size // 2, size]))
-    outcome = publish(either.work, parts[-1], 0, parts)
+    outcome = publish(either.attempt, parts[-1], 0, parts)
     content = read(either.source, b"f")
     assert read(either.target, b"f") == content
     assert blocks(either.target, b"f") <= blocks(either.source, b"f")
@@ -115,7 +117,7 @@ def test_nothing_of_an_earlier_version_is_left_in_a_hole(either):
     list(parts_of(either, [0, MIB, size]))
     put_sparse(either.source, b"f", size, [(MIB, 5)])
     parts = list(parts_of(either, [0, MIB, size]))
-    publish(either.work, parts[-1], 0, parts)
+    publish(either.attempt, parts[-1], 0, parts)
     assert read(either.target, b"f") == read(either.source, b"f")
 
 
@@ -124,17 +126,17 @@ def test_what_is_allocated_beyond_the_end_does_not_lengthen_the_copy(either):
     with open(full, "r+b") as file:
         os.posix_fallocate(file.fileno(), 0, 4 * MIB)
         file.truncate(10_000)
-    copy(either.work, action_on(either.source, b"f"), 0)
+    copy(either.attempt, action_on(either.source, b"f"), 0)
     assert read(either.target, b"f") == b"x" * 10_000
 
 
 @pytest.mark.parametrize("clones", [True, False])
 def test_holes_are_no_bytes_that_were_moved(either, clones):
-    either.work.can_clone = clones
+    either.attempt.kernel.can_clone = clones
     full = put_sparse(either.source, b"f", 1 << 40, [(MIB, 4096)])
-    outcome = copy(either.work, action_on(either.source, b"f"), 0)
+    outcome = copy(either.attempt, action_on(either.source, b"f"), 0)
     assert 4096 <= outcome.moved <= os.stat(full).st_blocks * 512
     length = {"offset": 0, "length": 1 << 40}
-    one = part(either.work, action_on(either.source, b"f", Verb.PART, **length), 1)
+    one = part(either.attempt, action_on(either.source, b"f", Verb.PART, **length), 1)
     assert one.moved <= os.stat(full).st_blocks * 512
-    discard(either.work, action_on(either.source, b"f"), 1)
+    discard(either.attempt, action_on(either.source, b"f"), 1)

@@ -6,7 +6,6 @@ import pytest
 
 from haulage.errors import CancelledError, MismatchError, UnstableError, VanishedError
 from haulage.model import Status, Verb, Verified
-from haulage.storage.tree.files import split_temp_name
 from haulage.verbs.parts import discard, part
 from haulage.verbs.parts import publish as publish_parts
 from tests.engine_builders import OLD_NS, action_on, checksum_of, put, read, working
@@ -23,8 +22,8 @@ def large(ends):
     return ends
 
 
-def publish(work, parts):
-    return publish_parts(work, parts[-1], len(parts) - 1, parts)
+def publish(attempt, parts):
+    return publish_parts(attempt, parts[-1], len(parts) - 1, parts)
 
 
 def parts_of(ends) -> list:
@@ -49,12 +48,12 @@ def arrived(ends, works) -> list:
 
 @pytest.mark.parametrize("hashing", [True, False])
 def test_parts_by_two_movers_make_one_file(large, hashing):
-    options = {"temp_prefix": b".haulage-bbbbbbbbbbbb-", "hashing": hashing}
-    large.work.hashing = hashing
+    options = {"temp": b".haulage-bbbbbbbbbbbb-", "hashing": hashing}
+    large.attempt.kernel.hashing = hashing
     with working(large.source, large.target, **options) as other:
-        ready = arrived(large, [large.work, other])
+        ready = arrived(large, [large.attempt, other])
     assert not (large.target / "d" / "big").exists()
-    outcome = publish(large.work, ready)
+    outcome = publish(large.attempt, ready)
     assert read(large.target, b"d/big") == CONTENT
     found = os.stat(large.target / "d" / "big")
     assert stat.S_IMODE(found.st_mode) == 0o4750
@@ -65,18 +64,18 @@ def test_parts_by_two_movers_make_one_file(large, hashing):
 
 
 def test_each_part_has_the_checksum_of_its_own_bytes(large):
-    for ready in arrived(large, [large.work]):
+    for ready in arrived(large, [large.attempt]):
         piece = CONTENT[ready.offset : ready.offset + ready.length]
         assert ready.checksum == checksum_of(piece)
-    discard(large.work, parts_of(large)[0], 0)
+    discard(large.attempt, parts_of(large)[0], 0)
 
 
 def test_a_byte_that_flips_in_the_temporary_is_found_and_the_temporary_removed(large):
-    ready = arrived(large, [large.work])
+    ready = arrived(large, [large.attempt])
     temp = (
         os.fsencode(large.target / "d")
         + b"/"
-        + split_temp_name(large.work.split_prefix, b"d/big")
+        + large.attempt.target.split_name(b"d/big")
     )
     with open(temp, "r+b") as file:
         file.seek(1_500_000)
@@ -84,12 +83,12 @@ def test_a_byte_that_flips_in_the_temporary_is_found_and_the_temporary_removed(l
         file.seek(1_500_000)
         file.write(bytes([byte[0] ^ 1]))
     with pytest.raises(MismatchError, match="bytes 1000000 to 2000000"):
-        publish(large.work, ready)
+        publish(large.attempt, ready)
     assert os.listdir(large.target / "d") == []
 
 
 def test_a_source_that_changes_while_its_parts_are_read_back_is_not_published(large):
-    ready = arrived(large, [large.work])
+    ready = arrived(large, [large.attempt])
     asked: list[bool] = []
 
     def edit():
@@ -98,43 +97,43 @@ def test_a_source_that_changes_while_its_parts_are_read_back_is_not_published(la
         asked.append(True)
         return False
 
-    large.work.cancelled = edit
+    large.attempt.cancelled = edit
     with pytest.raises(UnstableError, match="changed while its parts were copied"):
-        publish(large.work, ready)
+        publish(large.attempt, ready)
     assert asked
     assert os.listdir(large.target / "d") == []
 
 
 def test_a_publication_that_is_stopped_leaves_all_parts_to_the_next_one(large):
-    ready = arrived(large, [large.work])
-    large.work.cancelled = lambda: True
+    ready = arrived(large, [large.attempt])
+    large.attempt.cancelled = lambda: True
     with pytest.raises(CancelledError):
-        publish(large.work, ready)
+        publish(large.attempt, ready)
     assert len(leftovers(large.target)) == 1
-    large.work.cancelled = lambda: False
-    assert publish(large.work, ready).status is Status.COPIED
+    large.attempt.cancelled = lambda: False
+    assert publish(large.attempt, ready).status is Status.COPIED
     assert read(large.target, b"d/big") == CONTENT
 
 
 def test_a_wrong_checksum_of_a_part_is_found(large):
-    ready = arrived(large, [large.work])
+    ready = arrived(large, [large.attempt])
     ready[2] = ready[2]._replace(checksum=bytes(16))
     with pytest.raises(MismatchError, match="bytes 2000000 to 3000001"):
-        publish(large.work, ready)
+        publish(large.attempt, ready)
     assert os.listdir(large.target / "d") == []
 
 
 def test_a_source_that_changed_between_its_parts_is_unstable(large):
     first, second, third = parts_of(large)
-    part(large.work, first, 0)
+    part(large.attempt, first, 0)
     with open(large.source / "d" / "big", "r+b") as file:
         file.write(b"edited")
     os.utime(large.source / "d" / "big", ns=(OLD_NS, OLD_NS))
-    entry = part(large.work, second, 1).entry
+    entry = part(large.attempt, second, 1).entry
     assert entry, "the part tells that its source is another than was listed"
-    part(large.work, third, 2)
+    part(large.attempt, third, 2)
     with pytest.raises(UnstableError, match="changed while its parts were copied"):
-        publish(large.work, [first, second._replace(ctime_ns=entry.ctime_ns), third])
+        publish(large.attempt, [first, second._replace(ctime_ns=entry.ctime_ns), third])
     assert os.listdir(large.target / "d") == []
 
 
@@ -142,79 +141,79 @@ def test_a_source_that_changed_size_is_unstable_before_a_byte_is_copied(large):
     first = parts_of(large)[0]
     os.truncate(large.source / "d" / "big", 5)
     with pytest.raises(UnstableError):
-        part(large.work, first, 0)
+        part(large.attempt, first, 0)
     assert os.listdir(large.target) == []
 
 
 def test_a_source_that_is_gone_has_vanished_or_is_unstable(large):
-    ready = arrived(large, [large.work])
+    ready = arrived(large, [large.attempt])
     os.unlink(large.source / "d" / "big")
     with pytest.raises(VanishedError):
-        part(large.work, ready[0], 0)
+        part(large.attempt, ready[0], 0)
     with pytest.raises(UnstableError):
-        publish(large.work, ready)
+        publish(large.attempt, ready)
     assert os.listdir(large.target / "d") == []
 
 
 def test_a_part_that_is_cancelled_leaves_the_parts_of_others(large):
     first, second, _ = parts_of(large)
-    part(large.work, first, 0)
-    large.work.cancelled = lambda: True
+    part(large.attempt, first, 0)
+    large.attempt.cancelled = lambda: True
     with pytest.raises(CancelledError):
-        part(large.work, second, 1)
+        part(large.attempt, second, 1)
     (temp,) = leftovers(large.target)
     assert read(large.target, temp)[: first.length] == CONTENT[: first.length]
-    assert discard(large.work, first, 0).status == Status.ABSENT
+    assert discard(large.attempt, first, 0).status == Status.ABSENT
 
 
 def test_a_longer_leftover_of_the_temporary_is_cut(large):
     (large.target / "d").mkdir()
     put(
         large.target / "d",
-        split_temp_name(large.work.split_prefix, b"d/big"),
+        large.attempt.target.split_name(b"d/big"),
         bytes(5_000_000),
     )
-    publish(large.work, arrived(large, [large.work]))
+    publish(large.attempt, arrived(large, [large.attempt]))
     assert read(large.target, b"d/big") == CONTENT
 
 
 def test_a_publication_that_is_done_again_ends_in_the_same_outcome(large):
-    ready = arrived(large, [large.work])
-    first = publish(large.work, ready)
-    again = publish(large.work, ready)
+    ready = arrived(large, [large.attempt])
+    first = publish(large.attempt, ready)
+    again = publish(large.attempt, ready)
     assert again.status == first.status
     assert read(large.target, b"d/big") == CONTENT
 
 
 def test_an_old_file_is_not_taken_for_one_whose_parts_were_lost(large):
     put(large.target, b"d/big", b"o" * len(CONTENT), mtime_ns=OLD_NS)
-    large.work.hashing = False
-    ready = arrived(large, [large.work])
+    large.attempt.kernel.hashing = False
+    ready = arrived(large, [large.attempt])
     (lost,) = leftovers(large.target)
     os.unlink(os.path.join(os.fsencode(large.target), lost))
     with pytest.raises(UnstableError, match="parts are gone"):
-        publish(large.work, ready)
+        publish(large.attempt, ready)
 
 
 def test_parts_that_are_copied_twice_are_the_same(large):
-    arrived(large, [large.work])
-    publish(large.work, arrived(large, [large.work]))
+    arrived(large, [large.attempt])
+    publish(large.attempt, arrived(large, [large.attempt]))
     assert read(large.target, b"d/big") == CONTENT
 
 
 def test_files_of_one_name_in_one_directory_are_told_apart_by_their_paths(large):
-    assert split_temp_name(large.work.split_prefix, b"d/big") != split_temp_name(
-        large.work.split_prefix, b"e/big"
+    assert large.attempt.target.split_name(b"d/big") != large.attempt.target.split_name(
+        b"e/big"
     )
-    assert len(split_temp_name(large.work.split_prefix, b"d/" * 3000)) <= 255
+    assert len(large.attempt.target.split_name(b"d/" * 3000)) <= 255
 
 
 def test_discarding_removes_the_temporary_and_is_done_when_there_is_none(large):
-    arrived(large, [large.work])
+    arrived(large, [large.attempt])
     action = parts_of(large)[0]
-    discard(large.work, action, 0)
-    discard(large.work, action, 0)
+    discard(large.attempt, action, 0)
+    discard(large.attempt, action, 0)
     assert os.listdir(large.target / "d") == []
     os.rmdir(large.target / "d")
-    large.work.target.forget()
-    assert discard(large.work, action, 0).status == Status.ABSENT
+    large.attempt.target.descent.forget()
+    assert discard(large.attempt, action, 0).status == Status.ABSENT

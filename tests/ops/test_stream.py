@@ -13,8 +13,8 @@ from haulage.errors import CancelledError, FatalError, MismatchError, TransientE
 from haulage.storage.buckets.sums import Checksum, digest, range_sums, sums_of_parts
 from haulage.storage.store import Extent, Writing
 from haulage.storage.tree.handles import FileReading
+from haulage.verbs.attempt import Room
 from haulage.verbs.stream import check_whole, digest_of, hashed, move
-from haulage.verbs.transfer import Room
 from tests.engine_builders import checksum_of, put
 from tests.stores import carrying, files_shelf, open_descriptors
 
@@ -36,7 +36,7 @@ def shelves(tmp_path):
 
 
 @pytest.fixture
-def carrier(shelves):
+def attempt(shelves):
     source, target = shelves
     with carrying(source.open(), target.open(), room_bytes=3 * PART) as made:
         yield made
@@ -55,72 +55,72 @@ class Breaking:
         self._writing.write(offset, content, digest)
 
 
-def begin(carrier, seen, *, shared=False):
-    return carrier.target.begin(b"large", 0, seen, shared=shared)
+def begin(attempt, seen, *, shared=False):
+    return attempt.target.begin(b"large", 0, seen, shared=shared)
 
 
-def test_every_byte_is_moved_and_hashed_in_its_order(carrier, shelves):
-    with carrier.source.open(b"large", SIZE) as reading:
-        writing = begin(carrier, reading.seen)
-        assert move(carrier, reading, writing, Extent(0, SIZE)) == checksum_of(CONTENT)
+def test_every_byte_is_moved_and_hashed_in_its_order(attempt, shelves):
+    with attempt.source.open(b"large", SIZE) as reading:
+        writing = begin(attempt, reading.seen)
+        assert move(attempt, reading, writing, Extent(0, SIZE)) == checksum_of(CONTENT)
         writing.finish(reading.seen, prove=True)
     assert (shelves[1].root / "large").read_bytes() == CONTENT
-    assert carrier.moved == SIZE
+    assert attempt.moved == SIZE
 
 
-def test_an_extent_alone_is_moved(carrier):
-    with carrier.source.open(b"large", SIZE) as reading:
-        writing = begin(carrier, reading.seen, shared=True)
+def test_an_extent_alone_is_moved(attempt):
+    with attempt.source.open(b"large", SIZE) as reading:
+        writing = begin(attempt, reading.seen, shared=True)
         extent = Extent(2 * PART, 3 * PART)
         wanted = checksum_of(CONTENT[2 * PART : 5 * PART])
-        assert move(carrier, reading, writing, extent) == wanted
+        assert move(attempt, reading, writing, extent) == wanted
         assert sorted(writing.done) == [2 * PART, 3 * PART, 4 * PART]
         writing.abandon()
 
 
-def test_what_was_done_before_is_not_read_again(carrier, shelves):
-    with carrier.source.open(b"large", SIZE) as reading:
-        first = begin(carrier, reading.seen, shared=True)
-        move(carrier, reading, first, Extent(0, 10 * PART))
+def test_what_was_done_before_is_not_read_again(attempt, shelves):
+    with attempt.source.open(b"large", SIZE) as reading:
+        first = begin(attempt, reading.seen, shared=True)
+        move(attempt, reading, first, Extent(0, 10 * PART))
         first.leave()
-        carrier.moved = 0
-        second = begin(carrier, reading.seen, shared=True)
-        assert move(carrier, reading, second, Extent(0, SIZE)) is None
-        assert carrier.moved == SIZE - 10 * PART
+        before = attempt.moved
+        second = begin(attempt, reading.seen, shared=True)
+        assert move(attempt, reading, second, Extent(0, SIZE)) is None
+        assert attempt.moved - before == SIZE - 10 * PART
         made = second.finish(reading.seen, prove=True)
     assert made.checksum == checksum_of(CONTENT)
 
 
 @pytest.mark.parametrize("at", [0, 7 * PART, 40 * PART])
 @pytest.mark.parametrize("error", [FatalError("full"), TransientError("later")])
-def test_a_write_that_fails_is_raised_and_gives_all_room_back(carrier, at, error):
-    with carrier.source.open(b"large", SIZE) as reading:
-        writing = begin(carrier, reading.seen)
+def test_a_write_that_fails_is_raised_and_gives_all_room_back(attempt, at, error):
+    with attempt.source.open(b"large", SIZE) as reading:
+        writing = begin(attempt, reading.seen)
         breaking = Breaking(writing, at, error)
         with pytest.raises(type(error)):
-            move(carrier, reading, cast("Writing", breaking), Extent(0, SIZE))
+            move(attempt, reading, cast("Writing", breaking), Extent(0, SIZE))
         writing.leave()
 
 
-def test_a_read_that_fails_is_raised_and_gives_all_room_back(carrier, shelves):
-    with carrier.source.open(b"large", SIZE) as reading:
-        writing = begin(carrier, reading.seen)
+def test_a_read_that_fails_is_raised_and_gives_all_room_back(attempt, shelves):
+    with attempt.source.open(b"large", SIZE) as reading:
+        writing = begin(attempt, reading.seen)
         os.truncate(shelves[0].root / "large", 20 * PART)
         with pytest.raises(TransientError, match="shrank"):
-            move(carrier, reading, writing, Extent(0, SIZE))
+            move(attempt, reading, writing, Extent(0, SIZE))
         with pytest.raises(TransientError, match="shrank"):
-            digest_of(carrier, reading)
+            digest_of(attempt, reading)
         writing.leave()
 
 
-def test_cancelling_ends_a_large_entry_between_two_ranges(carrier):
-    carrier.cancelled = lambda: carrier.moved > 3 * PART
-    with carrier.source.open(b"large", SIZE) as reading:
-        writing = begin(carrier, reading.seen)
+def test_cancelling_ends_a_large_entry_between_two_ranges(attempt):
+    attempt.cancelled = lambda: attempt.moved > 3 * PART
+    with attempt.source.open(b"large", SIZE) as reading:
+        writing = begin(attempt, reading.seen)
         with pytest.raises(CancelledError):
-            move(carrier, reading, writing, Extent(0, SIZE))
+            move(attempt, reading, writing, Extent(0, SIZE))
         writing.leave()
-    assert carrier.moved < 20 * PART
+    assert attempt.moved < 20 * PART
 
 
 def test_more_large_entries_than_there_is_room_for_all_get_through(shelves):
@@ -130,31 +130,31 @@ def test_more_large_entries_than_there_is_room_for_all_get_through(shelves):
     before = open_descriptors()
     limits = (1, PART, 2 * PART, 5 * PART)  # one of them less than a single part
 
-    def one(carrier, number):
+    def one(attempt, number):
         path = b"%d" % number
-        with carrier.opened(carrier.source, path, SIZE, None) as reading:
-            writing = carrier.target.begin(path, number, reading.seen, shared=False)
-            digest = move(carrier, reading, writing, Extent(0, SIZE))
+        with attempt.opened(attempt.source, path, SIZE, None) as reading:
+            writing = attempt.target.begin(path, number, reading.seen, shared=False)
+            digest = move(attempt, reading, writing, Extent(0, SIZE))
             writing.finish(reading.seen, prove=False)
-            assert digest_of(carrier, reading) == digest
+            assert digest_of(attempt, reading) == digest
             return digest
 
     for limit in limits:
         with (
-            carrying(source.open(), target.open(), room_bytes=limit) as carrier,
+            carrying(source.open(), target.open(), room_bytes=limit) as attempt,
             ThreadPoolExecutor(12) as pool,
         ):
-            digests = list(pool.map(lambda at, to=carrier: one(to, at), range(12)))
+            digests = list(pool.map(lambda at, to=attempt: one(to, at), range(12)))
             assert set(digests) == {checksum_of(CONTENT)}
     assert open_descriptors() == before
 
 
-def test_a_stream_that_is_not_read_to_its_end_gives_its_room_back(carrier):
-    with carrier.source.open(b"large", SIZE) as reading:
+def test_a_stream_that_is_not_read_to_its_end_gives_its_room_back(attempt):
+    with attempt.source.open(b"large", SIZE) as reading:
         whole = xxhash.xxh3_128()
-        assert b"".join(hashed(carrier, reading, whole)) == CONTENT
+        assert b"".join(hashed(attempt, reading, whole)) == CONTENT
         assert whole.digest() == checksum_of(CONTENT)
-        broken = hashed(carrier, reading, xxhash.xxh3_128())
+        broken = hashed(attempt, reading, xxhash.xxh3_128())
         next(broken)
         next(broken)
         broken.close()
@@ -185,12 +185,12 @@ def spoil(shelves):
 
 
 def test_a_source_that_tells_its_sum_is_held_to_it_before_there_is_a_name(
-    carrier, shelves, told
+    attempt, shelves, told
 ):
     for right in (True, False):
-        with carrier.source.open(b"large", SIZE) as reading:
-            writing = begin(carrier, reading.seen)
-            move(carrier, reading, writing, Extent(0, SIZE))
+        with attempt.source.open(b"large", SIZE) as reading:
+            writing = begin(attempt, reading.seen)
+            move(attempt, reading, writing, Extent(0, SIZE))
             if right:
                 check_whole(reading, writing)
                 writing.leave()
@@ -201,25 +201,25 @@ def test_a_source_that_tells_its_sum_is_held_to_it_before_there_is_a_name(
     assert os.listdir(shelves[1].root) == []
 
 
-def test_a_stream_ends_with_an_error_where_its_sum_is_another(carrier, shelves, told):
-    with carrier.source.open(b"large", SIZE) as reading:
-        assert b"".join(hashed(carrier, reading, xxhash.xxh3_128())) == CONTENT
+def test_a_stream_ends_with_an_error_where_its_sum_is_another(attempt, shelves, told):
+    with attempt.source.open(b"large", SIZE) as reading:
+        assert b"".join(hashed(attempt, reading, xxhash.xxh3_128())) == CONTENT
     spoil(shelves)
     with (
-        carrier.source.open(b"large", SIZE) as reading,
+        attempt.source.open(b"large", SIZE) as reading,
         pytest.raises(MismatchError, match=told.algorithm),
     ):
-        for _ in hashed(carrier, reading, xxhash.xxh3_128()):
+        for _ in hashed(attempt, reading, xxhash.xxh3_128()):
             pass
 
 
-def test_small_content_is_hashed_without_more_room(carrier, shelves):
+def test_small_content_is_hashed_without_more_room(attempt, shelves):
     put(shelves[0].root, b"small", b"content")
-    with carrier.opened(carrier.source, b"small", 7, None) as reading:
+    with attempt.opened(attempt.source, b"small", 7, None) as reading:
         taken = 3 * PART - 7
-        assert carrier.room.try_take(taken)
-        assert digest_of(carrier, reading) == checksum_of(b"content")
-        carrier.room.give_back(taken)
+        assert attempt.room.try_take(taken)
+        assert digest_of(attempt, reading) == checksum_of(b"content")
+        attempt.room.give_back(taken)
 
 
 def test_room_is_never_more_than_its_limit():

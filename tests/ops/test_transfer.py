@@ -36,7 +36,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives away 
 @pytest.fixture(params=[True, False], ids=["hashing", "by the kernel"])
 def either(request, ends):
     """Copy with bytes through the mover, and by the kernel."""
-    ends.work.hashing = request.param
+    ends.attempt.kernel.hashing = request.param
     return ends
 
 
@@ -46,7 +46,7 @@ def test_a_copy_has_every_byte_and_every_attribute(either, size):
     put(either.source, b"d/f", content, mode=0o751, mtime_ns=OLD_NS)
     os.utime(either.source / "d", ns=(OLD_NS, OLD_NS))
     action = action_on(either.source, b"d/f")
-    outcome = copy(either.work, action, 0)
+    outcome = copy(either.attempt, action, 0)
     found = os.lstat(either.target / "d" / "f")
     assert read(either.target, b"d/f") == content
     assert outcome.status == Status.COPIED
@@ -61,16 +61,16 @@ def test_a_copy_has_every_byte_and_every_attribute(either, size):
 def test_a_checksum_is_of_the_bytes_that_passed_through_us(ends):
     for size in SIZES:
         put(ends.source, b"f", content := os.urandom(size))
-        ends.work.can_clone = False
-        assert copy(ends.work, action_on(ends.source, b"f"), 0).checksum == checksum_of(
-            content
-        )
+        ends.attempt.kernel.can_clone = False
+        assert copy(
+            ends.attempt, action_on(ends.source, b"f"), 0
+        ).checksum == checksum_of(content)
 
 
 @pytest.mark.parametrize("mtime_ns", EDGE_TIMES_NS)
 def test_any_time_is_kept_to_the_nanosecond(ends, mtime_ns):
     put(ends.source, b"f", mtime_ns=mtime_ns)
-    copy(ends.work, action_on(ends.source, b"f"), 0)
+    copy(ends.attempt, action_on(ends.source, b"f"), 0)
     wanted = os.stat(ends.source / "f").st_mtime_ns
     assert os.stat(ends.target / "f").st_mtime_ns == wanted
 
@@ -78,7 +78,7 @@ def test_any_time_is_kept_to_the_nanosecond(ends, mtime_ns):
 @needs_root
 def test_owner_and_set_id_bits_are_kept_by_root(ends):
     put(ends.source, b"f", b"x", owner=(1234, 4321), mode=0o6751)
-    outcome = copy(ends.work, action_on(ends.source, b"f"), 0)
+    outcome = copy(ends.attempt, action_on(ends.source, b"f"), 0)
     assert outcome.lost is None
     os.utime(ends.source, ns=(0, 0))
     os.utime(ends.target, ns=(0, 0))
@@ -92,8 +92,8 @@ def test_a_user_who_may_not_give_files_away_says_so_and_drops_set_id_bits(common
 
     def copied():
         (commons / "t").mkdir()
-        with working(commons / "s", commons / "t") as work:
-            return copy(work, action_on(commons / "s", b"f"), 0).lost
+        with working(commons / "s", commons / "t") as attempt:
+            return copy(attempt, action_on(commons / "s", b"f"), 0).lost
 
     assert "owner 0:0 not kept" in as_nobody(copied).words
     assert stat.S_IMODE(os.stat(commons / "t" / "f").st_mode) == 0o755
@@ -103,7 +103,7 @@ def test_a_copy_never_writes_into_the_file_that_is_there(ends):
     put(ends.source, b"f", b"new")
     old = put(ends.target, b"f", b"old")
     os.link(old, ends.target / "hard")
-    copy(ends.work, action_on(ends.source, b"f"), 0)
+    copy(ends.attempt, action_on(ends.source, b"f"), 0)
     assert read(ends.target, b"f") == b"new"
     assert read(ends.target, b"hard") == b"old"
 
@@ -112,7 +112,7 @@ def test_a_link_in_the_target_is_replaced_and_its_victim_untouched(ends, tmp_pat
     put(ends.source, b"f", b"new")
     put(tmp_path, b"victim", b"precious")
     (ends.target / "f").symlink_to(tmp_path / "victim")
-    copy(ends.work, action_on(ends.source, b"f"), 0)
+    copy(ends.attempt, action_on(ends.source, b"f"), 0)
     assert read(tmp_path, b"victim") == b"precious"
     assert stat.S_ISREG(os.lstat(ends.target / "f").st_mode)
 
@@ -121,7 +121,7 @@ def test_a_linked_directory_in_the_target_is_replaced_and_not_entered(ends, tmp_
     put(ends.source, b"d/f", b"new")
     put(tmp_path, b"victim/f", b"precious")
     (ends.target / "d").symlink_to(tmp_path / "victim")
-    copy(ends.work, action_on(ends.source, b"d/f"), 0)
+    copy(ends.attempt, action_on(ends.source, b"d/f"), 0)
     assert read(tmp_path, b"victim/f") == b"precious"
     assert not (ends.target / "d").is_symlink()
     assert read(ends.target, b"d/f") == b"new"
@@ -133,14 +133,14 @@ def test_a_linked_directory_in_the_source_is_not_entered(ends, tmp_path):
     (ends.source / "d").rename(tmp_path / "elsewhere")
     (ends.source / "d").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(VanishedError):
-        copy(ends.work, action, 0)
+        copy(ends.attempt, action, 0)
 
 
 def test_a_directory_with_content_in_the_way_is_told_and_kept(ends):
     put(ends.source, b"f", b"new")
     put(ends.target, b"f/inside", b"content")
     with pytest.raises(BlockedError):
-        copy(ends.work, action_on(ends.source, b"f"), 0)
+        copy(ends.attempt, action_on(ends.source, b"f"), 0)
     assert read(ends.target, b"f/inside") == b"content"
 
 
@@ -148,7 +148,7 @@ def test_a_file_that_is_gone_has_vanished(ends):
     action = action_on(ends.source, put(ends.source, b"f")[-1:])
     os.unlink(ends.source / "f")
     with pytest.raises(VanishedError):
-        copy(ends.work, action, 0)
+        copy(ends.attempt, action, 0)
     assert os.listdir(ends.target) == []
 
 
@@ -166,7 +166,7 @@ def test_what_is_no_file_any_more_is_unstable_and_never_waited_for(ends, what):
         (ends.source / "f").symlink_to("/etc/hostname")
     for verb in (copy, check):
         with pytest.raises((UnstableError, VanishedError)):
-            verb(ends.work, action, 0)
+            verb(ends.attempt, action, 0)
     assert os.listdir(ends.target) == []
 
 
@@ -197,7 +197,7 @@ def test_a_file_that_changes_while_it_is_copied_is_unstable(either, change):
     put(either.source, b"f", os.urandom(LARGE))
     action = action_on(either.source, b"f")
     asked: list[None] = []
-    either.work.can_clone = False
+    either.attempt.kernel.can_clone = False
 
     def cancelled() -> bool:  # asked in the middle of a large file
         asked.append(None)
@@ -205,9 +205,9 @@ def test_a_file_that_changes_while_it_is_copied_is_unstable(either, change):
             change(either.source / "f")
         return False
 
-    either.work.cancelled = cancelled
+    either.attempt.cancelled = cancelled
     with pytest.raises(UnstableError, match="changed while it was copied"):
-        copy(either.work, action, 0)
+        copy(either.attempt, action, 0)
     assert asked
     assert os.listdir(either.target) == []
 
@@ -215,10 +215,12 @@ def test_a_file_that_changes_while_it_is_copied_is_unstable(either, change):
 def test_a_cancel_in_the_middle_of_a_file_leaves_nothing_behind(either):
     put(either.source, b"f", os.urandom(LARGE))
     put(either.target, b"f", b"old")
-    either.work.can_clone = False
-    either.work.cancelled = lambda: either.work.moved > 0 or not either.work.hashing
+    either.attempt.kernel.can_clone = False
+    either.attempt.cancelled = lambda: (
+        either.attempt.moved > 0 or not either.attempt.kernel.hashing
+    )
     with pytest.raises(CancelledError):
-        copy(either.work, action_on(either.source, b"f"), 0)
+        copy(either.attempt, action_on(either.source, b"f"), 0)
     assert os.listdir(either.target) == ["f"]
     assert read(either.target, b"f") == b"old"
 
@@ -227,7 +229,7 @@ def test_what_changed_between_listing_and_copy_is_recorded_as_it_was_copied(ends
     put(ends.source, b"f", b"as listed")
     action = action_on(ends.source, b"f")
     put(ends.source, b"f", b"changed since", mtime_ns=OLD_NS + 1)
-    outcome = copy(ends.work, action, 0)
+    outcome = copy(ends.attempt, action, 0)
     now = os.stat(ends.source / "f")
     assert outcome.entry
     assert outcome.entry.size == now.st_size == 13
@@ -238,19 +240,19 @@ def test_what_changed_between_listing_and_copy_is_recorded_as_it_was_copied(ends
 
 def test_a_file_that_was_touched_just_now_is_racy(ends):
     put(ends.source, b"young", mtime_ns=time.time_ns())
-    assert copy(ends.work, action_on(ends.source, b"young"), 0).racy is True
+    assert copy(ends.attempt, action_on(ends.source, b"young"), 0).racy is True
 
 
 def test_a_file_whose_attributes_changed_just_now_is_racy_though_its_mtime_is_old(ends):
     put(ends.source, b"old", mtime_ns=OLD_NS)
-    assert copy(ends.work, action_on(ends.source, b"old"), 0).racy is True
+    assert copy(ends.attempt, action_on(ends.source, b"old"), 0).racy is True
 
 
 def test_a_young_file_is_racy_however_long_its_copy_takes(ends):
     put(ends.source, b"f", os.urandom(LARGE))
     action = action_on(ends.source, b"f")
     asked: list[None] = []
-    ends.work.can_clone = False
+    ends.attempt.kernel.can_clone = False
 
     def cancelled() -> bool:
         if not asked:
@@ -258,13 +260,13 @@ def test_a_young_file_is_racy_however_long_its_copy_takes(ends):
         asked.append(None)
         return False
 
-    ends.work.cancelled = cancelled
-    assert copy(ends.work, action, 0).racy is True
+    ends.attempt.cancelled = cancelled
+    assert copy(ends.attempt, action, 0).racy is True
 
 
 def test_a_file_that_says_it_is_empty_and_is_not_is_not_copied_as_empty(ends):
     kernel = Path("/proc/sys/kernel")
-    with working(kernel, ends.target) as work:
+    with working(kernel, ends.target) as attempt:
         action = action_on(kernel, b"ostype")
         with pytest.raises(UnstableError, match="has 0 bytes, but has content"):
-            copy(work, action, 0)
+            copy(attempt, action, 0)

@@ -28,7 +28,9 @@ def both(ends, content: bytes = b"same", **in_source) -> None:
 
 def checked(ends, **fields):
     was = {"was_mtime_s": OLD_NS // GIGA, "was_mtime_ns": OLD_NS % GIGA}
-    return check(ends.work, action_on(ends.source, b"f", Verb.CHECK, **was | fields), 0)
+    return check(
+        ends.attempt, action_on(ends.source, b"f", Verb.CHECK, **was | fields), 0
+    )
 
 
 def test_a_check_of_equal_content_moves_nothing_and_sets_the_attributes(ends):
@@ -98,7 +100,7 @@ def test_attributes_alone_leave_the_content_and_keep_the_proof(ends):
         was_mtime_s=OLD_NS // GIGA, was_mtime_ns=OLD_NS % GIGA,
         checksum=bytes(16), verified=2,
     )  # fmt: skip
-    outcome = meta(ends.work, action, 0)
+    outcome = meta(ends.attempt, action, 0)
     assert outcome.status == Status.UPDATED
     assert (outcome.checksum, outcome.verified) == (bytes(16), Verified.CHECKSUM)
     found = os.stat(ends.target / "f")
@@ -120,7 +122,7 @@ def test_attributes_are_never_set_on_what_we_did_not_make(ends, tmp_path, edit):
         os.symlink(victim, ends.target / "f")
     elif edit == "hard link":
         os.link(victim, ends.target / "f")
-    outcome = meta(ends.work, action_on(ends.source, b"f", Verb.META), 0)
+    outcome = meta(ends.attempt, action_on(ends.source, b"f", Verb.META), 0)
     assert outcome.status == Status.COPIED
     assert read(ends.target, b"f") == b"same"
     assert stat.S_IMODE(os.stat(ends.target / "f").st_mode) == 0o600
@@ -133,8 +135,8 @@ def test_attributes_of_a_file_that_its_owner_may_not_read_are_set(commons):
         source, target = commons / "s", commons / "t"
         put(source, b"f", b"x", mode=0o640)
         put(target, b"f", b"x", mode=0)
-        with working(source, target) as work:
-            status = meta(work, action_on(source, b"f", Verb.META), 0).status
+        with working(source, target) as attempt:
+            status = meta(attempt, action_on(source, b"f", Verb.META), 0).status
         return int(status), stat.S_IMODE(os.stat(target / "f").st_mode)
 
     assert as_nobody(changed) == (Status.UPDATED, 0o640)

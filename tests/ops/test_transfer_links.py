@@ -19,7 +19,7 @@ def test_a_link_has_its_target_its_time_and_its_owner(ends, to):
     if os.geteuid() == 0:
         os.lchown(ends.source / "l", 1234, 4321)
     os.utime(ends.source / "l", ns=(OLD_NS, OLD_NS), follow_symlinks=False)
-    outcome = link(ends.work, action_on(ends.source, b"l", Verb.LINK), 0)
+    outcome = link(ends.attempt, action_on(ends.source, b"l", Verb.LINK), 0)
     assert outcome.status == Status.MADE
     assert os.readlink(os.fsencode(ends.target / "l")) == to
     for end in (ends.source, ends.target):
@@ -36,7 +36,7 @@ def test_a_link_replaces_a_file_and_a_link_and_not_their_content(ends, tmp_path)
         os.makedirs(ends.target / "d", exist_ok=True)
         (ends.target / "d" / "l").unlink(missing_ok=True)
         (os.symlink, os.link)[number](victim, ends.target / "d" / "l")
-        link(ends.work, action, 0)
+        link(ends.attempt, action, 0)
         assert os.readlink(ends.target / "d" / "l") == "new"
     assert read(tmp_path, b"victim") == b"precious"
 
@@ -45,14 +45,14 @@ def test_a_link_that_a_directory_blocks_is_told_and_leaves_no_temporary(ends):
     (ends.source / "l").symlink_to("new")
     put(ends.target, b"l/x", b"content")
     with pytest.raises(BlockedError):
-        link(ends.work, action_on(ends.source, b"l", Verb.LINK), 0)
+        link(ends.attempt, action_on(ends.source, b"l", Verb.LINK), 0)
     assert read(ends.target, b"l/x") == b"content"
 
 
 def test_a_link_that_could_not_be_read_has_vanished(ends):
     (ends.source / "l").symlink_to("x")
     with pytest.raises(VanishedError):
-        link(ends.work, action_on(ends.source, b"l", Verb.LINK, target=None), 0)
+        link(ends.attempt, action_on(ends.source, b"l", Verb.LINK, target=None), 0)
 
 
 def test_a_link_is_made_as_the_source_has_it_now_and_never_as_it_was(ends):
@@ -63,7 +63,7 @@ def test_a_link_is_made_as_the_source_has_it_now_and_never_as_it_was(ends):
     os.rename(ends.source / "d", ends.source / "was")  # what is kept open is of before
     (ends.source / "d").mkdir()
     link_there.symlink_to("releases/2")
-    outcome = link(ends.work, late, 0)
+    outcome = link(ends.attempt, late, 0)
     assert os.readlink(ends.target / "d" / "current") == "releases/2"
     assert outcome.entry is not None
     assert outcome.entry.target == b"releases/2"
@@ -73,7 +73,7 @@ def test_a_link_is_made_as_the_source_has_it_now_and_never_as_it_was(ends):
         if not gone:
             put(ends.source, b"d/current", b"a file now")
         with pytest.raises(error):
-            link(ends.work, late, 1)
+            link(ends.attempt, late, 1)
         assert os.readlink(ends.target / "d" / "current") == "releases/2"
 
 
@@ -86,7 +86,7 @@ def test_a_directory_that_is_none_any_more_replaces_nothing(ends):
         if not gone:
             put(ends.source, b"d", b"what a later run copied")
         with pytest.raises(error):
-            mkdir(ends.work, late, 0)
+            mkdir(ends.attempt, late, 0)
         assert read(ends.target, b"d") == b"what a later run copied"
 
 
@@ -96,8 +96,8 @@ def test_a_directory_is_made_once(ends):
     action = action_on(ends.source, b"a/b/", Verb.MKDIR, **unknown)
     assert action.kind == Kind.DIR
     for _ in range(2):
-        assert mkdir(ends.work, action, 0).status == Status.MADE
+        assert mkdir(ends.attempt, action, 0).status == Status.MADE
         assert os.listdir(ends.target / "a") == ["b"]
     known = action_on(ends.source, b"a/b/", Verb.MKDIR)
-    assert mkdir(ends.work, known, 0).status == Status.UPDATED
-    assert mkdir(ends.work, known._replace(path=b""), 0).status == Status.UPDATED
+    assert mkdir(ends.attempt, known, 0).status == Status.UPDATED
+    assert mkdir(ends.attempt, known._replace(path=b""), 0).status == Status.UPDATED

@@ -25,8 +25,8 @@ def copied(ends):
 def proven(ends, path: bytes = b"f", *, content: bool = True, **fields):
     known = {"checksum": checksum_of(CONTENT) if path == b"f" else None}
     action = action_on(ends.source, path, Verb.VERIFY, **known | fields)
-    ends.work.verifies_content = content
-    return verify(ends.work, action, 0)
+    ends.attempt.verifies_content = content
+    return verify(ends.attempt, action, 0)
 
 
 def test_an_equal_file_is_proven_by_its_checksum(copied):

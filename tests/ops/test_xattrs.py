@@ -27,7 +27,7 @@ def same_times(ends):
 
 
 def finish_root(ends):
-    return finish_dir(ends.work, action_on(ends.source, b"", Verb.DIR), 0)
+    return finish_dir(ends.attempt, action_on(ends.source, b"", Verb.DIR), 0)
 
 
 def test_attributes_of_a_file_are_kept_whatever_they_hold(ends):
@@ -35,7 +35,7 @@ def test_attributes_of_a_file_are_kept_whatever_they_hold(ends):
     values = {"user.empty": b"", "user." + "n" * 250: b"long", "user.bin": bytes(256)}
     for name, value in values.items():
         os.setxattr(f, name, value)
-    assert copy(ends.work, action_on(ends.source, b"f"), 0).lost is None
+    assert copy(ends.attempt, action_on(ends.source, b"f"), 0).lost is None
     assert xattrs_of(ends.target / "f") == values
 
 
@@ -45,7 +45,7 @@ def test_a_privileged_file_keeps_owner_mode_capability_and_acl_together(ends):
     os.setxattr(f, "security.capability", CAPABILITY)
     os.setxattr(f, "trusted.t", b"t")
     os.setxattr(f, ACCESS, acl(0o751, 4_000_000_000))
-    assert copy(ends.work, action_on(ends.source, b"f"), 0).lost is None
+    assert copy(ends.attempt, action_on(ends.source, b"f"), 0).lost is None
     same_times(ends)
     assert os.stat(f).st_mode & 0o7777 == 0o6751
     assert_same(ends.source, ends.target)
@@ -55,14 +55,14 @@ def test_a_privileged_file_keeps_owner_mode_capability_and_acl_together(ends):
 def test_the_mask_of_an_acl_survives_the_mode(ends, mode):
     f = put(ends.source, b"f", b"x", mode=mode)
     os.setxattr(f, ACCESS, acl(mode, 77))
-    copy(ends.work, action_on(ends.source, b"f"), 0)
+    copy(ends.attempt, action_on(ends.source, b"f"), 0)
     assert xattrs_of(ends.target / "f") == {ACCESS: acl(mode, 77)}
 
 
 def test_a_file_takes_no_acl_from_the_directory_that_it_is_put_into(ends):
     os.setxattr(ends.target, DEFAULT, acl(0o777, 77))
     put(ends.source, b"f", b"x", mode=0o640)
-    copy(ends.work, action_on(ends.source, b"f"), 0)
+    copy(ends.attempt, action_on(ends.source, b"f"), 0)
     assert xattrs_of(ends.target / "f") == {}
     assert os.stat(ends.target / "f").st_mode & 0o777 == 0o640
 
@@ -88,7 +88,7 @@ def test_a_symbolic_link_keeps_its_own_attributes_not_those_of_its_end(ends):
     os.setxattr(end, "trusted.end", b"no")
     (ends.source / "l").symlink_to("end")
     os.setxattr(ends.source / "l", "trusted.l", b"yes", follow_symlinks=False)
-    assert link(ends.work, action_on(ends.source, b"l", Verb.LINK), 0).lost is None
+    assert link(ends.attempt, action_on(ends.source, b"l", Verb.LINK), 0).lost is None
     assert xattrs_of(ends.target / "l") == {"trusted.l": b"yes"}
 
 
@@ -97,11 +97,11 @@ def synced_twice(ends, change, verb):
     f = put(ends.source, b"f", b"x", mode=0o644)
     os.setxattr(f, "user.a", b"1")
     os.setxattr(f, ACCESS, acl(0o644, 5))
-    checksum = copy(ends.work, action_on(ends.source, b"f"), 0).checksum
+    checksum = copy(ends.attempt, action_on(ends.source, b"f"), 0).checksum
     change(f)
     inode = os.stat(ends.target / "f").st_ino
     do = {Verb.META: meta, Verb.CHECK: check}[verb]
-    outcome = do(ends.work, action_on(ends.source, b"f", verb, checksum=checksum), 1)
+    outcome = do(ends.attempt, action_on(ends.source, b"f", verb, checksum=checksum), 1)
     assert os.stat(ends.target / "f").st_ino == inode, "it was copied again"
     same_times(ends)
     assert_same(ends.source, ends.target)
@@ -128,9 +128,9 @@ def test_a_change_of_attributes_alone_moves_no_content(ends, change, verb):
 def test_a_capability_survives_a_change_of_the_mode_alone(ends):
     f = put(ends.source, b"f", b"x")
     os.setxattr(f, "security.capability", CAPABILITY)
-    copy(ends.work, action_on(ends.source, b"f"), 0)
+    copy(ends.attempt, action_on(ends.source, b"f"), 0)
     os.chmod(f, 0o711)
-    meta(ends.work, action_on(ends.source, b"f", Verb.META), 1)
+    meta(ends.attempt, action_on(ends.source, b"f", Verb.META), 1)
     same_times(ends)
     assert_same(ends.source, ends.target)
 
@@ -153,13 +153,13 @@ def test_an_owner_changes_attributes_of_a_file_that_it_may_not_write(commons):
         f = put(commons, b"s/f", b"x", mode=0o644)
         os.setxattr(f, "user.a", b"1")
         os.chmod(f, 0o444)
-        with working(commons / "s", commons / "t") as work:
-            first = copy(work, action_on(commons / "s", b"f"), 0)
+        with working(commons / "s", commons / "t") as attempt:
+            first = copy(attempt, action_on(commons / "s", b"f"), 0)
             os.chmod(f, 0o644)
             os.setxattr(f, "user.a", b"2")
             os.chmod(f, 0o444)
             action = action_on(commons / "s", b"f", checksum=first.checksum)
-            return first.lost, meta(work, action, 1).lost
+            return first.lost, meta(attempt, action, 1).lost
 
     assert as_nobody(changed) == (None, None)
     assert xattrs_of(commons / "t" / "f") == {"user.a": b"2"}
@@ -174,8 +174,8 @@ def test_what_a_user_may_not_set_is_lost_and_told(commons):
 
     def copied():
         (commons / "t").mkdir()
-        with working(commons / "s", commons / "t") as work:
-            return copy(work, action_on(commons / "s", b"f"), 0)
+        with working(commons / "s", commons / "t") as attempt:
+            return copy(attempt, action_on(commons / "s", b"f"), 0)
 
     outcome = as_nobody(copied)
     assert outcome.status == Status.COPIED
@@ -188,9 +188,9 @@ def test_a_file_that_many_movers_copied_has_its_attributes(ends):
     os.setxattr(f, "user.a", b"1")
     whole = action_on(ends.source, b"f", Verb.PART)
     os.setxattr(ends.target, DEFAULT, acl(0o777, 77))
-    outcome = part(ends.work, whole, 0)
+    outcome = part(ends.attempt, whole, 0)
     piece = whole._replace(verb=Verb.PUBLISH, checksum=outcome.checksum)
-    assert publish(ends.work, piece, 0, [piece]).lost is None
+    assert publish(ends.attempt, piece, 0, [piece]).lost is None
     assert xattrs_of(ends.target / "f") == {"user.a": b"1"}
 
 
@@ -199,7 +199,7 @@ def test_a_file_that_many_movers_copied_has_its_attributes(ends):
 def test_what_a_file_system_says_of_its_own_layout_is_never_copied(ends, name):
     f = put(ends.source, b"f", b"x")
     os.setxattr(f, name, b"raw")
-    assert copy(ends.work, action_on(ends.source, b"f"), 0).lost is None
+    assert copy(ends.attempt, action_on(ends.source, b"f"), 0).lost is None
     assert xattrs_of(ends.target / "f") == {}
 
 
@@ -209,8 +209,8 @@ def test_room_that_the_target_has_not_for_an_attribute_is_not_a_full_disk(
     f = put(ends.source, b"f", b"x")
     os.setxattr(f, "user.big", bytes(3000))
     os.setxattr(f, "user.small", b"small")
-    with working(ends.source, small_ext4) as work:
-        outcome = copy(work, action_on(ends.source, b"f"), 0)
+    with working(ends.source, small_ext4) as attempt:
+        outcome = copy(attempt, action_on(ends.source, b"f"), 0)
     assert outcome.status == Status.COPIED
     assert outcome.lost
     assert outcome.lost.kinds == Loss.XATTR

@@ -13,7 +13,7 @@ from haulage.storage.tree.metadata.attributes import (
     attributes_of,
     set_attributes,
 )
-from haulage.storage.tree.metadata.xattrs import Extras
+from haulage.storage.tree.metadata.xattrs import XattrChanges
 from tests.e2e.place import NOBODY
 
 
@@ -39,11 +39,15 @@ def shared(tmp_path: Path) -> Iterator[int]:
     os.close(fd)
 
 
-@pytest.mark.parametrize("extras", [Extras({}, are_there=True), Extras({})])
-def test_mode_and_times_that_differ_are_lost(shared: int, extras: Extras) -> None:
+@pytest.mark.parametrize(
+    "changes", [XattrChanges({}, are_there=True), XattrChanges({})]
+)
+def test_mode_and_times_that_differ_are_lost(
+    shared: int, changes: XattrChanges
+) -> None:
     was = attributes_of(os.fstat(shared))
     with nobody():
-        lost = set_attributes(shared, Attributes(0o750, 0, 0, 5, 6), extras)
+        lost = set_attributes(shared, Attributes(0o750, 0, 0, 5, 6), changes)
     assert lost
     assert lost.kinds == Loss.MODE | Loss.TIME
     assert attributes_of(os.fstat(shared)) == was

@@ -27,7 +27,7 @@ from haulage.run.context.runner import Summary
 from haulage.run.guards.preflight import root_of
 from haulage.run.preview import Planned
 from haulage.run.summary import PLANNED
-from haulage.verbs.fence import Progress
+from haulage.verbs.fence import Fence
 
 
 def sync(args: argparse.Namespace) -> int:
@@ -103,7 +103,7 @@ def run_one_shard(args: argparse.Namespace) -> int:
     outcome = Path(args.outcome or shard.with_suffix(".outcome.parquet"))
     token = args.token or secrets.token_hex(6)
     order = Order(shard, outcome, outcome.with_suffix(".progress"), token)
-    Progress.begin(order.progress)
+    Fence.begin(order.progress)
     tally = run_shard(order, lambda: False)
     order.progress.unlink()
     print(json.dumps({"outcome": str(outcome), "tally": tally}))

@@ -23,7 +23,7 @@ from haulage.run.sharding.outcomes import done, outcomes_of
 from haulage.run.sharding.shards import is_part
 from haulage.run.summary import summary_of
 from haulage.storage.transfers import begun
-from haulage.verbs.fence import Progress
+from haulage.verbs.fence import Fence
 
 _POLL_S = 0.5
 _JOB = "salvage"
@@ -138,7 +138,7 @@ def _carry_out(context: RunContext, orders: Sequence[Order]) -> None:
     if not orders:
         return
     for order in orders:
-        Progress.begin(order.progress)
+        Fence.begin(order.progress)
     context.launcher.start_or_attach(_JOB, orders)
     open_tokens = {order.token for order in orders}
     while open_tokens:

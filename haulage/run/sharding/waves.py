@@ -14,7 +14,7 @@ from haulage.model import Pass
 from haulage.run.context.run_context import RunContext
 from haulage.run.context.runner import TaskRunner
 from haulage.run.sharding.outcomes import is_sealed
-from haulage.verbs.fence import Progress
+from haulage.verbs.fence import Fence
 
 _POLL_S = 0.5
 
@@ -75,7 +75,7 @@ def _until_done(context: RunContext, wave: Wave) -> dict[str, int]:
         by_token = {attempt.token: attempt for attempt in attempts}
         for attempt in attempts:
             progress = _order(context, attempt).progress
-            Progress.begin(progress)
+            Fence.begin(progress)
             context.progress.begin_shard(wave.name, attempt.token, progress)
         context.launcher.start_or_attach(
             wave.name, [_order(context, attempt) for attempt in attempts]

@@ -21,6 +21,7 @@ from haulage.storage.tree.files import (
     rename_over,
     stood_still,
 )
+from haulage.storage.tree.kernel import Kernel, digest_of, is_same_data
 from haulage.storage.tree.lustre.files import (
     create_laid,
     create_shared,
@@ -34,15 +35,23 @@ from haulage.storage.tree.metadata.attributes import (
 )
 from haulage.storage.tree.metadata.preserve import Preserved
 from haulage.storage.tree.metadata.xattrs import joined, unkept
+from haulage.storage.tree.sparse import is_hashed
 
 
 class FileReading(Reading):
     """A source's file; the descriptor is its own."""
 
-    def __init__(self, path: bytes, fd: int, kept: Preserved) -> None:
-        self._fd = fd
+    def __init__(
+        self,
+        path: bytes,
+        fd: int,
+        preserved: Preserved,
+        kernel: Kernel | None = None,
+    ) -> None:
+        """Open the file; between two trees it is read by their `kernel`."""
+        self._fd, self._kernel = fd, kernel
         self._before = os.fstat(fd)
-        lost = unkept(fd, self._before.st_dev, kept)
+        lost = None if kernel else unkept(fd, self._before.st_dev, preserved)
         self.seen = Seen(entry_of(path, self._before), unkept=lost)
         if not stat.S_ISREG(self._before.st_mode):
             os.close(fd)
@@ -60,6 +69,22 @@ class FileReading(Reading):
 
     def forget_cached(self) -> None:
         os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def digest(self) -> bytes | None:
+        return digest_of(self._kernel, self._fd) if self._kernel else None
+
+    @property
+    def has_huge_holes(self) -> bool:
+        return self._kernel is not None and not is_hashed(self._before)
+
+    def has_same_data(self, other: Reading) -> bool:
+        assert self._kernel
+        assert isinstance(other, FileReading)
+        return is_same_data(self._kernel, self._fd, other.fileno())
+
+    def fileno(self) -> int:
+        """Return the descriptor, which stays this one's own."""
+        return self._fd
 
     def confirm(self) -> None:
         if not stood_still(self._before, os.fstat(self._fd)):

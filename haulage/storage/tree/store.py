@@ -1,7 +1,6 @@
-"""A directory tree as a store, for what comes from a bucket or goes into one.
+"""A directory tree as a store.
 
-What moves from one directory to another goes through descriptors without this. Every
-method may be called from any thread: the descent, which keeps descriptors of
+Every method may be called from any thread: the descent, which keeps descriptors of
 directories and closes the oldest, is used under a lock, and what leaves the lock is a
 duplicate.
 """
@@ -15,8 +14,9 @@ from pathlib import Path
 
 from haulage.config.striping import NO_RULES, Layout, Rules
 from haulage.errors import PermanentError, VanishedError
-from haulage.model import Action, Entry, Lost, Outcome
+from haulage.model import Action, Entry, Kind, Lost, Outcome
 from haulage.paths import parent_of
+from haulage.storage.differences import differences
 from haulage.storage.store import (
     Chunks,
     Made,
@@ -43,20 +43,25 @@ from haulage.storage.tree.files import (
 )
 from haulage.storage.tree.handles import FileReading, FileWriting, Names
 from haulage.storage.tree.hard_link import leader_of, link_to
+from haulage.storage.tree.kernel import Kernel
 from haulage.storage.tree.lustre.files import create_laid
 from haulage.storage.tree.metadata.attributes import (
     attributes_in,
     attributes_of,
+    made_of,
     mark_of,
     name_of,
     set_attributes,
     set_link_attributes,
     set_mode,
 )
+from haulage.storage.tree.metadata.entries import Inheritance
+from haulage.storage.tree.metadata.flags import why_forbidden
 from haulage.storage.tree.metadata.preserve import Preserved
 from haulage.storage.tree.metadata.xattrs import joined, unkept
 from haulage.storage.tree.ours import is_ours
 from haulage.storage.tree.remove import gone_already, remove_ours
+from haulage.storage.tree.trash.restore import bring_back
 
 
 class Files(Store):
@@ -75,23 +80,42 @@ class Files(Store):
         fsync: bool,
         ranges: Path,
         check: Callable[[], None],
+        kernel: Kernel | None = None,
+        preserved: Preserved | None = None,
         trash: bytes | None = None,
         rules: Rules = NO_RULES,
     ) -> None:
-        self._descent = descent
+        self.descent = descent
         self._temp = temp
         self._split = split
-        self._fsync = fsync
+        self.fsync = fsync
         self._ranges = ranges
-        self._check = check
-        self._kept = Preserved()
-        self._trash = trash
-        self._rules = rules
+        self.check = check
+        self.preserved = preserved or Preserved()
+        self._kernel = kernel
+        self.inheritance = Inheritance(self.preserved)
+        self.trash = trash
+        self.rules = rules
         self._lock = threading.RLock()
 
-    def look(self, path: bytes) -> Seen | None:
+    @property
+    def kernel(self) -> Kernel:
+        """Return what copies and hashes here, between two trees."""
+        assert self._kernel is not None
+        return self._kernel
+
+    def temp(self, row: int) -> bytes:
+        """Return the temporary's name for a row of this attempt."""
+        return self._temp + b"%d" % row
+
+    def split_name(self, path: bytes) -> bytes:
+        """Return the temporary that the movers of all of a file's parts share."""
+        return split_temp_name(self._split, path)
+
+    def look(self, path: bytes, *, anew: bool = True) -> Seen | None:
         with self._lock:
-            self._descent.forget()  # a directory kept open may have been replaced
+            if anew:
+                self.descent.forget()  # a directory kept open may have been replaced
             found = self._stat(path)
             if found is None:
                 return None
@@ -101,35 +125,39 @@ class Files(Store):
         return Seen(entry_of(path, found, target), unkept=lost)
 
     def _unkept(self, path: bytes, found: os.stat_result) -> Lost | None:
+        """Return what no bucket can hold, if that is the other end."""
+        if self._kernel:
+            return None
         above = parent_of(path)
-        name = name_of(self._descent.open(above), path[len(above) :].rstrip(b"/"))
+        name = name_of(self.descent.open(above), path[len(above) :].rstrip(b"/"))
         try:
-            return unkept(name, found.st_dev, self._kept, follow=False)
+            return unkept(name, found.st_dev, self.preserved, follow=False)
         except OSError:  # it is gone again, or not to be read: that is told elsewhere
             return None
 
     def _stat(self, path: bytes) -> os.stat_result | None:
         """Return what is known of `path`; a directory is not there under a file's."""
-        found = stat_in(self._descent, path)
+        found = stat_in(self.descent, path)
         is_dir = not path or path.endswith(b"/")
         return found if found and stat.S_ISDIR(found.st_mode) == is_dir else None
 
     def _readlink(self, path: bytes) -> bytes:
         above = parent_of(path)
-        return os.readlink(path[len(above) :], dir_fd=self._descent.open(above))
+        return os.readlink(path[len(above) :], dir_fd=self.descent.open(above))
 
     def open(self, path: bytes, size: int, etag: bytes | None = None) -> Reading:
         with self._lock:
-            return FileReading(path, open_source(self._descent, path), self._kept)
+            fd = open_source(self.descent, path)
+        return FileReading(path, fd, self.preserved, self._kernel)
 
     def lists(self, path: bytes) -> bool:
         return False
 
     def now(self) -> Now:
-        return now_at(self._descent.root_fd)
+        return now_at(self.descent.root_fd)
 
     def is_empty(self) -> bool:
-        with os.scandir(self._descent.root_fd) as entries:
+        with os.scandir(self.descent.root_fd) as entries:
             return all(is_ours(os.fsencode(entry.name)) for entry in entries)
 
     def copy_within(self, source: Store, action: Action) -> None:
@@ -138,12 +166,12 @@ class Files(Store):
     def write(
         self, path: bytes, row: int, content: bytes | memoryview, seen: Seen
     ) -> Made:
-        temp = self._temp + b"%d" % row
+        temp = self.temp(row)
         with self._above(path, temp) as (dir_fd, name):
             try:
                 fd, unlaid = self._create(dir_fd, temp, len(content))
                 mark, lost = self._fill(fd, content, seen.entry)
-                self._check()
+                self.check()
                 rename_over(dir_fd, temp, name)
             except BaseException:
                 remove_if_there(dir_fd, temp)
@@ -158,7 +186,7 @@ class Files(Store):
 
     def _layout(self, size: int) -> Layout | None:
         """Return the layout that a file of this size is given on a Lustre."""
-        rule = self._rules.of_file(size)
+        rule = self.rules.of_file(size)
         return rule and rule.layout
 
     def _fill(
@@ -171,7 +199,7 @@ class Files(Store):
                 view = view[os.write(fd, view) :]
             lost = set_attributes(fd, attributes_in(entry))
             mark = mark_of(fd, lost)
-            if self._fsync:
+            if self.fsync:
                 os.fsync(fd)
         finally:
             os.close(fd)
@@ -182,7 +210,7 @@ class Files(Store):
         """Give a descriptor of the directory, made if it misses, and the last name."""
         above = parent_of(path)
         with self._lock:
-            dir_fd = os.dup(reach(self._descent, above, temp))
+            dir_fd = os.dup(reach(self.descent, above, temp))
         try:
             yield dir_fd, path[len(above) :]
         finally:
@@ -190,20 +218,20 @@ class Files(Store):
 
     def begin(self, path: bytes, row: int, seen: Seen, *, shared: bool) -> Writing:
         above = parent_of(path)
-        temp = self._temp + b"%d" % row
+        temp = self.temp(row)
         with self._lock:
-            dir_fd = os.dup(reach(self._descent, above, temp))
+            dir_fd = os.dup(reach(self.descent, above, temp))
         ranges = Ranges(self._ranges, path, seen.entry) if shared else None
         names = Names(path[len(above) :], temp, temp)
         if ranges:
-            names = names._replace(temp=split_temp_name(self._split, path))
+            names = names._replace(temp=self.split_name(path))
         return FileWriting(
             dir_fd,
             names,
             ranges,
             self._layout(seen.entry.size),
-            fsync=self._fsync,
-            check=self._check,
+            fsync=self.fsync,
+            check=self.check,
         )
 
     @property
@@ -220,13 +248,13 @@ class Files(Store):
             raise PermanentError(
                 f"is a link to {entry.target!r}, which no directory can hold"
             )
-        temp = self._temp + b"%d" % row
+        temp = self.temp(row)
         with self._above(path, temp) as (dir_fd, name):
             os.symlink(entry.target, temp, dir_fd=dir_fd)
             try:
                 lost = set_link_attributes(dir_fd, temp, attributes_in(entry))
                 mark = mark_of(name_of(dir_fd, temp), lost, follow=False)
-                self._check()
+                self.check()
                 rename_over(dir_fd, temp, name)
             except BaseException:
                 remove_if_there(dir_fd, temp)
@@ -241,14 +269,14 @@ class Files(Store):
         if not path:
             return None
         with self._lock:
-            make_dir(self._descent, path, self._temp + b"%d" % row)
-            maker = self._descent.maker
-            return maker.settle(self._descent, path) if maker else None
+            make_dir(self.descent, path, self.temp(row))
+            maker = self.descent.maker
+            return maker.settle(self.descent, path) if maker else None
 
     def finish_dir(self, path: bytes, seen: Seen) -> Made:
         """See Store; a directory that no object stands for keeps the times it has."""
         with self._lock:
-            fd = self._descent.open(path)
+            fd = self.descent.open(path)
             if not is_implied(seen.entry):
                 lost = set_attributes(fd, attributes_in(seen.entry))
                 return Made(mark_of(fd, lost), lost)
@@ -288,26 +316,54 @@ class Files(Store):
         above = parent_of(path)
         flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
         with self._lock:
-            return os.open(path[len(above) :], flags, dir_fd=self._descent.open(above))
+            return os.open(path[len(above) :], flags, dir_fd=self.descent.open(above))
 
     def settle(self, path: bytes, row: int) -> None:
-        spelling = self._descent.spelling
+        spelling = self.descent.spelling
         if spelling and spelling.folds:
             with self._lock:
-                spelling.settle(path, self._temp + b"%d" % row)
+                spelling.settle(path, self.temp(row))
+
+    def differences(self, action: Action, found: Entry) -> list[str]:
+        wanted = made_of(action, found, self.preserved)
+        return differences(found, wanted, self._names_made(action))
+
+    def _names_made(self, action: Action) -> list[str]:
+        """Return what was made: kind, size, times and target, and what root can set.
+
+        A directory in doubt waits for its attributes; one that no object stands for
+        has none.
+        """
+        names = ["kind", "target"]
+        if action.kind == Kind.DIR and (action.racy or is_implied(action.entry)):
+            return names
+        if self.preserved.times or action.made is not None:
+            names += ["mtime_s", "mtime_ns"]
+        if action.kind == Kind.FILE:
+            names.append("size")
+        if os.geteuid() == 0:
+            names += ["uid", "gid"]
+            if action.kind != Kind.SYMLINK:
+                names.append("mode")
+        return names
 
     def remove(self, action: Action) -> Outcome:
         with self._lock:
             found = self._stat(action.path)
             if found is None:
-                return gone_already(self._descent, action.path, self._trash)
-            self._check()
-            return remove_ours(self._descent, action, found, self._trash)
+                return gone_already(self.descent, action.path, self.trash)
+            self.check()
+            return remove_ours(self.descent, action, found, self.trash)
+
+    def restore(self, action: Action) -> Outcome:
+        assert self.trash is not None
+        with self._lock:
+            return bring_back(self.descent, action, self.trash)
 
     def join(self, action: Action, row: int) -> Made:
-        leader, temp = leader_of(action), self._temp + b"%d" % row
+        leader, temp = leader_of(action), self.temp(row)
         with self._lock:
-            is_new = link_to(self._descent, leader, action.path, temp, self._check)
+            is_new = link_to(self.descent, leader, action.path, temp, self.check)
             return Made(changed=is_new)
 
     def vacate(self, path: bytes) -> None:
@@ -318,13 +374,17 @@ class Files(Store):
             drop(record)
         with self._lock:
             try:
-                dir_fd = self._descent.open(parent_of(path))
+                dir_fd = self.descent.open(parent_of(path))
             except (FileNotFoundError, NotADirectoryError):
                 return
-            remove_if_there(dir_fd, split_temp_name(self._split, path))
+            remove_if_there(dir_fd, self.split_name(path))
+
+    def why_refused(self, path: bytes, err: OSError) -> str | None:
+        with self._lock:
+            return why_forbidden(self.descent, path, err)
 
     def close(self) -> None:
-        self._descent.close()
+        self.descent.close()
 
 
 def _is_of_one_file(action: Action, entry: Entry) -> bool:

@@ -30,6 +30,7 @@ from haulage.storage.buckets.protocol import (
     PutBy,
     holds_more_than,
 )
+from haulage.storage.differences import differences
 from haulage.storage.store import (
     Carried,
     Chunks,
@@ -97,7 +98,7 @@ class Objects(Store):
     def _is_listed(self, key: str) -> bool:
         return list(self.bucket.page(key, limit=1).keys[:1]) == [key]
 
-    def look(self, path: bytes) -> Seen | None:
+    def look(self, path: bytes, *, anew: bool = True) -> Seen | None:
         """See Store; a directory is there only if an object stands for it."""
         if not path and not self._place.prefix:
             return None
@@ -247,6 +248,19 @@ class Objects(Store):
     def join(self, action: Action, row: int) -> Made:
         raise AssertionError("no two objects are one")
 
+    def differences(self, action: Action, found: Entry) -> list[str]:
+        """See Store; a copy of an object has the version that it was made with."""
+        names = [] if action.kind == Kind.DIR else ["size"]
+        if action.etag is None:
+            names += ["kind", "target"]
+            is_in_doubt = action.kind == Kind.DIR and action.racy
+            has_times = not is_in_doubt and not is_implied(action.entry)
+            names += ["mtime_s", "mtime_ns"] if has_times else []
+        wrong = differences(found, action, names)
+        if action.etag_at_target not in (None, found.etag):
+            wrong.append("it is another version than the one that was made")
+        return wrong
+
     def remove(self, action: Action) -> Outcome:
         key = self._key(action.path)
         found = self.bucket.head(key)
@@ -263,6 +277,9 @@ class Objects(Store):
         except UnstableError:
             return Outcome(Status.KEPT, reason="is changed at this moment")
         return Outcome(Status.DELETED)
+
+    def restore(self, action: Action) -> Outcome:
+        raise AssertionError("no bucket has a trash")
 
     def vacate(self, path: bytes) -> None:
         """See Store; no tree could hold a file whose key is a prefix of others."""

@@ -8,11 +8,11 @@ import os
 import stat
 from typing import NamedTuple
 
-from haulage.model import Entry, Loss, Lost, mtime_mark
+from haulage.model import Action, Entry, Loss, Lost, mtime_mark
 from haulage.storage.tree.metadata.preserve import PRESERVE_ALL, Preserved
 from haulage.storage.tree.metadata.xattrs import (
-    NO_EXTRAS,
-    Extras,
+    NO_CHANGES,
+    XattrChanges,
     joined,
     set_acls,
     set_plain,
@@ -39,47 +39,57 @@ def attributes_of(found: os.stat_result) -> Attributes:
     )
 
 
-def as_kept(source: Attributes, there: Attributes, kept: Preserved) -> Attributes:
+def as_preserved(
+    source: Attributes, there: Attributes, preserved: Preserved
+) -> Attributes:
     """Return what an entry is to have: what is not kept stays as it is `there`.
 
     Set-id bits go with the owner.
     """
     wanted = source
-    if not kept.owner:
+    if not preserved.owner:
         wanted = wanted._replace(uid=there.uid, gid=there.gid)
         if (source.uid, source.gid) != (there.uid, there.gid):
             wanted = wanted._replace(mode=source.mode & ~_SPECIAL_BITS)
-    if not kept.mode:
+    if not preserved.mode:
         wanted = wanted._replace(mode=there.mode)
-    if not kept.times:
+    if not preserved.times:
         wanted = wanted._replace(atime_ns=there.atime_ns, mtime_ns=there.mtime_ns)
     return wanted
+
+
+def made_of(action: Action, found: Entry, preserved: Preserved) -> Action:
+    """Return the action with what the target's entry is to have instead."""
+    action = action.with_mtime_at_target()
+    wanted = attributes_in(action.entry)
+    wanted = as_preserved(wanted, attributes_in(found), preserved)
+    return action._replace(mode=wanted.mode, uid=wanted.uid, gid=wanted.gid)
 
 
 def set_attributes(
     handle: int | bytes,
     wanted: Attributes,
-    extras: Extras = NO_EXTRAS,
-    kept: Preserved = PRESERVE_ALL,
+    changes: XattrChanges = NO_CHANGES,
+    preserved: Preserved = PRESERVE_ALL,
 ) -> Lost | None:
     """Set owner, extended attributes, mode, ACLs and times, by descriptor (or its name
     in /proc), in this order.
 
     Return None, or what could not be kept; set-id bits go with the owner.
     """
-    lost = _set_owner(handle, wanted.uid, wanted.gid) if kept.owner else None
+    lost = _set_owner(handle, wanted.uid, wanted.gid) if preserved.owner else None
     mode = wanted.mode & ~_SPECIAL_BITS if lost else wanted.mode
-    if extras is NO_EXTRAS:
+    if changes is NO_CHANGES:
         lost = joined(lost, set_mode(handle, mode))
     else:
-        lost = _set_mode_among(handle, mode, extras, lost)
-    return joined(lost, _set_times(handle, wanted)) if kept.times else lost
+        lost = _set_mode_among(handle, mode, changes, lost)
+    return joined(lost, _set_times(handle, wanted)) if preserved.times else lost
 
 
 def mark_of(
     handle: int | bytes,
     lost: Lost | None,
-    kept: Preserved = PRESERVE_ALL,
+    preserved: Preserved = PRESERVE_ALL,
     *,
     follow: bool = True,
 ) -> bytes | None:
@@ -87,7 +97,7 @@ def mark_of(
 
     None: by the source's mtime, because it has that.
     """
-    if kept.times and not (lost and Loss.TIME in lost.kinds):
+    if preserved.times and not (lost and Loss.TIME in lost.kinds):
         return None
     return mtime_mark(os.stat(handle, follow_symlinks=follow).st_mtime_ns)
 
@@ -102,13 +112,13 @@ def _lost_time(found: os.stat_result, wanted: Attributes) -> Lost | None:
 
 
 def _set_mode_among(
-    handle: int | bytes, mode: int, extras: Extras, lost: Lost | None
+    handle: int | bytes, mode: int, changes: XattrChanges, lost: Lost | None
 ) -> Lost | None:
     if os.geteuid() != 0:
         set_mode(handle, mode & ~_SPECIAL_BITS | stat.S_IRUSR | stat.S_IWUSR)
-    lost = joined(lost, set_plain(handle, extras, owned=lost is None))
+    lost = joined(lost, set_plain(handle, changes, owned=lost is None))
     lost = joined(lost, set_mode(handle, mode))
-    return joined(lost, set_acls(handle, extras))
+    return joined(lost, set_acls(handle, changes))
 
 
 def set_mode(handle: int | bytes, mode: int) -> Lost | None:
@@ -166,14 +176,14 @@ def set_link_attributes(
     dir_fd: int,
     temp: bytes,
     wanted: Attributes,
-    extras: Extras = NO_EXTRAS,
-    kept: Preserved = PRESERVE_ALL,
+    changes: XattrChanges = NO_CHANGES,
+    preserved: Preserved = PRESERVE_ALL,
 ) -> Lost | None:
     """Set owner, attributes and times of a symbolic link; return what was not kept."""
-    lost = _set_link_owner(dir_fd, temp, wanted) if kept.owner else None
-    if extras is not NO_EXTRAS:
-        lost = joined(lost, set_plain(name_of(dir_fd, temp), extras, follow=False))
-    if kept.times:
+    lost = _set_link_owner(dir_fd, temp, wanted) if preserved.owner else None
+    if changes is not NO_CHANGES:
+        lost = joined(lost, set_plain(name_of(dir_fd, temp), changes, follow=False))
+    if preserved.times:
         times = (wanted.atime_ns, wanted.mtime_ns)
         os.utime(temp, ns=times, dir_fd=dir_fd, follow_symlinks=False)
         found = os.stat(temp, dir_fd=dir_fd, follow_symlinks=False)

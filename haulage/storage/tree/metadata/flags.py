@@ -15,17 +15,17 @@ _EITHER = _IMMUTABLE | _APPEND
 _WORDS = {_IMMUTABLE: "immutable", _APPEND: "append-only"}
 
 
-def lost_flags(fd: int, device: int, kept: Preserved) -> Lost | None:
+def lost_flags(fd: int, device: int, preserved: Preserved) -> Lost | None:
     """Return which flags of a source's entry its copy will not have.
 
     That is one system call where the file system knows of flags, else none. Flags are
     permissions of a kind: who does not keep the mode is told of none.
     """
-    if device in kept.flagless or not kept.mode:
+    if device in preserved.flagless or not preserved.mode:
         return None
     flags, known = flags_in(fd)
     if not known & _EITHER:
-        kept.flagless.add(device)
+        preserved.flagless.add(device)
     if not flags & _EITHER:
         return None
     return Lost(Loss.FLAGS, f"{_names(flags)} flag not kept")

@@ -42,7 +42,7 @@ _NO_ROOM_OR_NO_RIGHT = frozenset(
 )
 
 
-class Extras(NamedTuple):
+class XattrChanges(NamedTuple):
     """What an entry's attributes shall be: some are set, some removed.
 
     Where they are there already they are set all the same: a chown drops some.
@@ -53,19 +53,19 @@ class Extras(NamedTuple):
     are_there: bool = False
 
 
-NO_EXTRAS = Extras({}, are_there=True)
+NO_CHANGES = XattrChanges({}, are_there=True)
 
 
 def read_xattrs(
-    handle: Handle, device: int, kept: Preserved, *, follow: bool = True
+    handle: Handle, device: int, preserved: Preserved, *, follow: bool = True
 ) -> Xattrs:
     """Return what an entry has of the attributes that are kept."""
-    names = _names(handle, device, kept, follow=follow)
+    names = _names(handle, device, preserved, follow=follow)
     if not names:
-        return NO_EXTRAS.wanted
+        return NO_CHANGES.wanted
     found = {}
     for name in names:
-        if not _is_kept(name, kept):
+        if not _is_kept(name, preserved):
             continue
         try:
             found[name] = os.getxattr(handle, name, follow_symlinks=follow)
@@ -75,31 +75,33 @@ def read_xattrs(
     return found
 
 
-def _is_kept(name: str, kept: Preserved) -> bool:
+def _is_kept(name: str, preserved: Preserved) -> bool:
     if name in _ACLS:
-        return kept.acls
-    return kept.xattrs and name.startswith(_TAKEN) and not name.startswith(_NEVER)
+        return preserved.acls
+    return preserved.xattrs and name.startswith(_TAKEN) and not name.startswith(_NEVER)
 
 
-def _names(handle: Handle, device: int, kept: Preserved, *, follow: bool) -> list[str]:
-    if device in kept.silent or not (kept.xattrs or kept.acls):
+def _names(
+    handle: Handle, device: int, preserved: Preserved, *, follow: bool
+) -> list[str]:
+    if device in preserved.silent or not (preserved.xattrs or preserved.acls):
         return []
     try:
         return os.listxattr(handle, follow_symlinks=follow)
     except OSError as err:
         if err.errno != errno.ENOTSUP:
             raise
-        kept.silent.add(device)
+        preserved.silent.add(device)
         return []
 
 
 def unkept(
-    handle: Handle, device: int, kept: Preserved, *, follow: bool = True
+    handle: Handle, device: int, preserved: Preserved, *, follow: bool = True
 ) -> Lost | None:
     """Return what an entry has that no object of a bucket can hold."""
     lost: Lost | None = None
-    for name in _names(handle, device, kept, follow=follow):
-        if not _is_kept(name, kept):
+    for name in _names(handle, device, preserved, follow=follow):
+        if not _is_kept(name, preserved):
             continue
         words = f"{_shown(name)} not kept: objects have no room for it"
         lost = joined(lost, Lost(_loss_of(name), words))
@@ -112,7 +114,7 @@ def stale_names(has: Xattrs, wanted: Xattrs) -> tuple[str, ...]:
 
 
 def set_plain(
-    handle: Handle, extras: Extras, *, follow: bool = True, owned: bool = True
+    handle: Handle, changes: XattrChanges, *, follow: bool = True, owned: bool = True
 ) -> Lost | None:
     """Remove what is stale and set all but ACLs; to be done before the mode is set.
 
@@ -120,9 +122,9 @@ def set_plain(
     bit. What the file system can not hold, or this user may not set, is lost.
     """
     lost: Lost | None = None
-    for name in extras.stale:
+    for name in changes.stale:
         lost = joined(lost, _remove(handle, name, follow=follow))
-    for name, value in extras.wanted.items():
+    for name, value in changes.wanted.items():
         if name == _CAPABILITY and not owned:
             lost = joined(lost, Lost(Loss.CAPABILITY, "capability not kept"))
         elif name not in _ACLS:
@@ -130,11 +132,11 @@ def set_plain(
     return lost
 
 
-def set_acls(handle: Handle, extras: Extras) -> Lost | None:
+def set_acls(handle: Handle, changes: XattrChanges) -> Lost | None:
     """Set ACLs; to be done after the mode is set, which would change their mask."""
     lost: Lost | None = None
-    for name in sorted(_ACLS & extras.wanted.keys()):
-        lost = joined(lost, _set(handle, name, extras.wanted[name], follow=True))
+    for name in sorted(_ACLS & changes.wanted.keys()):
+        lost = joined(lost, _set(handle, name, changes.wanted[name], follow=True))
     return lost
 
 

@@ -29,7 +29,7 @@ from haulage.storage.tree.metadata.attributes import (
     set_attributes,
 )
 from haulage.storage.tree.metadata.preserve import PRESERVE_ALL
-from haulage.storage.tree.metadata.xattrs import Extras, read_xattrs, stale_names
+from haulage.storage.tree.metadata.xattrs import XattrChanges, read_xattrs, stale_names
 from haulage.storage.tree.ours import TRASH
 
 _OF_A_RUN = re.compile(r"(\d{8}T\d{6}-[a-z2-7]{6})/")
@@ -120,7 +120,9 @@ def note_dir(
     aside = _reach_aside(descent, trash + action.path)
     try:
         has = read_xattrs(aside, os.fstat(aside).st_dev, PRESERVE_ALL)
-        set_attributes(aside, attributes, Extras(wanted, stale_names(has, wanted)))
+        set_attributes(
+            aside, attributes, XattrChanges(wanted, stale_names(has, wanted))
+        )
     finally:
         os.close(aside)
 

@@ -6,7 +6,7 @@ from haulage.model import Action, Entry, Kind
 from haulage.paths import shown
 
 
-def unlike(found: Entry, wanted: Action, names: Iterable[str]) -> list[str]:
+def differences(found: Entry, wanted: Action, names: Iterable[str]) -> list[str]:
     """Return what differs, of the fields with these names."""
     return [
         f"{name} is {_words(name, found)}, not {_words(name, wanted)}"

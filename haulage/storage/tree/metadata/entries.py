@@ -1,0 +1,88 @@
+"""All that an entry has beside its content: read at the source, set on the target."""
+
+import os
+from typing import NamedTuple
+
+from haulage.model import Lost
+from haulage.storage.tree.metadata.attributes import (
+    Attributes,
+    as_preserved,
+    attributes_of,
+    set_attributes,
+)
+from haulage.storage.tree.metadata.flags import lost_flags
+from haulage.storage.tree.metadata.preserve import Preserved
+from haulage.storage.tree.metadata.xattrs import (
+    ACCESS_ACL,
+    DEFAULT_ACL,
+    NO_CHANGES,
+    Handle,
+    XattrChanges,
+    Xattrs,
+    joined,
+    read_xattrs,
+    stale_names,
+)
+
+
+class Metadata(NamedTuple):
+    """All that a source's entry has; `lost` is what of it no target can have."""
+
+    attributes: Attributes
+    xattrs: Xattrs
+    lost: Lost | None
+
+
+def metadata_of(
+    fd: int, found: os.stat_result, preserved: Preserved, *, pinned: bool = False
+) -> Metadata:
+    """Return what the source's entry in `fd` has, which may only be pinned."""
+    handle: Handle = b"/proc/self/fd/%d" % fd if pinned else fd
+    return Metadata(
+        attributes_of(found),
+        read_xattrs(handle, found.st_dev, preserved),
+        lost_flags(fd, found.st_dev, preserved),
+    )
+
+
+def set_metadata(
+    handle: Handle, wanted: Metadata, changes: XattrChanges, preserved: Preserved
+) -> Lost | None:
+    """Set what is preserved on an entry of the target; return what was lost."""
+    attributes = wanted.attributes
+    if not preserved.all_of_stat:
+        there = attributes_of(os.stat(handle))
+        attributes = as_preserved(attributes, there, preserved)
+    lost = set_attributes(handle, attributes, changes, preserved)
+    return joined(lost, wanted.lost)
+
+
+def changes_to(
+    handle: Handle, found: os.stat_result, wanted: Xattrs, preserved: Preserved
+) -> XattrChanges:
+    """Return what makes the attributes of a target's entry the wanted ones."""
+    has = read_xattrs(handle, found.st_dev, preserved)
+    if not has and not wanted:
+        return NO_CHANGES
+    return XattrChanges(wanted, stale_names(has, wanted), has == wanted)
+
+
+class Inheritance:
+    """Whether what is made in the last directory asked for inherits an ACL."""
+
+    def __init__(self, preserved: Preserved) -> None:
+        """Begin with no directory."""
+        self._preserved = preserved
+        self._above: bytes | None = None
+        self._inherits = False
+
+    def changes_to_new(self, above: bytes, dir_fd: int, wanted: Xattrs) -> XattrChanges:
+        """Return what a temporary in directory `above` needs."""
+        if self._above != above:
+            self._above = above
+            device = os.fstat(dir_fd).st_dev
+            has = read_xattrs(dir_fd, device, self._preserved)
+            self._inherits = DEFAULT_ACL in has
+        if self._inherits and ACCESS_ACL not in wanted:
+            return XattrChanges(wanted, (ACCESS_ACL,))
+        return XattrChanges(wanted) if wanted else NO_CHANGES
