@@ -10,6 +10,7 @@ import haulage.lean  # noqa: F401  comes before pyarrow
 
 import argparse
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -32,6 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: all done. 1: done, with failures listed. 2: nothing done (usage, refused, fatal).
     """
     insist_on_utf8()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what may follow
+        from haulage.cli.commands.completion import answer
+
+        answer()
     out = take_over()
     words = sys.argv[1:] if argv is None else argv
     args = parser_for(words).parse_args(words)

@@ -229,6 +229,18 @@ _SERVER: Commands = {
         (general.add_project,),
         ("haulage down",),
     ),
+    "completion": Command(
+        "haulage.cli.commands.completion:print_script",
+        "Print a script with which a shell completes command lines.",
+        (general.add_shell,),
+        (
+            "haulage completion bash > /etc/bash_completion.d/haulage",
+            'haulage completion zsh > "${fpath[1]}/_haulage"',
+            "haulage completion fish > ~/.config/fish/completions/haulage.fish",
+        ),
+        more="It completes commands, options, datasets and ids of runs.",
+        lists=True,
+    ),
 }
 
 SECTIONS = (
@@ -236,5 +248,5 @@ SECTIONS = (
     Section("look", _LOOK),
     Section("deletes", _DELETES),
     Section("keep tidy", _TIDY),
-    Section("server", _SERVER),
+    Section("server and shell", _SERVER),
 )

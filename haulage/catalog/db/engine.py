@@ -162,8 +162,21 @@ def default_url() -> str:
 
 def open_catalog(url: str | None = None) -> Catalog:
     """Open the catalog at `url`, making or migrating its tables when need be."""
+    catalog = as_it_is(url)
+    try:
+        bring_up_to_date(catalog.engine, catalog.shown)
+    except DBAPIError as err:
+        catalog.engine.dispose()
+        raise RefusedError(_unusable(catalog.shown, err)) from err
+    except BaseException:
+        catalog.engine.dispose()
+        raise
+    return catalog
+
+
+def as_it_is(url: str | None = None) -> Catalog:
+    """Return the catalog at `url`; its tables may be missing or of another version."""
     parsed = _parse(url or default_url())
-    shown = _shown(parsed)
     if parsed.get_backend_name() == "sqlite":
         engine = _sqlite_engine(parsed)
     else:
@@ -176,16 +189,8 @@ def open_catalog(url: str | None = None) -> Catalog:
             },
         )
         _warn_of_transport(parsed)
-    catalog = Catalog(parsed.render_as_string(hide_password=False), shown, engine)
-    try:
-        bring_up_to_date(engine, shown)
-    except DBAPIError as err:
-        engine.dispose()
-        raise RefusedError(_unusable(shown, err)) from err
-    except BaseException:
-        engine.dispose()
-        raise
-    return catalog
+    text = parsed.render_as_string(hide_password=False)
+    return Catalog(text, _shown(parsed), engine)
 
 
 def is_made(url: str | None = None) -> tuple[bool, str]:

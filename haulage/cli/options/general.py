@@ -150,3 +150,8 @@ def add_server(parser: Container) -> None:
     parser.add_argument(
         "--database", metavar="URL", help="of Prefect (default: a SQLite file)"
     )
+
+
+def add_shell(parser: Container) -> None:
+    """Add the word that names a shell."""
+    parser.add_argument("shell", choices=["bash", "zsh", "fish"], help="the shell")
