@@ -30,7 +30,9 @@ COMMANDS: Mapping[str, Command] = {
     for words, command in commands_in(section.commands)
 }
 BIG = [words for words, command in COMMANDS.items() if command.rest]
+GROUPS = [c for s in SECTIONS for c in s.commands.values() if isinstance(c, Group)]
 EXAMPLES = [line for command in COMMANDS.values() for line in command.examples]
+EXAMPLES += [line for group in GROUPS for line in group.examples]
 
 
 def parser_of(words: str) -> Parser:

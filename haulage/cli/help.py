@@ -11,6 +11,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **named: Any) -> None:  # noqa: ANN401  as of argparse
         super().__init__(**named, formatter_class=_Formatter)
+        self._positionals.title = "arguments"
         self._common: int | None = None  # so many of its groups are common
 
     def begin_rest(self) -> None:

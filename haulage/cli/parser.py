@@ -46,24 +46,23 @@ def _add_commands(
         sub = added.add_parser(name, help=command.text)
         if name not in words:
             continue
+        sub.description = f"{command.text}\n{command.more}".strip()
+        title = "example:" if len(command.examples) == 1 else "examples:"
+        sub.epilog = "\n".join([title, *(f"  {line}" for line in command.examples)])
         if isinstance(command, Group):
-            sub.description = command.text
             _add_commands(sub, command.commands, words)
         else:
             _fill(sub, command)
 
 
 def _fill(parser: Parser, command: Command) -> None:
-    """Give the parser of a command what it takes, and its help."""
+    """Give the parser of a command what it takes."""
     parser.set_defaults(
         command=command.function, moves=command.moves, lists=command.lists
     )
     if command.usage:
         lines = [f"{parser.prog} {line}" for line in command.usage]
         parser.usage = "\n       ".join(lines)
-    parser.description = f"{command.text}\n{command.more}".strip()
-    title = "example:" if len(command.examples) == 1 else "examples:"
-    parser.epilog = "\n".join([title, *(f"  {line}" for line in command.examples)])
     for add in command.options:
         add(parser)
     if command.rest:

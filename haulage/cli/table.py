@@ -33,6 +33,8 @@ class Group:
 
     text: str
     commands: "Commands"
+    more: str
+    examples: tuple[str, ...]
 
 
 Commands = Mapping[str, Command | Group]
@@ -182,7 +184,10 @@ _DECIDE: Commands = {
 
 _DELETES: Commands = {
     "deletes": Group(
-        "Look at delete plans that wait, and apply or decline them.", _DECIDE
+        "Look at delete plans that wait, and apply or decline them.",
+        _DECIDE,
+        "A run makes one where its deletes are over a cap, and with --delete plan.",
+        ("haulage deletes list", "haulage deletes show 7"),
     ),
     "undo": Command(
         "haulage.cli.commands.deletes:undo",
@@ -210,7 +215,7 @@ _TIDY: Commands = {
         "haulage.cli.commands.run:run_one_shard",
         "Do the actions of one shard file, as a mover does.",
         (general.add_shard,),
-        ("haulage run-shard copy-000001.parquet --outcome outcome.parquet",),
+        ("haulage run-shard shards/copy-0-000001.parquet",),
         more="It serves to find out why a shard fails; a run keeps its shards in\n"
         "$HAULAGE_HOME/work/RUN/shards until it is done.",
     ),

@@ -36,7 +36,7 @@ def add_take_over(parser: Container) -> None:
     """Add the option by which a person says that another host's driver is dead."""
     parser.add_argument(
         "--take-over", action="store_const", const=True,
-        help="the host that drove the run before is dead for certain",
+        help="take the run from another host, which is dead for certain",
     )  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def add_older(parser: Container) -> None:
     """Add the option that says which uploads are old."""
     parser.add_argument(
         "--older-than", metavar="AGE", default="7d",
-        help="abort uploads that began before that: 90s, 12h, 7d (default 7d)",
+        help="abort uploads that began longer ago: 90s, 12h, 7d (default 7d)",
     )  # fmt: skip
 
 
@@ -145,13 +145,13 @@ def add_server(parser: Container) -> None:
     """Add the options of a server that is started."""
     parser.add_argument(
         "--port", type=int, metavar="N",
-        help="of the server and its UI (default: 4200, or a free one)",
+        help="port of the server and its UI (default: 4200, or a free one)",
     )  # fmt: skip
     parser.add_argument(
-        "--database", metavar="URL", help="of Prefect (default: a SQLite file)"
+        "--database", metavar="URL", help="database of Prefect (default: a SQLite file)"
     )
 
 
 def add_shell(parser: Container) -> None:
     """Add the word that names a shell."""
-    parser.add_argument("shell", choices=["bash", "zsh", "fish"], help="the shell")
+    parser.add_argument("shell", choices=["bash", "zsh", "fish"], help="your shell")
