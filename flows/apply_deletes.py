@@ -14,7 +14,7 @@ from flows.sync import RUNNER, first_failures_of, open_artifacts, tag_run
 from flows.task_runner import PrefectRunner
 from haulage.catalog import datasets
 from haulage.catalog.db.engine import open_catalog
-from haulage.catalog.deletes import plans as delete_plans
+from haulage.catalog.deletes import delete_plans
 from haulage.config.policy import Dataset
 from haulage.errors import HaulageError
 from haulage.run import sequence

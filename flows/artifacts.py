@@ -17,7 +17,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.exceptions import PrefectException
 
-from flows.messages import (
+from flows.artifact_texts import (
     artifact_key,
     failure_line,
     plain,
@@ -29,7 +29,7 @@ from flows.messages import (
     wave_line,
     wave_rows,
 )
-from haulage.catalog.deletes.plans import DeletePlan
+from haulage.catalog.deletes.delete_plans import DeletePlan
 from haulage.catalog.failures import Failure
 from haulage.config.policy import Dataset
 from haulage.run.context.runner import Progress, Summary

@@ -16,8 +16,8 @@ from flows.stopping import movers_stopped_early
 from flows.task_runner import WAVES_AT_ONCE, PrefectRunner
 from haulage.catalog import failures
 from haulage.catalog.db.engine import open_catalog
-from haulage.catalog.deletes import plans as delete_plans
-from haulage.catalog.deletes.plans import DeletePlan
+from haulage.catalog.deletes import delete_plans
+from haulage.catalog.deletes.delete_plans import DeletePlan
 from haulage.catalog.failures import Failure
 from haulage.config.policy import NOTHING_ONCE, Dataset, Once
 from haulage.errors import HaulageError

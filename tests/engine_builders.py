@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
-from haulage.exchange.shards import Job, Order, write_shard
+from haulage.exchange.shard_files import Job, Order, write_shard
 from haulage.model import ACTION, ENTRY, MANIFEST, Action, Entry, Kind, Verb
 from haulage.place import Place
 from haulage.storage.tree.descent import Descent

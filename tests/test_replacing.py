@@ -8,7 +8,7 @@ from haulage.catalog.manifests.reader import PageRef
 from haulage.model import Verb
 from haulage.planning.actions import Plan
 from haulage.planning.link_rows import NO_LINKS
-from haulage.run.discovery.replaced import Replacing
+from haulage.run.discovery.replaced_objects import Replacing
 from tests.engine_builders import actions_table, entry, recorded
 from tests.ops.relaying import action_of
 

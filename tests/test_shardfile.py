@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from haulage.errors import FatalError
-from haulage.exchange.shards import (
+from haulage.exchange.shard_files import (
     Order,
     read_outcomes,
     read_shard,

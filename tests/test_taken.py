@@ -5,7 +5,7 @@ import pyarrow as pa
 from haulage.model import OUTCOME, Status, Verb
 from haulage.planning.merge import Stream
 from haulage.run.manifest.lookup import KnownNames
-from haulage.run.manifest.taken_names import Taken
+from haulage.run.manifest.replaced_names import Taken
 from tests.engine_builders import entry, paths_of
 from tests.test_replacing import manifest_of
 

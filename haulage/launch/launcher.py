@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from haulage.exchange.shards import Order
+from haulage.exchange.shard_files import Order
 
 STOP = threading.Event()  # set: every wait ends soon, movers are told to stop
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from haulage.errors import FatalError
-from haulage.exchange.shards import Order
+from haulage.exchange.shard_files import Order
 from haulage.launch import forks
 from haulage.launch.forks import Fork
 from haulage.launch.launcher import STOP, Answer

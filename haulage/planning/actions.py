@@ -16,9 +16,9 @@ from haulage.model import (
     Verb,
     Verified,
 )
+from haulage.planning.changed_fields import Field
 from haulage.planning.columns import filled, is_dir, is_file, with_columns
 from haulage.planning.difference import Difference, Linked
-from haulage.planning.fields import Field
 from haulage.planning.link_rows import NO_LINKS, Rank, with_rank
 
 

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from haulage.model import DEVICES, MANIFEST, Kind, Verified, mtime_made
 from haulage.planning.columns import is_file, with_columns
-from haulage.planning.compare import Known, match
+from haulage.planning.match_listing import Known, match
 
 _TIME = ("mtime_s", "mtime_ns")
 

@@ -11,7 +11,7 @@ from haulage.catalog import events
 from haulage.catalog.runs import runs
 from haulage.catalog.runs.runs import Run, RunState
 from haulage.errors import CancelledError, HaulageError, own_files
-from haulage.exchange.shards import LEASE
+from haulage.exchange.shard_files import LEASE
 from haulage.launch.launcher import STOP
 from haulage.launch.leftovers import end_leftover_movers
 from haulage.launch.local import LocalPool

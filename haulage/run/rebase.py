@@ -11,8 +11,8 @@ from haulage.config.policy import Fsync
 from haulage.errors import BrokenPageError
 from haulage.planning.present import present
 from haulage.run.context.run_context import RunContext
+from haulage.run.context.target_mark import Mark, mounts_of
 from haulage.run.discovery.discover import Comparison, listers_of, notes_of
-from haulage.run.guards.mark import Mark, mounts_of
 from haulage.run.guards.recognition import Known, Looking, Target, target_of
 from haulage.storage.tree.spelling import Probe
 

@@ -8,7 +8,7 @@ from functools import partial
 from haulage.catalog import datasets, events
 from haulage.catalog.db.engine import open_catalog
 from haulage.catalog.db.read_only import looked_into
-from haulage.catalog.deletes import plans as delete_plans
+from haulage.catalog.deletes import delete_plans
 from haulage.catalog.manifests.reader import Manifest
 from haulage.catalog.runs import runs
 from haulage.catalog.runs.lineage import VERIFY
@@ -22,6 +22,7 @@ from haulage.run.context.runner import Summary, TaskRunner
 from haulage.run.context.workspace import workspace_of
 from haulage.run.discovery.discover import Comparison, discover
 from haulage.run.drive import driven
+from haulage.run.dry_run import Planned
 from haulage.run.guards.approval import Approval, approved_plan
 from haulage.run.guards.lustre import prepare_target
 from haulage.run.guards.preflight import check_ends, check_target
@@ -37,10 +38,7 @@ from haulage.run.passes.dirs import finish_dirs
 from haulage.run.passes.retries import settle, settle_blocked
 from haulage.run.passes.undo import bring_back, empty_expired, trash_to_undo
 from haulage.run.passes.verify import prove_manifest
-from haulage.run.preview import Planned
-from haulage.run.rebase import settle_base
-from haulage.run.recovery.supersede import sweep
-from haulage.run.sharding.order import (
+from haulage.run.phases import (
     COPIES,
     DELETES,
     DIRECTORIES,
@@ -51,6 +49,8 @@ from haulage.run.sharding.order import (
     UNBLOCKED_LINKS,
     Phase,
 )
+from haulage.run.rebase import settle_base
+from haulage.run.recovery.supersede import sweep
 from haulage.run.sharding.waves import run_wave
 from haulage.run.summary import dry_summary, summary_of
 

@@ -18,12 +18,12 @@ from haulage.run.context.request import Request
 from haulage.run.context.run_context import RunContext
 from haulage.run.context.runner import Summary
 from haulage.run.discovery.discover import Comparison, now_s
+from haulage.run.discovery.lacking_attributes import lacking
 from haulage.run.discovery.shared_target import shared_in
-from haulage.run.discovery.widened import lacking
-from haulage.run.guards.caps import Gone, emptiness, needs_approval
+from haulage.run.dry_run import Planned, planned
+from haulage.run.guards.delete_caps import Gone, emptiness, needs_approval
 from haulage.run.guards.recognition import Known, Looking, check_source, target_of
 from haulage.run.manifest.commit import Ledger
-from haulage.run.preview import Planned, planned
 
 PLANNED = "planned"  # the state of what only says what a run would do
 _FIRST = 5  # paths that a note names

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
 from haulage.model import Action, Entry, Lost, Outcome
-from haulage.storage.transfers import Done
+from haulage.storage.resumable import Done
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from haulage.errors import CancelledError
-from haulage.exchange.shards import PROGRESS
+from haulage.exchange.shard_files import PROGRESS
 from haulage.private import make_file
 
 

@@ -11,8 +11,8 @@ import xxhash
 
 from haulage.errors import MismatchError
 from haulage.place import part_bytes
+from haulage.storage.resumable import Done
 from haulage.storage.store import Extent, Reading, Sums, Writing
-from haulage.storage.transfers import Done
 from haulage.verbs.attempt import Attempt, is_large
 
 _AHEAD = 8  # ranges of one entry under way at once

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from haulage.errors import HaulageError
-from haulage.exchange.pages import (
+from haulage.exchange.listing_pages import (
     HUNGER_BYTES,
     HUNGER_FILE,
     Setup,
@@ -38,7 +38,7 @@ from haulage.exchange.pages import (
 )
 from haulage.place import Place
 from haulage.planning.listing.selection import Selection, listing, sorted_listing
-from haulage.storage.buckets.keys.pages import DisorderError, KeyRoot
+from haulage.storage.buckets.keys.server_pages import DisorderError, KeyRoot
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.listing.walk import Given, Page, Piece, Span
 

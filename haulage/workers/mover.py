@@ -30,13 +30,13 @@ import pyarrow as pa
 
 from haulage.config.striping import rules_of
 from haulage.errors import CancelledError, FatalError
-from haulage.exchange.shards import Job, Order, read_shard, write_outcomes
+from haulage.exchange.shard_files import Job, Order, read_shard, write_outcomes
 from haulage.model import Action, Outcome, Verb
 from haulage.place import Place
-from haulage.storage.buckets.objects.doubted import DoubtedObjects
-from haulage.storage.buckets.objects.spellings import Spellings
+from haulage.storage.buckets.objects.altered_keys import Spellings
 from haulage.storage.buckets.objects.store import Objects
 from haulage.storage.buckets.objects.tagged import TaggedObjects
+from haulage.storage.buckets.objects.untrusted_metadata import DoubtedObjects
 from haulage.storage.buckets.open import open_bucket
 from haulage.storage.buckets.protocol import Bucket
 from haulage.storage.store import Store

@@ -7,8 +7,8 @@ from sqlalchemy import func, select
 from haulage.catalog.datasets import DatasetRow
 from haulage.catalog.db.engine import Catalog
 from haulage.catalog.db.tables import DeletePlanPageTable
-from haulage.catalog.deletes import plans as delete_plans
-from haulage.catalog.deletes.plans import DeletePlan, PlanState
+from haulage.catalog.deletes import delete_plans
+from haulage.catalog.deletes.delete_plans import DeletePlan, PlanState
 from haulage.catalog.manifests.reader import PAGE_ENTRIES
 from haulage.catalog.runs import runs
 from haulage.catalog.runs.runs import Run, RunState

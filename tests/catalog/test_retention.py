@@ -16,8 +16,7 @@ from haulage.catalog.db.tables import (
     RunTable,
     ShardTable,
 )
-from haulage.catalog.deletes import plans as delete_plans
-from haulage.catalog.deletes import tombstones, trashes
+from haulage.catalog.deletes import delete_plans, tombstones, trashes
 from haulage.catalog.deletes.tombstones import Tombstone
 from haulage.catalog.deletes.trashes import TrashState
 from haulage.catalog.failures import Failure

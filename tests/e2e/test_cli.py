@@ -9,7 +9,7 @@ import pytest
 from haulage.catalog import datasets
 from haulage.catalog.runs import runs
 from haulage.catalog.runs.runs import RunState
-from haulage.exchange.shards import read_outcomes, read_shard
+from haulage.exchange.shard_files import read_outcomes, read_shard
 from haulage.model import Verb
 from tests.e2e.place import Place, grow_old, paths_in, write
 from tests.e2e.processes import of_place, start, wait_until

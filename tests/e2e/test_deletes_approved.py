@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from haulage.catalog.db.tables import TombstoneTable
-from haulage.catalog.deletes import plans as delete_plans
-from haulage.catalog.deletes.plans import DeletePlan, PlanState
+from haulage.catalog.deletes import delete_plans
+from haulage.catalog.deletes.delete_plans import DeletePlan, PlanState
 from haulage.catalog.runs import runs
 from haulage.errors import FatalError, RefusedError
 from haulage.run import sequence

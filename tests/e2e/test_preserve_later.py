@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from haulage.catalog.runs import runs
-from haulage.run.discovery import widened
+from haulage.run.discovery import lacking_attributes
 from haulage.run.manifest import commit
 from tests.e2e.conftest import give_to_nobody
 from tests.e2e.linked import link
@@ -113,7 +113,7 @@ def test_what_failed_is_remembered_over_runs_that_leave_it_out(narrow: Place) ->
 def test_with_too_many_failures_all_is_looked_at_again(
     narrow: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(widened, "_MOST_FAILURES", 0)
+    monkeypatch.setattr(lacking_attributes, "_MOST_FAILURES", 0)
     with immutable(narrow.target / "x" / "one"):
         assert narrow.sync().failed == 1
     assert narrow.sync().failed == 0

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from haulage.catalog.deletes.plans import DeletePlan, PlanState
+from haulage.catalog.deletes.delete_plans import DeletePlan, PlanState
 from haulage.config.policy import Dataset
 from haulage.run.context.runner import Progress, Summary, WaveProgress
 

@@ -10,8 +10,8 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import Artifact
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows.artifact_texts import harmless
 from flows.artifacts import DRAW_EVERY_S, RunArtifacts
-from flows.messages import harmless
 from haulage.catalog.failures import Failure
 from tests.flows.progress import HOSTILE, dataset, progress, summary, wave
 

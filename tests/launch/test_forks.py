@@ -14,7 +14,7 @@ import pytest
 
 from haulage import process
 from haulage.errors import FatalError
-from haulage.exchange.pages import HUNGER_BYTES, HUNGER_FILE, Setup
+from haulage.exchange.listing_pages import HUNGER_BYTES, HUNGER_FILE, Setup
 from haulage.launch import forks
 from haulage.launch.forks import Fork
 from haulage.place import Place

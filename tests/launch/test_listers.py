@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from haulage.errors import FatalError
-from haulage.launch.listing import Listers
+from haulage.launch.listers.pool import Listers
 from haulage.model import ENTRY, SELECTED
 from haulage.place import Place
 from haulage.storage.tree.descent import Descent

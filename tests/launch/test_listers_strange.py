@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from haulage.errors import FatalError
-from haulage.launch.listing import Listers
+from haulage.launch.listers.pool import Listers
 from haulage.place import Place
 from tests.engine_builders import paths_of
 from tests.servers.strange import Habit, strange
@@ -56,7 +56,7 @@ def test_a_token_that_comes_again_and_again_ends_the_listing(tmp_path):
 
 def test_an_order_that_breaks_late_ends_the_listing(tmp_path, monkeypatch):
     # one lane gives nothing away, so that nobody is at the end before the rest is told
-    monkeypatch.setattr("haulage.launch.listing._BUCKET_LANES", 1)
+    monkeypatch.setattr("haulage.launch.listers.pool._BUCKET_LANES", 1)
     keys = [f"p/{number:06}" for number in range(40_000)]
     with (
         strange([*keys, "p/000000a"], Habit.UNSORTED) as endpoint,

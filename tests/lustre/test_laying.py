@@ -9,8 +9,8 @@ import pytest
 
 from haulage.config.striping import Layout, rules_of
 from haulage.model import Loss, Status, Verb
+from haulage.storage.resumable import Done
 from haulage.storage.store import Seen
-from haulage.storage.transfers import Done
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.files import temp_name
 from haulage.storage.tree.lustre.directories import LustreMaker, begin_turns, hand_on

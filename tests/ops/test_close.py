@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from haulage.exchange.shards import Order, read_outcomes
+from haulage.exchange.shard_files import Order, read_outcomes
 from haulage.model import Action, Status, Verb
 from haulage.storage.tree.files import split_temp_name, temp_name
 from tests.engine_builders import action_on, job_between, order_for, put, read

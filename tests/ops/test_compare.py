@@ -7,9 +7,9 @@ import pyarrow.compute as pc
 import pytest
 
 from haulage.model import ENTRY, MANIFEST, SELECTED, Kind
-from haulage.planning.compare import compare
-from haulage.planning.fields import Against, Field
+from haulage.planning.changed_fields import Against, Field
 from haulage.planning.listing.selection import Selection
+from haulage.planning.match_listing import compare
 from haulage.storage.tree.listing.walk import Unreadable
 from tests.engine_builders import entry, listed, paths_of, recorded
 
@@ -225,7 +225,7 @@ def is_changed(now, was) -> bool:
 def test_pages_of_any_alignment_tell_what_a_dictionary_tells(seed, monkeypatch):
     rng = random.Random(seed)
     monkeypatch.setattr(
-        "haulage.planning.compare._WINDOW_ROWS", rng.choice([1, 3, 100])
+        "haulage.planning.match_listing._WINDOW_ROWS", rng.choice([1, 3, 100])
     )
     now, pieces = random_tables(rng, ENTRY)
     was, known = random_tables(rng, MANIFEST)
@@ -257,7 +257,7 @@ def test_the_last_path_of_each_page_never_goes_back():
 
 
 def test_however_many_are_gone_they_are_told_some_at_a_time(monkeypatch):
-    monkeypatch.setattr("haulage.planning.compare._WINDOW_ROWS", 20)
+    monkeypatch.setattr("haulage.planning.match_listing._WINDOW_ROWS", 20)
     names = [b"%03d" % number for number in range(100)]
     known = [recorded(*map(entry, names[at : at + 10])) for at in range(0, 100, 10)]
     pieces = [listed(entry(b"000"), entry(b"050"), entry(b"099"))]

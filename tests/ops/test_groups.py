@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from haulage.disksort import DiskSort
-from haulage.exchange.shards import read_outcomes, write_outcomes
+from haulage.exchange.shard_files import read_outcomes, write_outcomes
 from haulage.model import ACTION, Action, Outcome, Status, Verb, Verified
 from haulage.planning.link_rows import LINKS, Rank
 from haulage.run.links.election import MEMBER, elect, with_key

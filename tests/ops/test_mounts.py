@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from haulage.planning.compare import compare
-from haulage.planning.fields import Against
+from haulage.planning.changed_fields import Against
 from haulage.planning.listing.mounts import AWAY, Devices, Mounts
+from haulage.planning.match_listing import compare
 from tests.engine_builders import entry, listed, recorded
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from haulage.exchange.shards import PROGRESS, read_outcomes
+from haulage.exchange.shard_files import PROGRESS, read_outcomes
 from haulage.model import Status, Verb
 from haulage.place import Place
 from haulage.storage.tree.files import temp_name

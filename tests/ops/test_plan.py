@@ -2,11 +2,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from haulage.exchange.shards import read_outcomes, write_outcomes
+from haulage.exchange.shard_files import read_outcomes, write_outcomes
 from haulage.model import ACTION, Action, Kind, Outcome, Status, Verb, Verified
 from haulage.planning.actions import Intent, join_parts, on_paths, plan, prove, redo
+from haulage.planning.changed_fields import Field
 from haulage.planning.difference import Difference
-from haulage.planning.fields import Field
 from tests.engine_builders import (
     actions_table,
     checksum_of,

@@ -8,7 +8,7 @@ import pytest
 
 from haulage.disksort import DiskSort
 from haulage.model import MANIFEST, Action, Kind, Loss, Status, Verb, Verified
-from haulage.run.links.copies import KIN, as_kin, rejoined
+from haulage.run.links.rejoin_rules import KIN, as_kin, rejoined
 from haulage.verbs.hard_link import rejoin
 from tests.engine_builders import OLD_NS, checksum_of, entry, put, read
 from tests.ops.relaying import action_of

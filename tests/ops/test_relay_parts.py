@@ -5,7 +5,7 @@ import pytest
 
 from haulage.errors import UnstableError
 from haulage.model import Kind, Outcome, Status, Verified
-from haulage.storage.transfers import begun
+from haulage.storage.resumable import begun
 from haulage.verbs import relay_parts
 from haulage.verbs.stream import check_whole
 from tests.engine_builders import checksum_of

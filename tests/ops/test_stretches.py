@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from haulage.planning.spans import alone, below, between, spans
+from haulage.planning.path_ranges import alone, below, between, spans
 
 PATHS = [b"", b"a", b"a!", b"a/", b"a/b", b"a/b/", b"a/b/c", b"a0", b"b", b"c", b"d/"]
 

@@ -6,8 +6,8 @@ import pytest
 
 from haulage.model import Action, Kind, Verb
 from haulage.planning.actions import Intent, plan
-from haulage.planning.compare import compare
-from haulage.planning.fields import Against, Field
+from haulage.planning.changed_fields import Against, Field
+from haulage.planning.match_listing import compare
 from haulage.storage.store import Now
 from haulage.verbs.versions import as_recorded, is_as_listed, is_racy_entry, is_version
 from tests.engine_builders import GIGA, entry, listed, recorded

@@ -3,8 +3,8 @@
 import pytest
 
 from haulage.model import Pass
+from haulage.run.phases import ORDER, turns
 from haulage.run.sequence import _PHASES
-from haulage.run.sharding.order import ORDER, turns
 
 
 def test_phases_are_carried_out_in_the_order_in_which_outcomes_are_laid():

@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from haulage.model import ENTRY
-from haulage.storage.buckets.keys.pages import KeyRoot
+from haulage.storage.buckets.keys.server_pages import KeyRoot
 from haulage.storage.buckets.keys.walk import KeyWalk
 from haulage.storage.tree.listing.walk import Page, Span, Unreadable
 from tests.engine_builders import paths_of

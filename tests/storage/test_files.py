@@ -14,8 +14,8 @@ from haulage.errors import (
     VanishedError,
 )
 from haulage.model import Kind
+from haulage.storage.resumable import Done
 from haulage.storage.store import Extent, Seen
-from haulage.storage.transfers import Done
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.store import Files
 from tests.engine_builders import entry, put

@@ -8,9 +8,13 @@ from dataclasses import replace
 import pytest
 
 from haulage.errors import FatalError
-from haulage.storage.buckets.keys.lies import REPLACED, TWICE
-from haulage.storage.buckets.keys.pages import DisorderError, KeyRoot, server_pages
+from haulage.storage.buckets.keys.misnamed_keys import REPLACED, TWICE
 from haulage.storage.buckets.keys.paths import key_of
+from haulage.storage.buckets.keys.server_pages import (
+    DisorderError,
+    KeyRoot,
+    server_pages,
+)
 from haulage.storage.buckets.keys.walk import KeyWalk, sorted_pieces
 from haulage.storage.buckets.protocol import Keys
 from haulage.storage.tree.listing.walk import Span, Unreadable

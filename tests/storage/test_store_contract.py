@@ -18,8 +18,8 @@ from haulage.errors import (
     VanishedError,
 )
 from haulage.model import Action, Kind, Status
+from haulage.storage.resumable import Done, begun
 from haulage.storage.store import Extent, Seen
-from haulage.storage.transfers import Done, begun
 from tests.engine_builders import checksum_of, entry
 from tests.stores import PART, files_shelf, objects_shelf, open_descriptors
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from haulage.catalog import datasets
 from haulage.catalog.db.engine import Catalog, open_catalog
-from haulage.catalog.deletes import plans as delete_plans
-from haulage.catalog.deletes.plans import DeletePlan, PlanState
+from haulage.catalog.deletes import delete_plans
+from haulage.catalog.deletes.delete_plans import DeletePlan, PlanState
 from haulage.cli.arguments import once_of
 from haulage.cli.commands.run import tell
 from haulage.cli.progress import runner_with_progress

@@ -19,13 +19,13 @@ from haulage.cli.progress import runner_with_progress
 from haulage.config.policy import Dataset
 from haulage.config.units import shown_bytes
 from haulage.errors import RefusedError
-from haulage.exchange.shards import Order
+from haulage.exchange.shard_files import Order
 from haulage.model import Verb
 from haulage.paths import shown
 from haulage.run import sequence as run
 from haulage.run.context.runner import Summary
+from haulage.run.dry_run import Planned
 from haulage.run.guards.preflight import root_of
-from haulage.run.preview import Planned
 from haulage.run.summary import PLANNED
 from haulage.verbs.fence import Fence
 

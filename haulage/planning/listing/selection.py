@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from haulage.config.patterns import Rules
 from haulage.model import SELECTED, Kind
-from haulage.storage.buckets.keys.pages import KeyRoot
+from haulage.storage.buckets.keys.server_pages import KeyRoot
 from haulage.storage.buckets.keys.walk import KeyWalk, sorted_pieces
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.listing.walk import Page, Piece, Span, Walk

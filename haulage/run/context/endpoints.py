@@ -14,9 +14,9 @@ from haulage.errors import FatalError, PermanentError, RefusedError, shown_path
 from haulage.launch.launcher import STOP
 from haulage.place import Place, scheme_of
 from haulage.planning.pack import Split
-from haulage.run.context.nested import why_not_apart
+from haulage.run.context.overlapping_prefixes import why_not_apart
 from haulage.storage.buckets.faults import NoBucketError
-from haulage.storage.buckets.keys.holding import holds_entries
+from haulage.storage.buckets.keys.has_entries import holds_entries
 from haulage.storage.buckets.objects.markers import keeps_markers
 from haulage.storage.buckets.objects.trials import (
     folds_case,

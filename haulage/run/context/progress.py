@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from haulage.exchange.shards import PROGRESS
+from haulage.exchange.shard_files import PROGRESS
 from haulage.run.context.runner import Progress, WaveProgress
 
 _MAKES = ("copy", "publish", "links")

@@ -20,7 +20,7 @@ from haulage.errors import (
     LostRunError,
     TransientError,
 )
-from haulage.exchange.shards import Job
+from haulage.exchange.shard_files import Job
 from haulage.launch.launcher import STOP, Launcher
 from haulage.planning.pack import Bounds
 from haulage.run.context.endpoints import Pair

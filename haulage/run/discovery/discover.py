@@ -13,13 +13,13 @@ import numpy as np
 import pyarrow as pa
 
 from haulage.catalog.db.engine import home
-from haulage.catalog.deletes import plans as delete_plans
+from haulage.catalog.deletes import delete_plans
 from haulage.catalog.manifests.reader import Manifest
 from haulage.catalog.runs import shards as ledger
 from haulage.catalog.runs.shards import ShardState
 from haulage.config.policy import Compare, Filters, Policy, RunPolicy, Verify
 from haulage.errors import FatalError
-from haulage.launch.listing import Listers
+from haulage.launch.listers.pool import Listers
 from haulage.model import (
     DEVICES,
     MANIFEST,
@@ -31,24 +31,24 @@ from haulage.model import (
 )
 from haulage.place import Place
 from haulage.planning.actions import Intent, plan
-from haulage.planning.compare import compare
+from haulage.planning.changed_fields import Against, Field
 from haulage.planning.difference import Difference
-from haulage.planning.fields import Against, Field
+from haulage.planning.listing.colliding_names import Spellings
 from haulage.planning.listing.mounts import Mounts
 from haulage.planning.listing.selection import Selection
-from haulage.planning.listing.spellings import Spellings
+from haulage.planning.match_listing import compare
 from haulage.private import make_directory, tighten
 from haulage.run.context.endpoints import Pair
 from haulage.run.context.notes import ListingNotes
 from haulage.run.context.run_context import RunContext
 from haulage.run.context.state_directory import NOTES, shut_in
+from haulage.run.discovery.lacking_attributes import NOTHING, Lacking, lacking
 from haulage.run.discovery.mounts import mounts_of
-from haulage.run.discovery.replaced import replacing_in
+from haulage.run.discovery.replaced_objects import replacing_in
 from haulage.run.discovery.sealer import Sealer
 from haulage.run.discovery.shared_target import shared_in
 from haulage.run.discovery.steps import limited
-from haulage.run.discovery.widened import NOTHING, Lacking, lacking
-from haulage.run.sharding.shards import UNREADABLE_FILE
+from haulage.run.sharding.seal import UNREADABLE_FILE
 from haulage.run.sharding.waves import Wave
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.listing.walk import Unreadable

@@ -16,7 +16,7 @@ from haulage.planning.pack import costs, pack
 from haulage.private import make_file
 from haulage.run.context.run_context import RunContext
 from haulage.run.links.spool import links_of
-from haulage.run.sharding.shards import UNREADABLE_FILE, delete_shards, write
+from haulage.run.sharding.seal import UNREADABLE_FILE, delete_shards, write
 from haulage.run.sharding.waves import Wave
 from haulage.storage.tree.listing.walk import Unreadable
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from haulage.catalog import datasets, events
 from haulage.catalog.db.engine import Catalog
-from haulage.catalog.deletes import plans as delete_plans
-from haulage.catalog.deletes.plans import DeletePlan, PlanState
+from haulage.catalog.deletes import delete_plans
+from haulage.catalog.deletes.delete_plans import DeletePlan, PlanState
 from haulage.catalog.runs import runs
 from haulage.catalog.runs.runs import Run, RunState
 from haulage.errors import RefusedError

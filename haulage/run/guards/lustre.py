@@ -9,7 +9,7 @@ from pathlib import Path
 from haulage.config.policy import Policy, Step
 from haulage.config.striping import Layout, rules_of
 from haulage.errors import RefusedError, shown_path
-from haulage.exchange.shards import TURNS
+from haulage.exchange.shard_files import TURNS
 from haulage.place import Place
 from haulage.run.context.endpoints import Pair
 from haulage.run.context.run_context import RunContext

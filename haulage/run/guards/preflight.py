@@ -11,7 +11,7 @@ from haulage.errors import RefusedError, shown_path
 from haulage.model import PRESERVED
 from haulage.place import SCHEMES, Place, normalized
 from haulage.run.context.endpoints import Pair, pair_of
-from haulage.run.context.nested import why_not_apart
+from haulage.run.context.overlapping_prefixes import why_not_apart
 from haulage.run.context.state_directory import own_directories
 from haulage.run.guards.lustre import check_layouts
 from haulage.storage.buckets.protocol import MissingBucketError, keys_below

@@ -16,8 +16,8 @@ from haulage.catalog.runs.runs import Run
 from haulage.config.policy import Delete
 from haulage.errors import BrokenPageError, RefusedError, shown_path
 from haulage.paths import shown
+from haulage.run.context.target_mark import Mark, mounts_of
 from haulage.run.discovery.discover import Comparison
-from haulage.run.guards.mark import Mark, mounts_of
 from haulage.run.guards.sample import look, sample
 
 _ENOUGH = 8  # of a source: of fewer entries it may well be that all have gone

@@ -14,9 +14,9 @@ from haulage.planning.pack import pack
 from haulage.run.context.run_context import RunContext
 from haulage.run.context.runner import TaskRunner
 from haulage.run.links.members import JOINED, as_members, as_outcomes, joined
-from haulage.run.links.relink import links_again
+from haulage.run.links.rejoin import links_again
 from haulage.run.links.spool import links_of
-from haulage.run.sharding.order import (
+from haulage.run.phases import (
     LINK_COPIES,
     LINKS,
     MAKES,
@@ -34,7 +34,7 @@ from haulage.run.sharding.outcomes import (
     to_prove,
     worth_another_try,
 )
-from haulage.run.sharding.shards import seal
+from haulage.run.sharding.seal import seal
 from haulage.run.sharding.waves import run_pass
 
 

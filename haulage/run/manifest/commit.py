@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from haulage.catalog import failures
-from haulage.catalog.deletes import plans as delete_plans
-from haulage.catalog.deletes import tombstones
+from haulage.catalog.deletes import delete_plans, tombstones
 from haulage.catalog.deletes.tombstones import Tombstone
 from haulage.catalog.failures import Failure
 from haulage.catalog.manifests.reader import Manifest, ManifestWriter, PageRef
@@ -24,13 +23,13 @@ from haulage.disksort import DiskSort
 from haulage.model import Pass, Status, Verb
 from haulage.planning.merge import HOLDS, Merged, Stream
 from haulage.run.context.run_context import RunContext
-from haulage.run.manifest.begun import begun
 from haulage.run.manifest.lookup import KnownNames
+from haulage.run.manifest.maybe_changed import begun
 from haulage.run.manifest.overlay import overlaid, overlays_of
-from haulage.run.manifest.taken_names import LOOKED_AT, Taken
+from haulage.run.manifest.replaced_names import LOOKED_AT, Taken
 from haulage.run.manifest.touched_dirs import touched_dirs
 from haulage.run.manifest.unlisted import failure_of
-from haulage.run.sharding.shards import UNREADABLE_FILE
+from haulage.run.sharding.seal import UNREADABLE_FILE
 from haulage.storage.tree.listing.walk import Unreadable
 from haulage.storage.tree.syncfs import sync_file_system
 

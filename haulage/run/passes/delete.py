@@ -8,22 +8,21 @@ import numpy as np
 import pyarrow as pa
 
 from haulage.catalog import events
-from haulage.catalog.deletes import plans as delete_plans
-from haulage.catalog.deletes import trashes
-from haulage.catalog.deletes.plans import DeletePlan
+from haulage.catalog.deletes import delete_plans, trashes
+from haulage.catalog.deletes.delete_plans import DeletePlan
 from haulage.catalog.manifests.reader import Manifest
 from haulage.catalog.runs import shards as ledger
 from haulage.catalog.runs.shards import Shard, ShardState
 from haulage.config.policy import Delete, Step
-from haulage.exchange.shards import read_shard
+from haulage.exchange.shard_files import read_shard
 from haulage.model import MANIFEST, Pass
 from haulage.planning.actions import remove
 from haulage.run.context.run_context import RunContext
 from haulage.run.context.runner import TaskRunner
 from haulage.run.discovery.shared_target import shared_in
-from haulage.run.guards.caps import Gone, emptiness, needs_approval
-from haulage.run.sharding.order import DIRS_ROUND, FILES_ROUND
-from haulage.run.sharding.shards import delete_shards
+from haulage.run.guards.delete_caps import Gone, emptiness, needs_approval
+from haulage.run.phases import DIRS_ROUND, FILES_ROUND
+from haulage.run.sharding.seal import delete_shards
 from haulage.run.sharding.waves import Wave, run_wave
 
 

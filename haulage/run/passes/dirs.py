@@ -19,7 +19,7 @@ from haulage.planning.dirs import Word, said
 from haulage.run.context.run_context import RunContext
 from haulage.run.context.runner import TaskRunner
 from haulage.run.manifest.touched_dirs import brought_together, said_in
-from haulage.run.sharding.shards import seal
+from haulage.run.sharding.seal import seal
 from haulage.run.sharding.waves import Wave, run_wave
 
 

@@ -12,7 +12,7 @@ from haulage.run.context.run_context import RunContext
 from haulage.run.context.runner import TaskRunner
 from haulage.run.passes.publish import publishable
 from haulage.run.passes.verify import provable
-from haulage.run.sharding.order import (
+from haulage.run.phases import (
     COPIES,
     MAKES,
     MAKES_AND_PROVES,
@@ -24,7 +24,7 @@ from haulage.run.sharding.outcomes import (
     rows_with,
     worth_another_try,
 )
-from haulage.run.sharding.shards import seal
+from haulage.run.sharding.seal import seal
 from haulage.run.sharding.waves import run_pass
 
 

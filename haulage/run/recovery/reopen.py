@@ -7,7 +7,7 @@ from haulage.catalog import events
 from haulage.catalog.runs import runs
 from haulage.catalog.runs import shards as ledger
 from haulage.catalog.runs.shards import Shard, ShardState
-from haulage.exchange.shards import has_outcomes, is_readable
+from haulage.exchange.shard_files import has_outcomes, is_readable
 from haulage.model import Pass
 from haulage.private import make_directory
 from haulage.run.context.run_context import RunContext

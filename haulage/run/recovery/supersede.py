@@ -12,7 +12,7 @@ from haulage.catalog.runs import shards as ledger
 from haulage.catalog.runs.runs import RunState
 from haulage.catalog.runs.shards import ShardState
 from haulage.errors import BrokenPageError, FatalError
-from haulage.exchange.shards import Order, is_readable, read_outcomes, write_shard
+from haulage.exchange.shard_files import Order, is_readable, read_outcomes, write_shard
 from haulage.model import Kind, Pass, Status, Verb
 from haulage.planning.actions import on_paths
 from haulage.run.context.run_context import RunContext
@@ -20,9 +20,9 @@ from haulage.run.manifest.commit import commit
 from haulage.run.passes.dirs import to_finish
 from haulage.run.recovery.temporaries import sweep_strays
 from haulage.run.sharding.outcomes import done, outcomes_of
-from haulage.run.sharding.shards import is_part
+from haulage.run.sharding.seal import is_part
 from haulage.run.summary import summary_of
-from haulage.storage.transfers import begun
+from haulage.storage.resumable import begun
 from haulage.verbs.fence import Fence
 
 _POLL_S = 0.5

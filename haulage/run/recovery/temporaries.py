@@ -6,7 +6,7 @@ from haulage.catalog.runs import shards as ledger
 from haulage.catalog.runs.shards import Shard
 from haulage.model import Pass
 from haulage.run.context.run_context import RunContext
-from haulage.run.sharding.shards import is_part
+from haulage.run.sharding.seal import is_part
 from haulage.storage.tree.files import temp_name
 from haulage.storage.tree.temporaries import remove_strays
 

@@ -15,7 +15,7 @@ from haulage.errors import RefusedError
 from haulage.run.context.endpoints import pair_of
 from haulage.run.context.workspace import workspace_of
 from haulage.storage.buckets.protocol import ByParts, Upload
-from haulage.storage.transfers import begun
+from haulage.storage.resumable import begun
 
 _GIGA = 1_000_000_000
 

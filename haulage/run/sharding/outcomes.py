@@ -13,7 +13,7 @@ from haulage.catalog.runs.shards import Shard, ShardState
 from haulage.config.policy import Verify
 from haulage.disksort import ENTRY_ROWS, DiskSort, gathered
 from haulage.errors import TRANSIENT_ERRNOS
-from haulage.exchange.shards import read_outcomes
+from haulage.exchange.shard_files import read_outcomes
 from haulage.model import Kind, Pass, Status, Verified
 from haulage.run.context.run_context import RunContext
 

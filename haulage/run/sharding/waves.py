@@ -8,7 +8,7 @@ from functools import partial
 from haulage.catalog.runs import shards as ledger
 from haulage.catalog.runs.shards import Attempt, Shard, ShardState
 from haulage.errors import FatalError
-from haulage.exchange.shards import Order
+from haulage.exchange.shard_files import Order
 from haulage.launch.launcher import Answer
 from haulage.model import Pass
 from haulage.run.context.run_context import RunContext

@@ -22,6 +22,6 @@ def open_bucket(
         )
 
         return open_s3(place, environ, pace=pace)
-    from haulage.storage.buckets.blobs.bucket import open_blobs
+    from haulage.storage.buckets.gs_az.bucket import open_blobs
 
     return open_blobs(place, environ, pace)

@@ -11,8 +11,8 @@ import xxhash
 from haulage.config.striping import Layout
 from haulage.errors import MismatchError, UnstableError, VanishedError
 from haulage.place import part_bytes
+from haulage.storage.resumable import Done, Ranges
 from haulage.storage.store import Extent, Made, Reading, Seen, Writing, nothing
-from haulage.storage.transfers import Done, Ranges
 from haulage.storage.tree.files import (
     check_end,
     create,

@@ -17,6 +17,7 @@ from haulage.errors import PermanentError, VanishedError
 from haulage.model import Action, Entry, Kind, Lost, Outcome
 from haulage.paths import parent_of
 from haulage.storage.differences import differences
+from haulage.storage.resumable import Ranges, begun, drop
 from haulage.storage.store import (
     Chunks,
     Made,
@@ -27,7 +28,6 @@ from haulage.storage.store import (
     Writing,
     is_implied,
 )
-from haulage.storage.transfers import Ranges, begun, drop
 from haulage.storage.tree.clock import now_at
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.files import (

@@ -5,8 +5,8 @@ from dataclasses import replace
 from operator import lt
 
 from haulage.paths import shown
-from haulage.storage.buckets.keys.pages import DisorderError, key_before
 from haulage.storage.buckets.keys.paths import Rows, key_of
+from haulage.storage.buckets.keys.server_pages import DisorderError, key_before
 from haulage.storage.buckets.protocol import Keys
 from haulage.storage.tree.listing.walk import Span
 

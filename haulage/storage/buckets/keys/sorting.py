@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from haulage.disksort import RUN_ROWS, DiskSort
-from haulage.storage.buckets.keys.lies import TWICE, Refused
+from haulage.storage.buckets.keys.misnamed_keys import TWICE, Refused
 from haulage.storage.buckets.keys.paths import Rows
 
 _SORTED = pa.schema(

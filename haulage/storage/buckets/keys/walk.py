@@ -14,14 +14,14 @@ from haulage.errors import FatalError
 from haulage.storage.buckets.keys.bounds import Bounds
 from haulage.storage.buckets.keys.cuts import Rest, find_cut
 from haulage.storage.buckets.keys.entries import CLASH, Taken, Tree
-from haulage.storage.buckets.keys.lies import lies_in, without_lies
-from haulage.storage.buckets.keys.pages import (
+from haulage.storage.buckets.keys.misnamed_keys import lies_in, without_lies
+from haulage.storage.buckets.keys.paths import LAST_CHAR, Rows, key_of, rows_of
+from haulage.storage.buckets.keys.server_pages import (
     DisorderError,
     KeyRoot,
     check_may_begin,
     server_pages,
 )
-from haulage.storage.buckets.keys.paths import LAST_CHAR, Rows, key_of, rows_of
 from haulage.storage.buckets.keys.sorting import in_path_order
 from haulage.storage.buckets.protocol import Keys
 from haulage.storage.tree.listing.walk import (

@@ -16,8 +16,8 @@ from haulage.errors import (
 from haulage.place import part_bytes
 from haulage.storage.buckets.protocol import Answer, Bucket, ByParts, Found, PutBy
 from haulage.storage.buckets.sums import PROVING, digest, whole_crc
+from haulage.storage.resumable import Done, Ranges
 from haulage.storage.store import Extent, Made, Reading, Seen, Sums, Writing, nothing
-from haulage.storage.transfers import Done, Ranges
 
 _ABORTED = "its upload was aborted; it is begun anew"
 

@@ -16,10 +16,10 @@ from haulage.errors import (
 from haulage.model import Action, Entry, Kind, Loss, Lost, Outcome, Status
 from haulage.paths import other_form
 from haulage.place import Place, part_bytes
-from haulage.storage.buckets.keys.holding import holds_entries
+from haulage.storage.buckets.keys.has_entries import holds_entries
 from haulage.storage.buckets.keys.paths import key_of, why_no_key
+from haulage.storage.buckets.objects.altered_keys import Spellings
 from haulage.storage.buckets.objects.handles import ObjectReading, UploadWriting
-from haulage.storage.buckets.objects.spellings import Spellings
 from haulage.storage.buckets.objects.stamp import read_stamp, stamp_of
 from haulage.storage.buckets.protocol import (
     Answer,
@@ -31,6 +31,7 @@ from haulage.storage.buckets.protocol import (
     holds_more_than,
 )
 from haulage.storage.differences import differences
+from haulage.storage.resumable import Ranges, begun, drop
 from haulage.storage.store import (
     Carried,
     Chunks,
@@ -42,7 +43,6 @@ from haulage.storage.store import (
     Writing,
     is_implied,
 )
-from haulage.storage.transfers import Ranges, begun, drop
 
 _GIGA = 1_000_000_000
 _LONGEST_LINK = 4095  # bytes of the target of a symbolic link

@@ -14,7 +14,7 @@ from haulage.storage.buckets.s3.read import Reader
 from haulage.storage.buckets.s3.tagging import Tagging, Tags
 from haulage.storage.buckets.s3.uploads import Uploads
 from haulage.storage.buckets.s3.write import Writer
-from haulage.storage.buckets.trust import Proof
+from haulage.storage.buckets.upload_proof import Proof
 from haulage.storage.store import Sums
 
 _COPIED_AT_ONCE = 5 << 30  # bytes; more is Amazon's EntityTooLarge

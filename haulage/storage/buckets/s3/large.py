@@ -22,7 +22,7 @@ from haulage.storage.buckets.sums import (
     range_sums,
     sums_of_ranges,
 )
-from haulage.storage.buckets.trust import Etags, Proof
+from haulage.storage.buckets.upload_proof import Etags, Proof
 from haulage.storage.store import Extent, Sums
 
 ASKING = {"x-amz-checksum-mode": "ENABLED"}

@@ -29,7 +29,7 @@ from haulage.storage.buckets.sums import (
     checksum_of_etag,
     sums_of_ranges,
 )
-from haulage.storage.buckets.trust import Etags, Proof, md5_of
+from haulage.storage.buckets.upload_proof import Etags, Proof, md5_of
 from haulage.storage.store import Extent, Sums
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from haulage.storage.buckets.s3.connection.reach import Reach
 from haulage.storage.buckets.s3.connection.wire import Got
 from haulage.storage.buckets.s3.read import Reader
 from haulage.storage.buckets.sums import PROVING, checksum_in
-from haulage.storage.buckets.trust import Etags, Proof, md5_of, whole_etag
+from haulage.storage.buckets.upload_proof import Etags, Proof, md5_of, whole_etag
 
 
 class _Made(NamedTuple):

@@ -16,7 +16,7 @@ from haulage.storage.buckets.protocol import Answer, PutBy
 from haulage.storage.buckets.s3.connection.reach import Reach
 from haulage.storage.buckets.s3.connection.wire import AnswerError
 from haulage.storage.buckets.s3.read import Reader, is_plain
-from haulage.storage.buckets.trust import Proof, md5_of
+from haulage.storage.buckets.upload_proof import Proof, md5_of
 
 _NO_SHA256 = {"x-amz-checksum-sha256": b64encode(bytes(32)).decode()}
 _NO_MD5 = {"Content-MD5": b64encode(bytes(16)).decode()}

@@ -14,8 +14,8 @@ import numpy as np
 import obstore
 
 from haulage.errors import VanishedError
-from haulage.storage.buckets.blobs.cloud import Cloud
-from haulage.storage.buckets.blobs.names import (
+from haulage.storage.buckets.gs_az.cloud import Cloud
+from haulage.storage.buckets.gs_az.names import (
     behind_all,
     just_below,
     key_of_name,

@@ -9,7 +9,7 @@ from haulage.catalog.manifests.reader import Manifest
 from haulage.catalog.runs import shards as ledger
 from haulage.catalog.runs.shards import Shard, ShardState
 from haulage.disksort import DiskSort
-from haulage.exchange.shards import is_readable, read_shard
+from haulage.exchange.shard_files import is_readable, read_shard
 from haulage.model import Pass
 from haulage.planning.merge import PATHS
 from haulage.run.context.run_context import RunContext

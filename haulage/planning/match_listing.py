@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from haulage.model import ENTRY, MANIFEST, SELECTED
+from haulage.planning.changed_fields import Against, changed_fields
 from haulage.planning.columns import is_dir, is_linked
 from haulage.planning.difference import Difference, Linked
-from haulage.planning.fields import Against, changed_fields
 from haulage.storage.tree.listing.walk import Unreadable
 
 _WINDOW_ROWS = 100_000  # of what is known, beside one page of the listing

@@ -21,10 +21,10 @@ from haulage.errors import (
     VanishedError,
 )
 from haulage.place import Place, part_bytes
-from haulage.storage.buckets.blobs.cloud import Cloud, open_cloud
-from haulage.storage.buckets.blobs.listing import Listing
-from haulage.storage.buckets.blobs.names import name_of
 from haulage.storage.buckets.faults import NoBucketError
+from haulage.storage.buckets.gs_az.cloud import Cloud, open_cloud
+from haulage.storage.buckets.gs_az.listing import Listing
+from haulage.storage.buckets.gs_az.names import name_of
 from haulage.storage.buckets.headers import attributes_of, found_in_result, tags_of
 from haulage.storage.buckets.keys.paths import LAST_CHAR
 from haulage.storage.buckets.pace import Pace
@@ -36,7 +36,7 @@ from haulage.storage.buckets.protocol import (
     Keys,
     PutBy,
 )
-from haulage.storage.buckets.trust import Proof, md5_of
+from haulage.storage.buckets.upload_proof import Proof, md5_of
 from haulage.storage.store import Sums
 
 

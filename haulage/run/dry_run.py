@@ -13,7 +13,7 @@ from haulage.planning.actions import Plan, on_paths, plan
 from haulage.planning.columns import is_dir
 from haulage.planning.link_rows import NO_LINKS
 from haulage.run.discovery.discover import Comparison, differences, intent_of
-from haulage.run.discovery.replaced import replacing_in
+from haulage.run.discovery.replaced_objects import replacing_in
 from haulage.run.discovery.shared_target import Shared
 from haulage.run.discovery.steps import limited
 from haulage.run.guards.readable import Readable

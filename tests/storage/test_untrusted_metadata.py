@@ -3,7 +3,7 @@ import os
 import pytest
 
 from haulage.model import Kind, Loss
-from haulage.storage.buckets.objects.doubted import harmless, leads_outside
+from haulage.storage.buckets.objects.untrusted_metadata import harmless, leads_outside
 from haulage.storage.store import Seen
 from tests.engine_builders import entry
 

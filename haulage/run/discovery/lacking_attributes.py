@@ -19,7 +19,7 @@ from haulage.catalog.runs.runs import Run, RunState
 from haulage.catalog.runs.shards import ShardState
 from haulage.config.policy import Filters, RunPolicy, Step
 from haulage.model import Preserve
-from haulage.planning.spans import (
+from haulage.planning.path_ranges import (
     NO_SPANS,
     Span,
     Spans,

@@ -12,7 +12,7 @@ from typing import cast
 import pyarrow as pa
 
 from haulage.errors import FatalError
-from haulage.exchange.pages import (
+from haulage.exchange.listing_pages import (
     HUNGER_BYTES,
     HUNGER_FILE,
     Setup,
@@ -24,7 +24,7 @@ from haulage.exchange.pages import (
 from haulage.launch import forks
 from haulage.launch.forks import Fork
 from haulage.private import make_file
-from haulage.storage.buckets.keys.pages import DisorderError
+from haulage.storage.buckets.keys.server_pages import DisorderError
 from haulage.storage.tree.listing.walk import Span, Unreadable
 
 _ROOT_SPAN = 0

@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 
 from haulage.model import DEVICES, Kind
 from haulage.planning.columns import is_file, is_linked
+from haulage.planning.listing.colliding_names import Spellings
 from haulage.planning.listing.mounts import Mounts
-from haulage.planning.listing.spellings import Spellings
-from haulage.planning.spans import NO_SPANS, Spans
+from haulage.planning.path_ranges import NO_SPANS, Spans
 
 
 class Field(IntFlag):

@@ -10,11 +10,11 @@ from typing import Self
 import pyarrow as pa
 
 from haulage.errors import FatalError, shown_path
-from haulage.exchange.pages import Setup
-from haulage.launch.ordered import OrderedListing
+from haulage.exchange.listing_pages import Setup
+from haulage.launch.listers.ordered import OrderedListing
 from haulage.place import Place
 from haulage.private import make_directory, make_file
-from haulage.storage.buckets.keys.pages import DisorderError
+from haulage.storage.buckets.keys.server_pages import DisorderError
 from haulage.storage.tree.listing.walk import Unreadable
 
 _BUCKET_LANES = 8  # spans that one lister of a bucket works on, waiting for most

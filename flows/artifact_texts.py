@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 
-from haulage.catalog.deletes.plans import DeletePlan
+from haulage.catalog.deletes.delete_plans import DeletePlan
 from haulage.catalog.failures import Failure
 from haulage.config.policy import Dataset
 from haulage.config.units import shown_bytes

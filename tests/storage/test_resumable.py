@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from haulage.errors import UnstableError
-from haulage.storage.transfers import Done, Ranges, begun, drop
+from haulage.storage.resumable import Done, Ranges, begun, drop
 from tests.engine_builders import entry
 
 FIRST = Done(b"d" * 16, b"etag-1")

@@ -8,9 +8,9 @@ from haulage.catalog.manifests.reader import Manifest, PageRef
 from haulage.disksort import ENTRY_ROWS, DiskSort
 from haulage.planning.columns import is_linked
 from haulage.run.context.run_context import RunContext
-from haulage.run.links.copies import KIN, as_kin, rejoined
+from haulage.run.links.rejoin_rules import KIN, as_kin, rejoined
 from haulage.run.manifest.overlay import overlaid
-from haulage.run.sharding.order import MAKES
+from haulage.run.phases import MAKES
 from haulage.run.sharding.outcomes import done, outcomes_of
 
 _LOOKED_AT = ["kind", "nlink"]

@@ -1,0 +1,1 @@
+"""Lists a store by lister processes of this machine."""
