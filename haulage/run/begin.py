@@ -9,20 +9,17 @@ from haulage.catalog.manifests.reader import Manifest
 from haulage.catalog.runs import runs, sharing
 from haulage.catalog.runs import shards as ledger
 from haulage.catalog.runs.driver import boot_id
-from haulage.catalog.runs.runs import Life, Run, RunState
+from haulage.catalog.runs.runs import Run
 from haulage.catalog.runs.shards import ShardState
 from haulage.config.policy import Fsync, RunPolicy
-from haulage.errors import CancelledError, RefusedError
-from haulage.launch.launcher import STOP
 from haulage.model import Pass
 from haulage.run.context.request import Request
-from haulage.run.context.workspace import is_here
 from haulage.run.discovery.discover import Comparison
 from haulage.run.drive import driven
 from haulage.run.guards.recognition import Looking, check_recognised
 from haulage.run.recovery.supersede import supersede
+from haulage.run.takeover import check_free, to_resume
 
-_POLL_S = 2.0
 _PROOFS = (Pass.PUBLISH, Pass.VERIFY, Pass.DIRS)
 
 
@@ -89,60 +86,3 @@ def _taken(request: Request, run: Run) -> Run:
         done = ledger.listed(catalog, run.id, states=[ShardState.DONE])
         ledger.undo(catalog, taken, [one for one in done if one.pass_ in _PROOFS])
     return taken
-
-
-def to_resume(
-    catalog: Catalog,
-    flow_run_id: str | None,
-    resume: str | None,
-    *,
-    take_over: bool = False,
-) -> Run | None:
-    """Return the run to go on with, if there is one; RefusedError if it may not be."""
-    if resume:
-        run = runs.find(catalog, resume)
-        if run.state not in runs.RESUMABLE:
-            raise RefusedError(
-                f"run {run.id} is {run.state}; there is nothing to resume"
-            )
-        check_free(catalog, run, take_over=take_over)
-        return run
-    earlier = runs.by_flow_run(catalog, flow_run_id) if flow_run_id else None
-    if earlier is None or earlier.state not in runs.RESUMABLE:
-        return None
-    _await_lease(catalog, earlier)
-    check_free(catalog, earlier, take_over=take_over)
-    return earlier
-
-
-def _await_lease(catalog: Catalog, run: Run) -> None:
-    """Wait for the lease of a driver on another host that is not heard any more."""
-    while not run.driver.is_local() and runs.is_driven(catalog, run):
-        if STOP.wait(_POLL_S):
-            raise CancelledError(f"run {run.id} was not waited for any longer")
-        if runs.find(catalog, run.id).heartbeat_at != run.heartbeat_at:
-            return  # it lives
-
-
-def check_free(catalog: Catalog, run: Run, *, take_over: bool = False) -> None:
-    """Refuse a run that may have a driver; a person may know that it is dead.
-
-    In the workspace of the run itself a late driver is found and ended, its movers are
-    shut out; elsewhere only time tells.
-    """
-    if run.state is not RunState.ACTIVE:
-        return
-    life = runs.life_of(catalog, run)
-    if life is Life.ALIVE:
-        raise RefusedError(
-            f"run {run.id} of this dataset is active (process {run.driver.pid} since "
-            f"{run.started_at:%Y-%m-%d %H:%M:%S} UTC); wait for it or stop it first"
-        )
-    if life is Life.SILENT and not is_here(run) and not take_over:
-        raise RefusedError(
-            f"run {run.id} of this dataset was driven by process {run.driver.pid} of "
-            f"{run.driver.host}, last heard of at {run.heartbeat_at:%H:%M:%S} UTC, and "
-            f"its workspace is not here: go on there, try again in "
-            f"{runs.LONG_OVER_S // 60} minutes, or, if that process is dead for "
-            f"certain, add --take-over"
-        )

@@ -16,6 +16,7 @@ from haulage.launch.launcher import STOP
 from haulage.launch.leftovers import end_leftover_movers
 from haulage.launch.local import LocalPool
 from haulage.private import make_directory, tighten
+from haulage.run.context.heartbeat import Heartbeat
 from haulage.run.context.progress import RunProgress
 from haulage.run.context.request import Request
 from haulage.run.context.run_context import RunContext
@@ -55,8 +56,9 @@ def driven(
     progress = RunProgress(dict(run.counts))
     catalog = replace(request.catalog, hurried=threading.Event())
     lease = Lease.begin(workspace / LEASE)
+    heartbeat = Heartbeat(run.id, lease, pool)
     context = RunContext(
-        catalog, request.dataset.name, run, pair, pool, progress, lease
+        catalog, request.dataset.name, run, pair, pool, progress, heartbeat
     )
     told = own_files(workspace)
     with (
@@ -93,7 +95,7 @@ def _end_recorded(context: RunContext) -> Iterator[None]:
 @contextmanager
 def _alive(context: RunContext, runner: TaskRunner | None) -> Iterator[None]:
     """Tell of the progress and prove that the driver lives, until the run ends."""
-    context.prove_life(waits=True)
+    context.prove_life()
     watch = context.watch(runner.note if runner else lambda _: None)
     try:
         yield

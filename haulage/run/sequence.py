@@ -15,7 +15,7 @@ from haulage.catalog.runs.lineage import VERIFY
 from haulage.catalog.runs.runs import Run, RunState
 from haulage.config.policy import NOTHING_ONCE, Dataset, Delete, Once, Policy, Verify
 from haulage.errors import HaulageError, RefusedError
-from haulage.run.begin import begin, check_free, to_resume
+from haulage.run.begin import begin
 from haulage.run.context.request import Request
 from haulage.run.context.run_context import RunContext
 from haulage.run.context.runner import Summary, TaskRunner
@@ -53,6 +53,7 @@ from haulage.run.rebase import settle_base
 from haulage.run.recovery.supersede import sweep
 from haulage.run.sharding.waves import run_wave
 from haulage.run.summary import dry_summary, summary_of
+from haulage.run.takeover import check_free, to_resume
 
 _UNDO = "undo"  # of one that brings back what another has deleted
 _DELETES = "deletes"  # of one that carries out an approved plan

@@ -15,7 +15,7 @@ from haulage.catalog.db.tables import AttemptTable, RunTable, ShardTable
 from haulage.catalog.runs import runs
 from haulage.catalog.runs.runs import LEASE_S, LONG_OVER_S, Run, RunState
 from haulage.errors import FatalError, LostRunError, RefusedError
-from haulage.run import begin, sequence
+from haulage.run import sequence, takeover
 from haulage.run.context.runner import ThreadRunner
 from tests.e2e.place import Before, Place, grow_old, write
 from tests.trees.compare import assert_same, leftovers
@@ -190,7 +190,7 @@ def test_a_flow_run_takes_over_nothing_that_lives(place: Place) -> None:
         place.catalog(), place.dataset(), trigger="test", flow_run_id="flow-1"
     )
     with pytest.raises(RefusedError, match="active"):
-        begin.to_resume(place.catalog(), "flow-1", None)
+        takeover.to_resume(place.catalog(), "flow-1", None)
     found = runs.find(place.catalog(), mine.id)
     assert found.token == mine.token
     assert mine.driver == replace(found.driver)

@@ -4,12 +4,12 @@ import os
 from itertools import count
 
 import pytest
-from tests.storage.blobs.clouds import Cloud
 
 from haulage.place import Place
 from haulage.storage.buckets.gs_az.bucket import open_blobs
 from tests.servers.azure import azurite
 from tests.servers.google import google
+from tests.storage.gs_az.clouds import Cloud
 
 _numbers = count()
 

@@ -4,12 +4,12 @@ import os
 from urllib.parse import unquote
 
 import pytest
-from tests.storage.blobs.clouds import BY, STAMP, keys_of
 
 from haulage.errors import PermanentError
 from haulage.place import Place
 from haulage.storage.buckets.gs_az.bucket import open_blobs
 from haulage.storage.buckets.protocol import PutBy, holds_more_than
+from tests.storage.gs_az.clouds import BY, STAMP, keys_of
 
 # --------------------------------------------------------------------- listing
 

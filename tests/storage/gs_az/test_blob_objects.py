@@ -3,12 +3,12 @@
 import os
 
 import pytest
-from tests.storage.blobs.clouds import BY, STAMP, keys_of
 
 from haulage.errors import UnstableError, VanishedError
 from haulage.place import Place
 from haulage.storage.buckets.gs_az.bucket import open_blobs
 from haulage.storage.buckets.protocol import AsStream, ByParts, PutBy
+from tests.storage.gs_az.clouds import BY, STAMP, keys_of
 
 # --------------------------------------------------------------------- objects
 

@@ -3,13 +3,13 @@
 import os
 
 import pytest
-from tests.storage.blobs.clouds import BY
 
 from haulage.errors import FatalError, PermanentError, RefusedError
 from haulage.place import Place
 from haulage.storage.buckets.faults import DeniedError
 from haulage.storage.buckets.gs_az.bucket import open_blobs
 from haulage.storage.buckets.protocol import PutBy
+from tests.storage.gs_az.clouds import BY
 
 
 @pytest.mark.parametrize(

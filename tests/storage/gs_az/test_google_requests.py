@@ -6,12 +6,12 @@ from itertools import count
 from urllib.parse import unquote
 
 import pytest
-from tests.storage.blobs.clouds import BY
 
 from haulage.errors import MismatchError, TransientError, UnstableError
 from haulage.place import Place
 from haulage.storage.buckets.gs_az.bucket import open_blobs
 from tests.servers.google import Blob, md5_of
+from tests.storage.gs_az.clouds import BY
 
 _numbers = count()
 

@@ -1,0 +1,100 @@
+"""The heartbeat of a driver: it tells the catalog, and its movers, that it lives."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from haulage.catalog.runs import runs
+from haulage.errors import CancelledError, HaulageError, LostRunError, TransientError
+from haulage.launch.launcher import STOP, Launcher
+from haulage.verbs.lease import Lease, now_s
+
+_POLL_S = 1.0
+_ASLEEP_S = 15.0  # what no busy machine keeps a thread waiting for
+_BEAT_S = 10.0
+_log = logging.getLogger(__name__)
+
+
+class Heartbeat:
+    """The proof that the driver of one run lives, and what ends the run without it."""
+
+    def __init__(self, run_id: str, lease: Lease, launcher: Launcher) -> None:
+        """Prepare it; `lease` is what the movers of `launcher` look at."""
+        self._run_id = run_id
+        self._lease = lease
+        self._launcher = launcher
+        self._lost: HaulageError | None = None
+        self.ended = threading.Event()
+
+    def beat(self, tell: Callable[[], None]) -> None:
+        """Have `tell` say that this driver lives, then let its movers act for a while.
+
+        TransientError and LostRunError are those of `tell`.
+        """
+        asked_s = now_s()
+        tell()
+        self._lease.renew(asked_s + runs.HOLD_S)
+
+    def start(self, tell: Callable[[], None]) -> list[threading.Thread]:
+        """Start the threads that beat and that look at the clock.
+
+        They are two, because a catalog that hangs must not stop who looks at the clock.
+        """
+        threads = [
+            threading.Thread(target=self._beat_on, args=(tell,), daemon=True),
+            threading.Thread(target=self._look_at_clock, daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def check(self) -> None:
+        """Raise when the run shall stop: cancelled, taken over, or already over."""
+        while self._waits() and not self.ended.wait(_POLL_S):
+            pass  # a machine that has slept says first that it lives
+        if self._lost:
+            raise self._lost
+        if STOP.is_set() or self.ended.is_set():
+            raise CancelledError(
+                f"run {self._run_id} was stopped; 'haulage resume {self._run_id}' goes "
+                f"on"
+            )
+
+    def _waits(self) -> bool:
+        return not self._lost and not STOP.is_set() and self._lease.is_over()
+
+    def _beat_on(self, tell: Callable[[], None]) -> None:
+        while not self.ended.wait(_BEAT_S):
+            try:
+                self.beat(tell)
+            except TransientError as err:
+                _log.warning("the catalog does not answer, trying again: %s", err)
+            except LostRunError as err:
+                self._lost = err
+                return
+
+    def _look_at_clock(self) -> None:
+        """End all movers when others may take this driver for dead.
+
+        Nobody could say that it lives while the machine slept; that is waited for.
+        """
+        looked_s = now_s()
+        while not self.ended.wait(_POLL_S):
+            slept_s = now_s() - looked_s
+            if slept_s < _ASLEEP_S:
+                looked_s = now_s()
+                if self._lease.is_over():
+                    self._give_up()
+                    return
+            elif self.ended.wait(2 * _BEAT_S):
+                return
+            else:
+                looked_s = now_s()
+
+    def _give_up(self) -> None:
+        self._lost = LostRunError(
+            f"the catalog could not be told for {runs.HOLD_S} s that run "
+            f"{self._run_id} is alive, so another host may take it over; it was "
+            f"stopped: 'haulage resume {self._run_id}' goes on"
+        )
+        self._launcher.kill()
