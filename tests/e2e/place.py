@@ -21,6 +21,7 @@ from haulage.catalog.runs.runs import Run
 from haulage.config.policy import Dataset, Once, Policy
 from haulage.run import sequence
 from haulage.run.context.runner import Summary, TaskRunner, ThreadRunner
+from tests.e2e import warm
 from tests.trees.walk import below, opened
 
 COMMAND = Path(sys.executable).with_name("haulage")
@@ -83,7 +84,15 @@ class Place:
         return [*program, *map(str, words)]
 
     def haulage(self, *words: str | Path) -> "Ended":
-        """Run `haulage` as a user would, to its end."""
+        """Run `haulage` as a user would, to its end; its imports are done already."""
+        environment = self.environment()
+        if self.nobodys_python or not warm.would_start_alike(environment):
+            return self.haulage_from_start(*words)
+        texts = list(map(str, words))
+        return Ended(*warm.run(texts, environment, self.root))
+
+    def haulage_from_start(self, *words: str | Path) -> "Ended":
+        """Run `haulage` by an interpreter that starts for it."""
         done = subprocess.run(
             self.command(*words),
             env=self.environment(),

@@ -30,7 +30,7 @@ def test_nothing_is_imported_from_the_current_directory(place: Place) -> None:
     write(place.source / "file")
     plant_modules(place.root, place.root / "ran")  # commands are given there
     for words in STARTS:
-        ended = place.haulage(*words)
+        ended = place.haulage_from_start(*words)
         assert ended.code == 0, ended.text
     assert not (place.root / "ran").exists()
 
