@@ -113,3 +113,22 @@ def test_each_example_is_a_command_line_that_is_taken(line):
 
 def test_the_version_is_the_one_that_is_installed(capsys):
     assert printed("--version", capsys).startswith("haulage 0.")
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("", ["COMMAND", "'haulage --help'"]),
+        ("sink", ["'sink'", "'haulage --help'"]),
+        ("sync a b --exlude c", ["mean --exclude?", "'haulage sync --help'"]),
+        ("sync a b c", ["arguments: c;", "'haulage sync --help'"]),
+        ("deletes show", ["PLAN", "'haulage deletes show --help'"]),
+        ("deletes apply x --yes-delete 1", ["'x'", "'haulage deletes apply --help'"]),
+    ],
+)
+def test_a_line_that_is_wrong_names_the_word_and_where_help_is(line, told, capsys):
+    with pytest.raises(SystemExit) as ended:
+        parser_for(line.split()).parse_args(line.split())
+    assert ended.value.code == 2
+    text = capsys.readouterr().err
+    assert [word for word in told if word not in text] == []

@@ -1,9 +1,11 @@
 """A parser whose --help fits on a screen; --help-all shows the rest."""
 
 import argparse
+import difflib
 import importlib.metadata
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,6 +31,20 @@ class Parser(argparse.ArgumentParser):
     def format_all_help(self) -> str:
         """Return the help with the rest."""
         return self._help(self._action_groups)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401  as of argparse
+        """Refuse here what is not known; argparse would have the top parser say so."""
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], self._option_string_actions)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return namespace, unknown
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        hint = f"'{self.prog} --help' says what it takes"
+        self.exit(2, f"{self.prog}: error: {message}; {hint}\n")
 
     def _help(self, groups: Sequence[argparse._ArgumentGroup]) -> str:
         formatter = self._get_formatter()
