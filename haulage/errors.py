@@ -28,7 +28,7 @@ class HaulageError(Exception):
 
 
 class RefusedError(HaulageError):
-    """The request can not be carried out as given; nothing was changed."""
+    """The request cannot be carried out as given; nothing was changed."""
 
 
 class TransientError(HaulageError):
@@ -48,7 +48,7 @@ class MismatchError(TransientError):
 
 
 class PermanentError(HaulageError):
-    """This entry can not be done; the others can."""
+    """This entry cannot be done; the others can."""
 
 
 class VanishedError(PermanentError):

@@ -11,7 +11,7 @@ class OutputError(Exception):
     """Standard output did not take what was to be written there."""
 
     def __init__(self, err: OSError) -> None:
-        super().__init__(f"standard output can not be written: {err.strerror}")
+        super().__init__(f"standard output cannot be written: {err.strerror}")
         self.reader_had_enough = err.errno == errno.EPIPE
 
 

@@ -77,7 +77,7 @@ def parse_rule(text: str) -> Rule:
 
 
 def check_rules(rules: tuple[str, ...] | list[str]) -> None:
-    """Refuse rules that can not be compiled, or that leave nothing out."""
+    """Refuse rules that cannot be compiled, or that leave nothing out."""
     parsed = [parse_rule(text) for text in rules]
     if parsed and all(rule.include for rule in parsed):
         raise RefusedError(
@@ -186,7 +186,7 @@ class Rules:
     """
 
     def __init__(self, texts: tuple[str, ...] | list[str]) -> None:
-        """Compile `texts`; RefusedError for one that can not be."""
+        """Compile `texts`; RefusedError for one that cannot be."""
         self._rules = [parse_rule(text) for text in texts]
         self.decided: set[int] = set()
 

@@ -279,7 +279,7 @@ class Policy(Form):
     def _acls_have_their_mode(cls, names: tuple[Preserve, ...]) -> tuple[Preserve, ...]:
         if Preserve.ACLS in names and Preserve.MODE not in names:
             raise ValueError(
-                "acls hold the mode, so they can not be preserved without it; add mode "
+                "acls hold the mode, so they cannot be preserved without it; add mode "
                 "or leave out acls"
             )
         return names

@@ -54,7 +54,7 @@ class Component(NamedTuple):
 class Layout(NamedTuple):
     """The components of a file; none of them: nothing is set, and defaults hold.
 
-    `beyond` names what else the layout has, which can not be asked for.
+    `beyond` names what else the layout has, which cannot be asked for.
     """
 
     components: tuple[Component, ...] = ()

@@ -206,7 +206,7 @@ def prepare() -> None:
 def start(kind: str, environ: Mapping[str, str], stderr: int = 2) -> Fork:
     """Start `mover` or `lister` with this environment.
 
-    OSError if this one can not be started, FatalError if none can.
+    OSError if this one cannot be started, FatalError if none can.
     """
     server = _server()
     try:

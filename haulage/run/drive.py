@@ -108,7 +108,7 @@ def _alive(context: RunContext, runner: TaskRunner | None) -> Iterator[None]:
 def _record_end(context: RunContext, err: BaseException) -> None:
     """Record an early end, unless the run is no longer ours.
 
-    What can not be recorded must not hide why the run ended; without an end it is one
+    What cannot be recorded must not hide why the run ended; without an end it is one
     that was interrupted.
     """
     asked = not isinstance(err, Exception)  # by a signal, as Prefect's cancel is

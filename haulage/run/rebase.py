@@ -72,7 +72,7 @@ def _begin_with(context: RunContext, version: ManifestWriter, after_run: str) ->
 
 
 def _listed(context: RunContext, comparison: Comparison) -> Iterator[pa.Table]:
-    """Yield the listing of the target; what can not be read there is not known."""
+    """Yield the listing of the target; what cannot be read there is not known."""
     context.progress.stage = "list the target"
     with listers_of(
         comparison, comparison.pair.target, None, context.workspace / "spool"

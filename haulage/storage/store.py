@@ -172,7 +172,7 @@ class Writing(Protocol):
         ...
 
     def leave(self) -> None:
-        """Let go of it; another attempt goes on, or what can not go on is removed."""
+        """Let go of it; another attempt goes on, or what cannot go on is removed."""
         ...
 
 
@@ -190,7 +190,7 @@ class Store(Protocol):
         ...
 
     def copy_within(self, source: "Store", action: Action) -> tuple[Seen, Made] | None:
-        """Have the store's own server copy from `source`; None where it can not."""
+        """Have the store's own server copy from `source`; None where it cannot."""
         ...
 
     def open(self, path: bytes, size: int, etag: bytes | None = None) -> Reading:

@@ -82,7 +82,7 @@ def _make(dir_fd: int, temp: bytes, found: os.stat_result, mode: int) -> None:
         if err.errno not in _NOT_HERE:
             raise
         raise PermanentError(
-            f"a {_WORDS[kind]} can not be made here: {err.strerror}; devices are for "
+            f"a {_WORDS[kind]} cannot be made here: {err.strerror}; devices are for "
             f"root alone, and not every file system or container takes each"
         ) from err
 

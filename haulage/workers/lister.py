@@ -126,7 +126,7 @@ def _obey_apart(desk: _Desk, line: bytes) -> None:
 
 
 def _obey(desk: _Desk, line: bytes) -> None:
-    """List one span and tell of each piece; what can not be read is told as such."""
+    """List one span and tell of each piece; what cannot be read is told as such."""
     order = json.loads(line)
     number = int(order.pop("span"))
     try:

@@ -98,7 +98,7 @@ def test_a_token_that_was_taken_over_is_void(catalog: Catalog, run: Run) -> None
         runs.heartbeat(catalog, run)
     with pytest.raises(LostRunError):
         runs.end(catalog, run, RunState.DONE, {})
-    with pytest.raises(RefusedError, match="can not be taken over"):
+    with pytest.raises(RefusedError, match="cannot be taken over"):
         runs.take_over(catalog, run)
     runs.heartbeat(catalog, taken)
 

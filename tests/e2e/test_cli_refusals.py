@@ -53,7 +53,7 @@ def test_a_target_that_is_no_directory_is_refused(place: Place) -> None:
 @pytest.mark.parametrize("name", ["n" * 300, "/proc/target"], ids=["long", "proc"])
 def test_a_target_that_can_not_be_made_is_refused(place: Place, name: str) -> None:
     target = place.root / name
-    assert_refused(place, sync(place, place.source, target), target, "can not be made")
+    assert_refused(place, sync(place, place.source, target), target, "cannot be made")
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_roots_that_overlap_are_refused(
 def test_a_target_on_a_read_only_mount_is_refused(place: Place) -> None:
     write(place.source / "file")
     ended = sync(place, place.source, Path("/proc/sys/haulage"))
-    assert_refused(place, ended, "/proc/sys", "can not be written")
+    assert_refused(place, ended, "/proc/sys", "cannot be written")
 
 
 def test_a_target_that_this_user_may_not_write_is_refused(nobodys_place: Place) -> None:
@@ -129,7 +129,7 @@ def test_a_target_that_this_user_may_not_write_is_refused(nobodys_place: Place) 
     give_to_nobody(place.source)
     place.target.mkdir(mode=0o755)
     ended = sync(place, place.source, place.target)
-    assert_refused(place, ended, place.target, "can not be written")
+    assert_refused(place, ended, place.target, "cannot be written")
 
 
 @pytest.mark.parametrize(

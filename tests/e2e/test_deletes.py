@@ -271,7 +271,7 @@ def test_nothing_below_an_unreadable_directory_is_deleted(
     assert place.sync_by_command().code == 0
     drop(place.source, "shut/gone", "gone")
     os.chmod(place.source / "shut" / "in", 0)
-    os.chmod(place.source / "shut", 0o400)  # names can be read, entries can not
+    os.chmod(place.source / "shut", 0o400)  # names can be read, entries cannot
     ended = place.sync_by_command(*GUARDED_OPTIONS)
     assert ended.code == 1, ended.text
     assert {failure.errno for failure in place.failures().values()} == {errno.EACCES}

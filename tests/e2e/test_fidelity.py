@@ -1,4 +1,4 @@
-"""What the target can not hold is told entry by entry, and the run goes on."""
+"""What the target cannot hold is told entry by entry, and the run goes on."""
 
 import os
 import stat
@@ -111,7 +111,7 @@ def test_what_xfs_can_not_name_is_a_listed_failure_and_the_rest_is_made(
     assert (summary.exit_code, summary.failed) == (1, 2)
     reasons = {path: told.reason for path, told in place.failures().items()}
     assert "File name too long" in reasons[b"longer link"]
-    assert "block device can not be made here: Invalid" in reasons[b"far device"]
+    assert "block device cannot be made here: Invalid" in reasons[b"far device"]
     assert differences(source, xfs) == ["far device: missing", "longer link: missing"]
 
 

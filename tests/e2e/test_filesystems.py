@@ -1,5 +1,5 @@
 """Between the file systems that people have, night after night, nothing differs but
-what the target can not hold, and that is told entry by entry."""
+what the target cannot hold, and that is told entry by entry."""
 
 import os
 import random

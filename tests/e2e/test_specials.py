@@ -145,7 +145,7 @@ def test_a_user_who_is_not_root_makes_fifos_and_sockets_and_is_told_of_devices(
         assert (ended.code, ended.summary()["failed"]) == (1, 1), ended.text
         reason = nobodys_place.failures()[b"char"].reason
         assert (
-            "a character device can not be made here: Operation not permitted" in reason
+            "a character device cannot be made here: Operation not permitted" in reason
         )
         assert "devices are for root alone" in reason
         assert differences(source, target) == ["char: missing"]

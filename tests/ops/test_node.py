@@ -119,7 +119,7 @@ def test_who_is_not_root_is_told_that_devices_are_root_s(commons):
 
     outcome = as_nobody(outcome_of)
     assert outcome.status == Status.FAILED
-    assert "a character device can not be made here" in outcome.reason
+    assert "a character device cannot be made here" in outcome.reason
     assert os.listdir(target) == []
 
 

@@ -28,7 +28,7 @@ def _mounted(kind: str, home: Path) -> Path:
     mount = ["mount", "-o", "loop", str(image), str(where)]
     done = subprocess.run(mount, capture_output=True, text=True, check=False)
     if done.returncode:
-        pytest.skip(f"a loop device can not be mounted here: {done.stderr.strip()}")
+        pytest.skip(f"a loop device cannot be mounted here: {done.stderr.strip()}")
     return where
 
 

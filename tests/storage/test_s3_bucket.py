@@ -1,4 +1,4 @@
-"""One contract, on three servers; what a server can not do is told in `WEAK`."""
+"""One contract, on three servers; what a server cannot do is told in `WEAK`."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor

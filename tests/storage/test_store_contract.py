@@ -1,6 +1,6 @@
 """What every store promises, on a directory tree and on the servers of buckets.
 
-What a weak server can not do is told in `WEAK`.
+What a weak server cannot do is told in `WEAK`.
 """
 
 import os
@@ -327,7 +327,7 @@ def test_the_record_of_what_is_gone_is_void(shelf, store):
 
 def test_an_upload_that_is_gone_at_the_end_is_no_vanished_source(shelf, store):
     if shelf.root is not None:
-        pytest.skip("a temporary that is open can not be aborted")
+        pytest.skip("a temporary that is open cannot be aborted")
     if shelf.name == "moto":
         pytest.skip("it fails at uploads that are gone")
     seen = seen_for(b"large", LARGE)

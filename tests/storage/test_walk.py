@@ -301,7 +301,7 @@ def mount(commons):
     command = ["mount", "-t", "tmpfs", "none", str(commons / "m")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        pytest.skip(f"a tmpfs can not be mounted here: {done.stderr.strip()}")
+        pytest.skip(f"a tmpfs cannot be mounted here: {done.stderr.strip()}")
     grow(commons / "m", [b"inside/", b"inside/deep"])
     yield commons
     subprocess.run(["umount", str(commons / "m")], check=True)

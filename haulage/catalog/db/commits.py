@@ -14,7 +14,7 @@ _ASK_AGAIN_S = 0.2
 def number_of(connection: Connection) -> str | None:
     """Return what the server will know a transaction by; None if it wrote nothing.
 
-    A SQLite file can not be cut off.
+    A SQLite file cannot be cut off.
     """
     if connection.dialect.name != "postgresql":
         return None

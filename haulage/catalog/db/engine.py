@@ -196,7 +196,7 @@ def as_it_is(url: str | None = None) -> Catalog:
 def is_made(url: str | None = None) -> tuple[bool, str]:
     """Tell whether there is a catalog at `url`, and how that URL may be shown.
 
-    What can not be asked counts as made: opening it says what is wrong.
+    What cannot be asked counts as made: opening it says what is wrong.
     """
     parsed = _parse(url or default_url())
     shown = _shown(parsed)
@@ -233,7 +233,7 @@ def _parse(url: str) -> URL:
     try:
         parsed = make_url(re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url))
     except ArgumentError as err:
-        raise RefusedError(_unsupported("the given URL can not be parsed")) from err
+        raise RefusedError(_unsupported("the given URL cannot be parsed")) from err
     if parsed.drivername == "postgresql+psycopg":
         return parsed
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
@@ -261,7 +261,7 @@ def _unusable(shown: str, err: DBAPIError) -> str:
         return f"{shown} is not a catalog: the file is no SQLite database; name another"
     reason = " ".join(str(err.orig).split())
     return (
-        f"the catalog {shown} can not be opened: {reason}; check the URL"
+        f"the catalog {shown} cannot be opened: {reason}; check the URL"
         " ($HAULAGE_CATALOG), that the server is up, and the user's rights"
     )
 

@@ -67,7 +67,7 @@ class DatasetTable(Base):
     target_store: Mapped[dict[str, object]] = mapped_column(server_default="{}")
     # A directory's path without links, when its last run began; it may be any bytes.
     target_resolved: Mapped[bytes | None]
-    # Manifests point here too, and SQLite can not close a ring of foreign keys later.
+    # Manifests point here too, and SQLite cannot close a ring of foreign keys later.
     manifest_id: Mapped[int | None]
     # Earlier runs were removed, so that what they did is not to be told from them.
     has_forgotten: Mapped[bool] = mapped_column(default=False, server_default=false())

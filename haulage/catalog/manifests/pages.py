@@ -51,7 +51,7 @@ def checksum_of(content: bytes) -> bytes:
 
 def decoded(content: bytes, columns: Sequence[str] | None, broken: str) -> pa.Table:
     """Return the entries of one page, or only some columns of them; BrokenPageError
-    with the words `broken` where they can not be read.
+    with the words `broken` where they cannot be read.
 
     A page that was written before a column came into use has nulls there.
     """

@@ -340,7 +340,7 @@ def _newest(
 
 def _not_taken(run: Run) -> str:
     return (
-        f"run {run.id} can not be taken over: it is done or superseded, another"
+        f"run {run.id} cannot be taken over: it is done or superseded, another"
         " process has just taken it, or a later run has committed since; look at its"
         " state, or start a new run"
     )

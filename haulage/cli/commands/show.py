@@ -73,7 +73,7 @@ def _print_unknown_trash(catalog: Catalog, name: str) -> None:
     try:
         found = unknown_trash(catalog, datasets.find(catalog, name))
     except HaulageError as err:
-        print(f"  the target's trash can not be looked at: {err}")
+        print(f"  the target's trash cannot be looked at: {err}")
         return
     for run_id in found:
         print(f"  .haulage-trash/{run_id} in the target is of no run of this catalog")
@@ -196,7 +196,7 @@ def manifest(args: argparse.Namespace) -> int:
         with open(args.output, "wb") as sink:
             _write_pages(pages, args.format, sink)
     except OSError as err:
-        why = f"{shown_path(args.output)} can not be written: {err.strerror or err}"
+        why = f"{shown_path(args.output)} cannot be written: {err.strerror or err}"
         raise FatalError(f"{why}; name another file with --output") from err
     return 0
 

@@ -128,7 +128,7 @@ class OrderedListing:
                     self._take(process, json.loads(line))
             how = f"ended with exit code {process.wait()} in the middle of its work"
         except Exception as err:  # noqa: BLE001  else the consumer would wait for ever
-            how = f"can not be followed: {err!r}"
+            how = f"cannot be followed: {err!r}"
         with self._changed:
             if not self._ending:
                 told = f"lister {process.pid} {how}; see its messages above, then"
@@ -136,7 +136,7 @@ class OrderedListing:
             self._changed.notify_all()
 
     def _lose(self, error: FatalError | DisorderError) -> None:
-        """Remember the first reason why this listing can not be whole."""
+        """Remember the first reason why this listing cannot be whole."""
         self._lost = self._lost or error
 
     def _take(self, process: Fork, event: dict[str, object]) -> None:

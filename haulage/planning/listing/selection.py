@@ -34,7 +34,7 @@ class Selection:
     compiled: Rules = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Compile the rules once; RefusedError for one that can not be."""
+        """Compile the rules once; RefusedError for one that cannot be."""
         object.__setattr__(self, "compiled", Rules(tuple(self.rules)))
 
     def keeps_path(self) -> Callable[[bytes], bool] | None:

@@ -36,7 +36,7 @@ class Mark:
             return None
 
     def write(self, pair: Pair, dataset: str, *, fsync: bool) -> str | None:
-        """Make it the dataset's mark; return why that can not be."""
+        """Make it the dataset's mark; return why that cannot be."""
         fields = {
             "what": f"what Haulage knows this target of {dataset} by; leave it alone",
             "run": self.run,

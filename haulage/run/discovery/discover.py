@@ -282,11 +282,11 @@ def _wire(selection: Selection) -> dict[str, object]:
 def _readable(
     comparison: Comparison, pieces: Iterator[pa.Table | Unreadable]
 ) -> Iterator[pa.Table | Unreadable]:
-    """Pass pieces on; a root that can not be listed ends the run."""
+    """Pass pieces on; a root that cannot be listed ends the run."""
     for piece in pieces:
         if isinstance(piece, Unreadable) and not piece.path:
             raise FatalError(
-                f"{comparison.pair.source.url}: can not be listed: "
+                f"{comparison.pair.source.url}: cannot be listed: "
                 f"{piece.reason or os.strerror(piece.errno)}; see its permissions and "
                 f"mount, then resume"
             )

@@ -41,7 +41,7 @@ _MADE_APART = frozenset({Preserve.SPECIALS, Preserve.DEVICES})
 _SETS = frozenset({Step.COPY, Step.DIRS})  # attributes
 _MOST_FAILURES = 100_000  # held in memory; with more, every entry is looked at
 _MOST_RUNS = 1000  # that are looked back on; behind them anything may be lacking
-_NOT_FAILED = ("kept", "lost")  # what a delete left, and what the target can not hold
+_NOT_FAILED = ("kept", "lost")  # what a delete left, and what the target cannot hold
 
 
 @dataclass(frozen=True, slots=True)

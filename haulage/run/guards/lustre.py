@@ -18,7 +18,7 @@ from haulage.storage.tree.lustre.lfs import LfsError, layout_of, mdts_of
 
 
 def check_layouts(policy: Policy, pair: Pair) -> None:
-    """Refuse layouts where an end can not be asked for them."""
+    """Refuse layouts where an end cannot be asked for them."""
     if not policy.stripe and not policy.mdts:
         return
     if shutil.which("lfs") is None:

@@ -1,4 +1,4 @@
-"""Refuses what can not go well, before anything is touched."""
+"""Refuses what cannot go well, before anything is touched."""
 
 import os
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ def check_ends(
     if pair.target.is_bucket and dataset.policy.trash is not None:
         raise RefusedError(
             f"target {target}: the trash is a directory beside the entries, and a "
-            f"bucket can not rename. Turn on the bucket's versioning, which keeps what "
+            f"bucket cannot rename. Turn on the bucket's versioning, which keeps what "
             f"is deleted, and sync without --trash"
         )
     if pair.source.is_bucket:
@@ -247,7 +247,7 @@ def _check_target(target: str, *, make_parents: bool = False) -> None:
         request = request.parent
     if not _is_writable(request):
         raise RefusedError(
-            f"target {shown} can not be written: {shown_path(str(request))} is not "
+            f"target {shown} cannot be written: {shown_path(str(request))} is not "
             f"writable for this user (uid {os.geteuid()}); change its mode or mount"
         )
 
@@ -265,14 +265,14 @@ def _check_not_own(target: str) -> None:
 
 
 def make_target(place: Place) -> None:
-    """Make the directory that is synced to; RefusedError where that can not be."""
+    """Make the directory that is synced to; RefusedError where that cannot be."""
     if place.is_bucket:
         return
     try:
         Path(place.url).mkdir(parents=True, exist_ok=True)
     except OSError as err:
         raise RefusedError(
-            f"target {shown_path(place.url)} can not be made: {err.strerror}; make it "
+            f"target {shown_path(place.url)} cannot be made: {err.strerror}; make it "
             f"yourself, or name another"
         ) from None
 

@@ -121,7 +121,7 @@ def empty_expired(context: RunContext) -> None:
 
     Two runs have to find that, one after the other: a clock may be ahead for a night.
 
-    A trash that can not be removed now is tried again by the next run.
+    A trash that cannot be removed now is tried again by the next run.
     """
     if context.pair.target.is_bucket:
         return

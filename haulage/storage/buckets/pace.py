@@ -31,7 +31,7 @@ _RECOVERY_S = 10.0  # from half of the rate to the whole
 
 
 class ThrottledError(TransientError):
-    """The service asks for fewer requests, or can not do as many."""
+    """The service asks for fewer requests, or cannot do as many."""
 
 
 @dataclass(frozen=True, slots=True)

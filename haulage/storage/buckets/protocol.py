@@ -230,7 +230,7 @@ class AsStream(Bucket, Protocol):
         """Make an object of `size` bytes, of which no more than a few parts are held.
 
         It is there as a whole or not at all; an error of `chunks` comes through as it
-        is. Nothing is tried again in here but single parts: `chunks` can not go back.
+        is. Nothing is tried again in here but single parts: `chunks` cannot go back.
         """
         ...
 

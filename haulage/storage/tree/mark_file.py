@@ -24,7 +24,7 @@ def padded(content: bytes) -> bytes:
 
 
 def read_mark(root: str, dataset: str) -> bytes | None:
-    """Return what a mark says; None if there is none. OSError if it can not be read."""
+    """Return what a mark says; None if there is none. OSError if it cannot be read."""
     with _opened(root) as dir_fd:
         try:
             fd = os.open(name_of_mark(dataset), _READ, dir_fd=dir_fd)

@@ -44,7 +44,7 @@ def test_what_is_gone_is_deleted_from_a_bucket_but_nothing_of_others(
     (source / "top-2").unlink()
     shutil.rmtree(source / "dir")
     before = files_in(shelf)
-    has_markers = "dir/" in shelf.etags()  # some servers can not hold them
+    has_markers = "dir/" in shelf.etags()  # some servers cannot hold them
     assert route.synced()["deleted"] == 0
     assert files_in(shelf) == before
     ended = route.sync(*GUARDED)

@@ -1,4 +1,4 @@
-"""Keys that a file system can not hold stay where they are; buckets carry them all."""
+"""Keys that a file system cannot hold stay where they are; buckets carry them all."""
 
 from typing import Any
 
@@ -122,7 +122,7 @@ def test_from_bucket_to_bucket_every_key_goes_with_all_that_it_carries(
     assert bool(moved) != inside, moved
     count = Count(passing)
     assert acted_on(route.synced("--verify", "metadata", *GUARDED)) == 0
-    # What the root is can not be listed, as nothing stands for it here.
+    # What the root is cannot be listed, as nothing stands for it here.
     # A sample of the target, in HEADs, tells whether it is that of last night.
     looked_at = {
         seen.path.partition("/data/")[2]

@@ -57,7 +57,7 @@ class BlobBucket(AsStream):
         self._proof = Proof("auto")
 
     def check(self, *, create: bool = False) -> None:
-        """See Bucket; obstore can not make a bucket."""
+        """See Bucket; obstore cannot make a bucket."""
         try:
             self.page(self._place.prefix, limit=1)
         except NoBucketError as err:
@@ -176,7 +176,7 @@ class BlobBucket(AsStream):
         attributes = attributes_of(self._place, by)
         if attributes is None:
             raise PermanentError(
-                f"{key!a}: its metadata has the name of a header, which can not be kept"
+                f"{key!a}: its metadata has the name of a header, which cannot be kept"
             )
         tags = tags_of(self._place, by)
         if not self.cloud.takes_tags:

@@ -55,7 +55,7 @@ class Cloud:
 
     place: Place
     once: Store
-    patient: Store  # which tries single parts again: a stream of them can not go back
+    patient: Store  # which tries single parts again: a stream of them cannot go back
     etag_is_md5: bool  # of what was sent in one piece
     takes_tags: bool
     pace: Pace

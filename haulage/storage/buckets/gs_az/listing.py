@@ -129,7 +129,7 @@ class Listing:
 
         def ask() -> tuple[_Stream, Sequence["ObjectMeta"]]:
             nonlocal kept
-            stream, kept = kept, None  # one that failed can not be gone on with
+            stream, kept = kept, None  # one that failed cannot be gone on with
             if stream is None:
                 stream = self._begin(directory, token, limit)
             return stream, stream.behind(token)

@@ -14,7 +14,7 @@ _SLASH = 0x2F
 _IMPLIED = -1  # the row of a directory that has no object
 _NS = 1_000_000_000
 CLASH = (
-    "its key is a prefix of other keys too, and a path can not be a file and a "
+    "its key is a prefix of other keys too, and a path cannot be a file and a "
     "directory; the directory is kept, rename the object"
 )
 _MARKER_WITH_DATA = (
@@ -24,7 +24,7 @@ _MARKER_WITH_DATA = (
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of some rows: entries, and with reasons what can not be one."""
+    """What became of some rows: entries, and with reasons what cannot be one."""
 
     entries: pa.Table
     refused: list[tuple[bytes, str]]
@@ -35,7 +35,7 @@ class Tree:
 
     `behind` is the path up to which another part of the listing has everything; its
     own ancestors are taken as listed there. For files, directories are entries also
-    where no object stands for them, and what a file system can not hold is refused.
+    where no object stands for them, and what a file system cannot hold is refused.
     `open` are the files that other keys may still turn out to be below of; `left_out`
     is the directory that is not kept and that the keys are below at the time.
     """

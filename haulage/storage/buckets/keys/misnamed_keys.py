@@ -1,6 +1,6 @@
 """Finds out keys under which a server lists objects that have others.
 
-Whatever such an object is, it can not be read by that name; and where it stands in the
+Whatever such an object is, it cannot be read by that name; and where it stands in the
 order, other keys may be taken to be beyond a bound that they are before.
 """
 
@@ -14,7 +14,7 @@ from haulage.storage.buckets.protocol import Keys, Lists
 Refused = list[tuple[bytes, str]]
 REPLACED = (
     "the server lists this key, and has no object by it: it writes characters that it "
-    "can not list, such as control characters, as U+FFFD. The object is not copied; "
+    "cannot list, such as control characters, as U+FFFD. The object is not copied; "
     "rename it, or have the server heed encoding-type=url"
 )
 TWICE = (

@@ -1,4 +1,4 @@
-"""How paths are written as keys of a bucket, and which of them can not be.
+"""How paths are written as keys of a bucket, and which of them cannot be.
 
 A path in UTF-8 is its key as it is, behind the store's prefix. A byte that is not UTF-8
 is written as the private character U+F700 + byte (U+F780 to U+F7FF); a path whose own
@@ -49,7 +49,7 @@ def is_plain(path: bytes) -> bool:
 
 
 def why_no_key(path: bytes, prefix: str) -> str | None:
-    """Return why an entry can not be in a bucket, or None if it can."""
+    """Return why an entry cannot be in a bucket, or None if it can."""
     key_bytes = len(key_of(path, prefix).encode())
     if key_bytes > MOST_KEY_BYTES:
         return (
@@ -62,7 +62,7 @@ def why_no_key(path: bytes, prefix: str) -> str | None:
 
 
 def why_no_path(key: str, prefix: str) -> str | None:
-    """Return why a directory can not hold what `key` names, or None if it can."""
+    """Return why a directory cannot hold what `key` names, or None if it can."""
     return why_misspelt(key, prefix) or why_no_names(path_of(key, prefix))
 
 
@@ -77,7 +77,7 @@ def why_misspelt(key: str, prefix: str) -> str | None:
 
 
 def why_no_names(path: bytes) -> str | None:
-    """Return why the names of a path can not be names of files, or None."""
+    """Return why the names of a path cannot be names of files, or None."""
     names = (path[:-1] if path.endswith(b"/") else path).split(b"/") if path else []
     if b"" in names:
         return "its key has an empty segment ('//' or '/' in front); rename the object"
@@ -141,7 +141,7 @@ def rows_of(keys: Keys, prefix: str) -> tuple[Rows, list[tuple[bytes, str]]]:
         if not key.startswith(prefix):
             raise FatalError(
                 f"the server listed {key!a} where keys below {prefix!a} were asked "
-                f"for; it can not be listed safely"
+                f"for; it cannot be listed safely"
             )
     text = "\0".join(keys.keys)
     private = not text.isascii() and _PRIVATE.search(text) is not None

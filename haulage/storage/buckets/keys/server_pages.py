@@ -18,7 +18,7 @@ class DisorderError(HaulageError):
 class KeyRoot:
     """What is below a prefix of a bucket; nothing, or it ends in a slash.
 
-    `for_files` tells that the other end is a file system: what that can not hold is
+    `for_files` tells that the other end is a file system: what that cannot hold is
     refused, and prefixes are listed as directories.
     """
 

@@ -147,7 +147,7 @@ def sorted_pieces(
             if not keys.is_last and keys.token is None:
                 raise FatalError(
                     f"{root.prefix or 'the bucket'!a}: the server lists in no order "
-                    f"and gives no continuation token, so it can not be listed whole"
+                    f"and gives no continuation token, so it cannot be listed whole"
                 )
             honest, lies = without_lies(root.bucket, keys, root.prefix)
             rows, misspelt = rows_of(honest, root.prefix)

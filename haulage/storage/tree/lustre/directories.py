@@ -124,7 +124,7 @@ def keep_default(source: Descent, path: bytes, target_fd: int) -> Lost | None:
 
 
 def hand_on(target_fd: int, wanted: Layout) -> Lost | None:
-    """Have an open directory hand on a layout; tell what of it can not be."""
+    """Have an open directory hand on a layout; tell what of it cannot be."""
     can_be_asked_for = wanted.components or not wanted.beyond
     try:
         if can_be_asked_for and layout_of(target_fd).components != wanted.components:

@@ -150,7 +150,7 @@ def _set_times(handle: int | bytes, wanted: Attributes) -> Lost | None:
 
 
 def _may_be_set(found: os.stat_result) -> bool:
-    """Tell whether it is not for its owner that attributes can not be set."""
+    """Tell whether it is not for its owner that attributes cannot be set."""
     return os.geteuid() in (0, found.st_uid)
 
 

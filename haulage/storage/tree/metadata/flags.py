@@ -42,7 +42,7 @@ def why_forbidden(descent: Descent, path: bytes, err: OSError) -> str | None:
     for place in (path, parent_of(path)):
         if flags := _flags_at(descent, place):
             return (
-                f"{shown(place)} is {flags} in the target, so it can not be changed; "
+                f"{shown(place)} is {flags} in the target, so it cannot be changed; "
                 f"'chattr -i -a' there takes that off"
             )
     return None

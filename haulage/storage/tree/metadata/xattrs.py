@@ -119,7 +119,7 @@ def set_plain(
     """Remove what is stale and set all but ACLs; to be done before the mode is set.
 
     A file that is not `owned` as at the source gets no capability, as it gets no set-id
-    bit. What the file system can not hold, or this user may not set, is lost.
+    bit. What the file system cannot hold, or this user may not set, is lost.
     """
     lost: Lost | None = None
     for name in changes.stale:

@@ -148,7 +148,7 @@ def _reach_aside(descent: Descent, path: bytes) -> int:
     except OSError as err:
         if err.errno in _NOT_THERE:
             raise PermanentError(
-                f"can not be moved aside: {TRASH.decode()} in the target is no "
+                f"cannot be moved aside: {TRASH.decode()} in the target is no "
                 f"directory; move it away"
             ) from err
         raise

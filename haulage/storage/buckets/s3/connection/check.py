@@ -19,7 +19,7 @@ _ONE_KEY = (("list-type", "2"), ("max-keys", "1"))
 
 
 def make_sure(reach: Reach, *, create: bool) -> None:
-    """List one key; RefusedError tells why it can not be done.
+    """List one key; RefusedError tells why it cannot be done.
 
     A listing and not a HEAD, because only its answer has words for what is wrong.
     """

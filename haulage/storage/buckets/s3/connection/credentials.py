@@ -78,7 +78,7 @@ class Chain:
             raise  # no answer came, which may be different soon
         except (known.BotoCoreError, known.ClientError) as err:
             raise DeniedError(
-                f"s3://{self._bucket}: the credentials can not be refreshed "
+                f"s3://{self._bucket}: the credentials cannot be refreshed "
                 f"({type(err).__name__}); log in again or check the role"
             ) from None
         return Secret(frozen.access_key, frozen.secret_key, frozen.token)

@@ -1,6 +1,6 @@
 """What one bucket is reached by: three clients, made when they are wanted.
 
-obstore moves the bytes of nearly all keys; the wire what it can not; botocore calls
+obstore moves the bytes of nearly all keys; the wire what it cannot; botocore calls
 what neither has a form for. The latter two take a quarter of a second to import.
 """
 
@@ -183,11 +183,11 @@ class Reach:
 
 
 def _bundle_of(environ: Mapping[str, str]) -> str | None:
-    """Return the file of the CAs to trust; RefusedError if it can not be read."""
+    """Return the file of the CAs to trust; RefusedError if it cannot be read."""
     bundle = environ.get("AWS_CA_BUNDLE") or None
     if bundle and not os.access(bundle, os.R_OK):
         raise RefusedError(
-            f"AWS_CA_BUNDLE names {shown_path(bundle)}, which can not be read"
+            f"AWS_CA_BUNDLE names {shown_path(bundle)}, which cannot be read"
         )
     return bundle
 
