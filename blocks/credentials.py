@@ -69,8 +69,8 @@ def _resolve_end(end: _End) -> _End:
         end = _with_store(end, name)
     if "://" not in end.url and not end.url.startswith("/"):
         raise RefusedError(
-            f"{end.url}: a path is relative to the directory in which a worker happens "
-            f"to run; give the whole path, from / on"
+            f"{end.url}: a relative path would depend on the directory that a worker "
+            "runs in; give the absolute path"
         )
     return _with_keys(end, end.options.credentials) if end.options.credentials else end
 
@@ -88,8 +88,8 @@ def _with_keys(end: _End, reference: str) -> _End:
 
     if scheme_of(end.url) != "s3":
         raise RefusedError(
-            f"{shown_path(end.url)} is no s3:// bucket, so {reference} is of no use to "
-            "it; leave its credentials empty"
+            f"{shown_path(end.url)} is not an s3:// bucket, so it cannot use "
+            f"{reference}; leave its credentials empty"
         )
     keys = keys_of(_load_credentials(reference), reference)
     changes: dict[str, Any] = {
@@ -113,8 +113,8 @@ def _load_credentials(reference: str) -> "AwsCredentials | MinIOCredentials":
     if kind == MinIOCredentials.get_block_type_slug():
         return _load(MinIOCredentials, name)
     raise RefusedError(
-        f"block {reference}: no credentials are taken from blocks of type {kind}; name "
-        "one of aws-credentials or minio-credentials"
+        f"block {reference}: Haulage takes no credentials from blocks of type {kind}; "
+        "name an aws-credentials or minio-credentials block"
     )
 
 
@@ -126,9 +126,9 @@ def _load(kind: type[T], name: str) -> T:
         return loaded
     except (ValueError, RuntimeError) as err:
         if isinstance(err.__cause__, ObjectNotFound):
-            reason = "is not there; create it in the Prefect UI, under Blocks"
+            reason = "does not exist; create it in the Prefect UI, under Blocks"
         elif isinstance(err.__cause__, ValidationError):
-            reason = f"does not do: {_told(err.__cause__)}; edit it in the Prefect UI"
+            reason = f"is not valid: {_told(err.__cause__)}; edit it in the Prefect UI"
         else:
             raise
     # Outside, because the error above may quote values of the block.
@@ -142,7 +142,7 @@ def _changed(
         return StoreOptions.model_validate({**options.model_dump(), **changes})
     except ValidationError as err:
         reason = _told(err)
-    raise RefusedError(f"{named} does not do: {reason}; edit it in the Prefect UI")
+    raise RefusedError(f"{named} is not valid: {reason}; edit it in the Prefect UI")
 
 
 def _told(err: ValidationError) -> str:
@@ -154,6 +154,6 @@ def _told(err: ValidationError) -> str:
 def _check_endpoint(options: StoreOptions, reference: str) -> None:
     if reference.startswith("minio-") and not options.endpoint:
         raise RefusedError(
-            f"{reference} says of no server, so its keys would go to Amazon; set the "
-            "endpoint of the dataset's store, or the block's endpoint URL"
+            f"{reference} names no endpoint, so its keys would be sent to Amazon; set "
+            "the endpoint of the dataset's store, or the block's endpoint URL"
         )

@@ -62,8 +62,8 @@ def _of_role(block: AwsCredentials, shown: str) -> dict[str, str]:
         keys = credentials.get_frozen_credentials()
         return _named(keys.access_key, SecretStr(keys.secret_key or ""), keys.token)
     raise RefusedError(
-        f"{shown}: the role {block.assume_role_arn} is not to be had: {reason}; check "
-        "the role's trust policy and the keys that ask for it"
+        f"{shown}: the role {block.assume_role_arn} cannot be assumed: {reason}; "
+        "check the role's trust policy and the keys that assume it"
     )
 
 
@@ -94,6 +94,6 @@ def _check_certificates(parameters: AwsClientParameters, shown: str) -> None:
     """Refuse what would be left out without a word, and then fail at the server."""
     if parameters.verify is False or parameters.verify_cert_path:
         raise RefusedError(
-            f"{shown} has a say in how certificates are checked (verify, "
-            "verify_cert_path), which Haulage does not heed; clear it"
+            f"{shown} sets how certificates are verified (verify, verify_cert_path), "
+            "which Haulage ignores; clear these fields"
         )

@@ -30,15 +30,17 @@ class CatalogResults(WritableFileSystem):
 
     _block_type_name = "Catalog results"
     _block_type_slug = "catalog-results"
-    _description = "Keeps what flows return in the database of the Haulage catalog."
+    _description = "Keeps the results of flows in the database of the Haulage catalog."
     _documentation_url = HttpUrl("https://docs.prefect.io/v3/advanced/results")
 
     catalog_variable: str = Field(
         "HAULAGE_CATALOG",
         title="Environment variable",
         pattern=r"^[A-Z_][A-Z0-9_]*$",
-        description="Name of the environment variable with the catalog's URL, never "
-        "the URL itself; unset, this machine's own catalog is meant.",
+        description=(
+            "Name of the environment variable that holds the catalog's URL, never "
+            "the URL itself. If it is unset, this machine's own catalog is used."
+        ),
     )
 
     def build(self) -> Catalog:

@@ -37,14 +37,16 @@ class HaulageStore(StoreOptions, Block, _Located):
 
     _block_type_name = "Haulage store"
     _block_type_slug = "haulage-store"
-    _description = "A bucket that datasets name as haulage-store/NAME."
+    _description = "A bucket that datasets refer to as haulage-store/NAME."
     _documentation_url = HttpUrl("https://docs.prefect.io/v3/concepts/blocks")
 
     credentials: MinIOCredentials | AwsCredentials | None = Field(  # type: ignore[assignment]
         None,
         title="Credentials",
-        description="The block with the keys. Left empty: environment, profile or "
-        "instance role.",
+        description=(
+            "The block that holds the keys. If empty: environment, profile or "
+            "instance role."
+        ),
     )
 
     def build(self) -> StoreOptions:
@@ -58,7 +60,8 @@ class HaulageStore(StoreOptions, Block, _Located):
             return None
         if not keys._block_document_name:  # noqa: SLF001 - Prefect has no other way
             raise RefusedError(
-                f"the credentials of haulage-store/{self._block_document_name} are in "
-                "no block of their own; save them as one and choose it there"
+                f"the credentials of haulage-store/{self._block_document_name} are "
+                "not saved as a block of their own; save them as one and select it "
+                "there"
             )
         return f"{keys.get_block_type_slug()}/{keys._block_document_name}"  # noqa: SLF001

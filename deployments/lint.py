@@ -62,7 +62,7 @@ def lint(text: str, templates: Mapping[str, Tree]) -> list[str]:
     return [
         *_unknown_keys(tree, "prefect.yaml", "prefect.yaml"),
         *_unset_variables(text),
-        *(f"two deployments {name!r}" for name in _doubles(names)),
+        *(f"two deployments are named {name!r}" for name in _doubles(names)),
         *(
             f"deployment {deployment.get('name')!r}: {finding}"
             for deployment in deployments
@@ -85,7 +85,7 @@ def _lint_deployment(deployment: Tree, templates: Mapping[str, Tree]) -> Iterato
 def _lint_schedule(schedule: Tree) -> Iterator[str]:
     yield from _unknown_keys(schedule, "schedule", "a schedule")
     if "slug" not in schedule:
-        yield "a schedule without a slug is a new one with every change"
+        yield "a schedule without a slug becomes a new one with every change"
     try:
         construct_schedule(
             cron=schedule.get("cron"),
@@ -94,7 +94,7 @@ def _lint_schedule(schedule: Tree) -> Iterator[str]:
             timezone=schedule.get("timezone"),
         )
     except ValueError as err:
-        yield f"a schedule that is none: {err}"
+        yield f"not a schedule: {err}"
 
 
 def _lint_limit(limit: Tree | int | None) -> Iterator[str]:

@@ -162,8 +162,8 @@ def main() -> int:
         print(f"{TELL}{SLOTS_FORGOTTEN}", file=sys.stderr)
     for name in asyncio.run(strays(text)):
         print(
-            f"{TELL}{name} is not in prefect.yaml any more, but its schedules go on; "
-            f"'prefect deployment delete {name}' ends that"
+            f"{TELL}{name} is no longer in prefect.yaml, but its schedules keep "
+            f"running; 'prefect deployment delete {name}' ends them"
         )
     # The command itself, without a second start of Prefect that takes seconds.
     sys.argv[1:] = ["--no-prompt", "deploy", "--all"]

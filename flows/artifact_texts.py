@@ -135,15 +135,12 @@ def plan_page(dataset: Dataset, plan: DeletePlan, first: Sequence[bytes]) -> str
     more = f"\n\nand {rest:,} more: `haulage deletes show {plan.id}`" if rest else ""
     return (
         f"## {harmless(dataset.name)}: {plan.entries:,} deletes wait "
-        f"({shown_bytes(plan.content_bytes)})\n\n"
-        f"{harmless(plan.reason)}\n\n"
-        f"Look first whether {harmless(dataset.source)} is whole. To delete them from "
-        f"{harmless(dataset.target)}, run the deployment "
-        f"**apply-deletes** with plan `{plan.id}` and yes_delete `{plan.entries}`, or "
-        f"type `haulage deletes apply {plan.id} --yes-delete {plan.entries}`; to drop "
-        f"the plan, `haulage deletes decline {plan.id}`. Each path is checked again."
-        f"\n\n"
-        f"{paths}{more}\n"
+        f"({shown_bytes(plan.content_bytes)})\n\n{harmless(plan.reason)}\n\nFirst "
+        f"check that {harmless(dataset.source)} is complete. To delete them from "
+        f"{harmless(dataset.target)}, run the deployment **apply-deletes** with plan "
+        f"`{plan.id}` and yes_delete `{plan.entries}`, or type `haulage deletes apply "
+        f"{plan.id} --yes-delete {plan.entries}`; to drop the plan, `haulage deletes "
+        f"decline {plan.id}`. Each path is checked again.\n\n{paths}{more}\n"
     )
 
 

@@ -40,10 +40,10 @@ Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 DRAW_EVERY_S = 3.0
 REQUEST_TIMEOUT_S = 5.0
 _MEANING = {
-    "progress": "How far the run is that syncs",
-    "waves": "The waves of shards of the run that syncs",
-    "summary": "What became of the run that synced",
-    "deletes": "The deletes that wait for approval in",
+    "progress": "Progress of the run that syncs",
+    "waves": "Waves of shards of the run that syncs",
+    "summary": "Result of the run that synced",
+    "deletes": "Deletes that wait for approval in",
 }
 ENDED = frozenset({"done", "failed", "cancelled"})
 
@@ -110,7 +110,7 @@ class RunArtifacts:
             with get_client(sync_client=True, httpx_settings=brief) as client:
                 client.update_artifact(artifact, ArtifactUpdate(**fields))
         except (httpx.HTTPError, PrefectException) as err:
-            self._log.warning("the picture of this run is late: %s", err)
+            self._log.warning("an artifact of this run could not be updated: %s", err)
 
     def _made(
         self, make: Callable[..., Any], content: object, what: str

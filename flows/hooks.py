@@ -16,7 +16,8 @@ def tell_how_it_goes_on(
 ) -> None:
     """Log what becomes of the work that was done."""
     flow_run_logger(flow_run, flow).info(
-        "%s: what was copied is in the catalog; retry this flow run to continue it, or "
-        "start another for the dataset, which keeps what this one has done",
+        "%s: the catalog has a record of what was copied; retry this flow run to "
+        "continue it, or start a new one for the dataset, which keeps the work of "
+        "this one",
         state.name,
     )

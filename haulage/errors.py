@@ -101,8 +101,8 @@ def sort_os_error(err: OSError, what: str) -> HaulageError:
     text = f"{what}: {err.strerror or err} (errno {err.errno})"
     if err.errno in _NO_ROOM:
         text += (
-            "; make room, then resume. Deletes come last in a run: where they would "
-            "make room enough, sync with --only delete --delete guarded first"
+            "; free some space, then resume. Deletes come last in a run: if they "
+            "would free enough, sync with --only delete --delete guarded first"
         )
     if err.errno in FATAL_ERRNOS:
         return FatalError(text)
@@ -121,6 +121,6 @@ def own_files(where: str | os.PathLike[str]) -> Iterator[None]:
     except OSError as err:  # pyarrow's name no file, and hold words of its own
         words = os.strerror(err.errno) if err.errno else err
         raise FatalError(
-            f"{err.filename or os.fspath(where)}: {words}; Haulage's own files must"
-            f" have room there and be writable; then 'haulage resume' goes on"
+            f"{err.filename or os.fspath(where)}: {words}; Haulage's own files need "
+            "space and write permission there; then 'haulage resume' continues"
         ) from err

@@ -132,9 +132,9 @@ def check_encrypted(place: Place, endpoint: str | None) -> None:
         return
     raise RefusedError(
         f"{shown_path(place.url)}: its endpoint {shown_path(endpoint or '')} is not "
-        f"encrypted, so whoever is on the way could read and change what is sent, "
-        f"session tokens as well. Use https://, or say that the network is safe: "
-        f"--source-insecure or --target-insecure"
+        "encrypted, so anyone on the network path could read and change the traffic, "
+        "session tokens included. Use https://, or declare the network safe: "
+        "--source-insecure or --target-insecure"
     )
 
 

@@ -39,7 +39,7 @@ def test_an_endpoint_is_one_server_with_a_slash_at_its_end_or_without():
 @pytest.mark.parametrize("scheme", ["s3", "gs"])
 def test_an_endpoint_that_names_a_bucket_is_refused(scheme):
     given = options("--target-endpoint", "http://lab:9000/bucket/")
-    with pytest.raises(RefusedError, match="the bucket is named in the URL"):
+    with pytest.raises(RefusedError, match="name the bucket in the URL"):
         place_of(f"{scheme}://bucket", given, "HAULAGE_TARGET")
 
 

@@ -130,9 +130,11 @@ class Shards(Form):
     max_bytes: ShardSize = Field(
         1 << 30,
         title="Bytes a shard",
-        description="Close a shard at this many bytes; a larger file is split into "
-        "parts of this size, or of a larger one where they would be hundreds, that "
-        "several movers fill.",
+        description=(
+            "Close a shard at this many bytes. A larger file is split into parts of "
+            "this size (larger ones if there would be hundreds), which several "
+            "movers copy."
+        ),
     )
 
 
@@ -164,13 +166,13 @@ class Keep(Form):
         180,
         ge=1,
         title="Days",
-        description="Forget a run that began more days ago, with all that is of it.",
+        description="Forget runs that began more days ago, with all their records.",
     )
     runs: int = Field(
         60,
         ge=1,
         title="Runs",
-        description="So many of the newest runs of the dataset are never forgotten.",
+        description="Never forget this many of the newest runs of the dataset.",
     )
 
 
@@ -178,57 +180,75 @@ class Policy(Form):
     """How a dataset is kept in sync."""
 
     filters: Filters = Field(
-        Filters(), title="Filters", description="Which entries of the source take part."
+        Filters(),
+        title="Filters",
+        description="Which entries of the source are synced.",
     )
     compare: Compare = Field(
         Compare.METADATA,
         title="Compare",
-        description="What counts as changed: metadata (size, mtime, ctime, inode), "
-        "mtime (with size, for a source whose inodes are others each night), size "
-        "alone, checksum (read every file), or always.",
+        description=(
+            "What counts as changed: metadata (size, mtime, ctime, inode), mtime "
+            "(with size, for a source whose inode numbers change each night), size "
+            "alone, checksum (read every file), or always."
+        ),
     )
     verify: Verify = Field(
         Verify.CHECKSUM,
         title="Verify",
-        description="How what was copied is proven: checksum re-reads the target, "
-        "sample re-reads some of it, metadata looks at sizes, times and owners.",
+        description=(
+            "How copies are verified: checksum re-reads the target, sample re-reads "
+            "some of it, metadata compares sizes, times and owners."
+        ),
     )
     preserve: Preserved = Field(
         PRESERVED,
         title="Preserve",
-        description="What is kept of an entry beside its content. What is not named "
-        "is what any new file has, and is neither compared nor counted as lost. "
-        "specials are FIFOs and sockets. Between two directories only.",
+        description=(
+            "Which attributes of an entry are preserved beside its content. All "
+            "others are those of any new file, and are neither compared nor counted "
+            "as lost. specials are FIFOs and sockets. Between two directories only."
+        ),
     )
     trust_metadata: bool = Field(
         False,
         title="Trust a bucket's metadata",
-        description="From a bucket into a directory: take over set-id bits, foreign "
-        "owners, and links that lead outside of the target. Whoever may put an object "
-        "there can ask for them, so the bucket must be written by nobody else.",
+        description=(
+            "From a bucket into a directory: apply set-id bits, foreign owners, and "
+            "links that lead outside of the target. Anyone who may put an object "
+            "there can ask for them, so nobody else may have write access to the "
+            "bucket."
+        ),
     )
     stripe: Stripe = Field(
         "",
         title="Stripes",
-        description="Layouts on a Lustre: keep, or SIZE=COUNT rules such as "
-        "1G=4,64G=16x4M@pool; 0=... for directories. Left empty: the target's.",
+        description=(
+            "Layouts on Lustre: keep, or SIZE=COUNT rules such as "
+            "1G=4,64G=16x4M@pool; 0=... for directories. If empty: the target's own."
+        ),
     )
     mdts: bool = Field(
         False,
         title="Alternate MDTs",
-        description="Make first-level directories on each MDT of a Lustre in turn.",
+        description="Create first-level directories on each MDT of Lustre in turn.",
     )
     delete: Delete = Field(
         Delete.OFF,
         title="Delete",
-        description="Entries gone at the source: off keeps them, plan lists them, "
-        "guarded removes those that Haulage made, within the guards below.",
+        description=(
+            "Entries that are gone from the source: off keeps them, plan lists them, "
+            "guarded deletes those that Haulage made, within the guards below."
+        ),
     )
     share_target: bool = Field(
         False,
         title="Share the target",
-        description="Go on where another dataset has this target, or one above or "
-        "below it. Neither deletes what the other has, but each overwrites it.",
+        description=(
+            "Continue although another dataset has this target, or one above or "
+            "below it. Neither deletes entries of the other, but each overwrites "
+            "them."
+        ),
     )
     guards: Guards = Field(
         Guards(), title="Delete guards", description="Caps of the delete pass."
@@ -236,32 +256,38 @@ class Policy(Form):
     trash: Age | None = Field(
         None,
         title="Trash",
-        description="Seconds for which deleted entries are kept aside, in the target's "
-        "'.haulage-trash'. Left empty: deletes are final.",
+        description=(
+            "Seconds to keep deleted entries in the target's '.haulage-trash'. If "
+            "empty, deletes are final."
+        ),
     )
     keep: Keep = Field(
-        Keep(), title="Keep", description="How long the catalog knows of runs."
+        Keep(), title="Keep", description="How long the catalog keeps runs."
     )
-    shards: Shards = Field(Shards(), title="Shards", description="How the work is cut.")
+    shards: Shards = Field(
+        Shards(), title="Shards", description="How the work is divided."
+    )
     movers: int = Field(
         2,
         ge=1,
         le=1024,
         title="Movers",
-        description="Mover processes that work at once.",
+        description="Mover processes that run at the same time.",
     )
     listers: int = Field(
         2,
         ge=1,
         le=256,
         title="Listers",
-        description="Processes that list the source at once.",
+        description="Processes that list the source at the same time.",
     )
     fsync: Fsync = Field(
         Fsync.RUN,
         title="Force to disk",
-        description="When what was written is forced to the disk: once before the "
-        "manifest is committed (run), after every file, or never.",
+        description=(
+            "When written data is forced to disk: once before the manifest is "
+            "committed (run), after every file, or never."
+        ),
     )
     sample_share: float = Field(
         0.05, gt=0, le=1, title="Sample", description="Share of files it re-reads."
@@ -271,7 +297,9 @@ class Policy(Form):
         ge=1,
         le=20,
         title="Attempts",
-        description="Tries at a shard or an entry that may pass.",
+        description=(
+            "Attempts at a shard or an entry that fails for a transient reason, in all."
+        ),
     )
 
     @field_validator("preserve")
@@ -291,7 +319,7 @@ class Dataset(Form):
     name: str = Field(
         title="Name",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
-        description="Short and unique; runs, locks and manifests go by it.",
+        description="Short and unique; identifies runs, locks and manifests.",
     )
     source: str = Field(
         title="Source",
@@ -302,7 +330,7 @@ class Dataset(Form):
     target: str = Field(
         title="Target",
         min_length=1,
-        description="Directory or bucket prefix that becomes equal to the source.",
+        description="Directory or bucket prefix that is made equal to the source.",
     )
     source_store: StoreOptions = Field(
         StoreOptions(),
@@ -326,14 +354,16 @@ class OfOneRun(Form):
         tuple(Step),
         min_length=1,
         title="Steps of this run",
-        description="Which parts of this run to do: copy (with its verification), "
-        "delete, and dirs, the final attributes of directories. Left alone, dirs does "
-        "all of them.",
+        description=(
+            "Which steps this run takes: copy (with its verification), delete, and "
+            "dirs, the final attributes of directories. Given alone, dirs sets those "
+            "of all directories."
+        ),
     )
     allow_empty_source: bool = Field(
         False,
         title="Allow an empty source, in this run",
-        description="Go on even when the source is empty although the manifest is not.",
+        description="Continue although the source is empty and the manifest is not.",
     )
     afresh: bool = Field(
         False, title="Afresh, in this run", description="List the target and compare."
@@ -341,9 +371,11 @@ class OfOneRun(Form):
     make_parents: bool = Field(
         False,
         title="Make the target's parents, in this run",
-        description="Make the directories above the target that are missing. Without "
-        "this a run makes the target alone, because a path that was misspelled, or "
-        "whose file system is not mounted, looks the same.",
+        description=(
+            "Create missing directories above the target. Without this a run creates "
+            "the target alone, because a misspelled path, or one whose file system "
+            "is not mounted, looks the same."
+        ),
     )
 
 
@@ -353,27 +385,29 @@ class Once(OfOneRun):
     compare: Compare | None = Field(
         None,
         title="Compare, in this run",
-        description="Instead of what the policy says.",
+        description="Overrides the policy.",
     )
     movers: int | None = Field(
         None,
         ge=1,
         le=1024,
         title="Movers of this run",
-        description="Instead of what the policy says.",
+        description="Overrides the policy.",
     )
     listers: int | None = Field(
         None,
         ge=1,
         le=256,
         title="Listers of this run",
-        description="Instead of what the policy says.",
+        description="Overrides the policy.",
     )
     take_over: bool = Field(
         False,
         title="Take over, in this run",
-        description="Go on although the run before was driven by another host that is "
-        "not heard any more: its process is known to be dead.",
+        description=(
+            "Continue although another host drove the previous run and its "
+            "heartbeats stopped: its process is known to be dead."
+        ),
     )
 
 

@@ -64,8 +64,10 @@ class StoreOptions(Form):
         None,
         title="Credentials",
         pattern=r"^[a-z0-9-]+/[a-z0-9-]+$",
-        description="A Prefect block by TYPE/NAME, such as aws-credentials/nightly or "
-        "minio-credentials/lab. Left empty: environment, profile or instance role.",
+        description=(
+            "A Prefect block by TYPE/NAME, such as aws-credentials/nightly or "
+            "minio-credentials/lab. If empty: environment, profile or instance role."
+        ),
     )
     profile: str | None = Field(
         None, title="Profile", description="Of the shared AWS configuration files."
@@ -78,8 +80,10 @@ class StoreOptions(Form):
     insecure: bool = Field(
         False,
         title="Insecure endpoint",
-        description="Reach an http:// endpoint on another machine, where whoever is on "
-        "the way can read and change what is sent.",
+        description=(
+            "Allow an http:// endpoint on another machine, where anyone on the "
+            "network path can read and change the traffic."
+        ),
     )
     region: str | None = Field(None, title="Region", description="Of the bucket.")
     path_style: bool | None = Field(
@@ -92,13 +96,13 @@ class StoreOptions(Form):
         False, title="Anonymous", description="Send requests without a signature."
     )
     create_bucket: bool = Field(
-        False, title="Create the bucket", description="Make it if it is not there."
+        False, title="Create the bucket", description="Create it if it does not exist."
     )
     storage_class: str | None = Field(
         None, title="Storage class", description="Of new objects, such as STANDARD_IA."
     )
     encryption: Encryption | None = Field(
-        None, title="Encryption", description="At the server's side, of new objects."
+        None, title="Encryption", description="Server-side, of new objects."
     )
     kms_key: str | None = Field(
         None, title="KMS key", description="Id or ARN of the key for aws:kms."
@@ -109,8 +113,10 @@ class StoreOptions(Form):
     checksum: Checksum = Field(
         Checksum.AUTO,
         title="Checksum sent along",
-        description="What proves an upload to the server; auto takes the best that "
-        "the server knows.",
+        description=(
+            "Checksum by which the server verifies an upload; auto uses the best "
+            "that the server supports."
+        ),
     )
     tags: dict[str, str] = Field({}, title="Tags", description="Of new objects.")
     in_flight: int = Field(

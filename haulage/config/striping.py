@@ -148,8 +148,9 @@ def _rule(word: str) -> Rule:
     at_least = _bytes(match["at_least"])
     if 0 < at_least < _SMALLEST_BYTES:
         raise ValueError(
-            f"{word!r}: a layout of its own costs a file some calls of lfs, so rules "
-            f"begin at 1M; write 0=... for what directories hand on to all others"
+            f"{word!r}: a layout of its own costs a file several calls of lfs, so "
+            "rules begin at 1M; write 0=... for the default that all other files "
+            "inherit from directories"
         )
     if match["keep"]:
         return Rule(at_least, None)

@@ -71,9 +71,7 @@ def parse_preserve(value: object) -> object:
 def _preserve_named(word: str) -> Preserve:
     if word not in set(Preserve):
         valid = ", ".join(Preserve)
-        raise ValueError(
-            f"{word!r} is nothing that can be preserved; choose from {valid}, or all"
-        )
+        raise ValueError(f"{word!r} cannot be preserved; choose from {valid}, or all")
     return Preserve(word)
 
 

@@ -29,9 +29,9 @@ class _EndedError(FatalError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the process that movers and listers are forked off ended twice; what it "
-            "printed above says why (if nothing: it was killed, which a system out of "
-            "memory does)"
+            "the process from which movers and listers are forked ended twice; its "
+            "output above says why (if there is none, it was killed, as a system out "
+            "of memory does)"
         )
 
 

@@ -26,9 +26,9 @@ def end_leftover_movers(logs: Path) -> None:
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
             if not _has_ended(handle):
                 raise FatalError(
-                    f"mover {pid} of an earlier attempt does not end: it hangs in the"
-                    f" kernel, where its storage does not answer; resume when it is"
-                    f" gone"
+                    f"mover {pid} of an earlier attempt does not end: it hangs in the "
+                    "kernel because its storage does not answer; resume when it is "
+                    "gone"
                 )
         finally:
             os.close(handle)

@@ -85,7 +85,7 @@ def _end_recorded(context: RunContext) -> Iterator[None]:
     except KeyboardInterrupt as err:
         _record_end(context, err)
         raise CancelledError(
-            f"run {run.id} was stopped; 'haulage resume {run.id}' goes on"
+            f"run {run.id} was stopped; 'haulage resume {run.id}' continues it"
         ) from err
     except BaseException as err:
         _record_end(context, err)

@@ -110,6 +110,6 @@ def _mark(context: RunContext) -> None:
         note_mark(context.catalog, context.run)
     else:
         context.notes.append(
-            f"the target could not be marked, so that another one in its place may go "
+            "the target could not be marked, so another one in its place may go "
             f"unnoticed: {why_not}"
         )

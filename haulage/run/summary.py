@@ -36,8 +36,10 @@ _LOST_WHAT = {
     Loss.CAPABILITY: "a capability",
     Loss.FLAGS: "a flag, immutable or append-only",
     Loss.MODE: "their mode (another user owns them)",
-    Loss.TIME: "their mtime (another's, or no such time in the file system)",
-    Loss.LINK: "their hard link (they are files of their own)",
+    Loss.TIME: (
+        "their mtime (another user's file, or a time that the file system cannot hold)"
+    ),
+    Loss.LINK: "their hard link (they are separate files)",
     Loss.LAYOUT: "their layout on Lustre",
     Loss.UNTRUSTED: "what a bucket's metadata asks for (--trust-metadata believes it)",
     Loss.MARKER: "their attributes: the server stores no object for a directory",
@@ -59,7 +61,9 @@ def summary_of(context: RunContext, result: Ledger) -> Summary:
 def stopped_summary(context: RunContext, state: str, reason: str) -> Summary:
     """Return the summary of a run that ended early."""
     context.notes.append(reason)
-    context.notes.append(f"'haulage resume {context.run.id}' goes on where it stopped")
+    context.notes.append(
+        f"'haulage resume {context.run.id}' continues where it stopped"
+    )
     return _summary(
         context, tally_of(context), state, 0, context.progress.counts["listed"]
     )
@@ -219,7 +223,7 @@ def _unreadable(counts: Counter[str], first: list[str]) -> list[str]:
         return []
     more = ", ..." if counts["failed"] > len(first) else ""
     names = ", ".join(first) + more
-    return [f"a run would fail in {counts['failed']} entries, not readable: {names}"]
+    return [f"a run would fail for {counts['failed']} entries, not readable: {names}"]
 
 
 def _intentions(comparison: Comparison, counts: Counter[str]) -> list[str]:

@@ -19,7 +19,7 @@ from haulage.private import make_directory, make_file
 
 _ID = "id"
 _GONE = "gone-"  # what is being removed
-_DROPPED = "its transfer was dropped meanwhile; it is begun anew"
+_DROPPED = "its transfer was dropped meanwhile; it starts over"
 
 
 class Done(NamedTuple):

@@ -5,7 +5,7 @@ from haulage.storage.store import Now
 from haulage.verbs.attempt import is_racy
 
 NOT_MADE = (
-    "is no directory in the target: it was none in the source either when that was "
+    "is not a directory in the target: it was none in the source when that was "
     "copied, or somebody removed it; the next run makes it"
 )
 

@@ -169,6 +169,6 @@ def test_who_is_in_a_hurry_is_told_of_the_other_writer(impatient_file: Path) -> 
         catalog.hurried.set()
         holder = sqlite3.connect(impatient_file, isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
-        with pytest.raises(AwayError, match="another process has been writing"):
+        with pytest.raises(AwayError, match="another process keeps writing"):
             events.note(catalog, None, "what", {})
         holder.execute("ROLLBACK")

@@ -60,7 +60,7 @@ def test_a_database_with_other_tables_is_refused(
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_text("something else, long enough for a header" * 20)
-    with pytest.raises(RefusedError, match="no SQLite database"):
+    with pytest.raises(RefusedError, match="not a SQLite database"):
         open_catalog(f"sqlite:///{tmp_path / 'x.db'}")
 
 

@@ -62,7 +62,7 @@ def test_two_disks_in_turn_are_exact_and_each_is_known_again(filled: Place) -> N
         change(filled, number)
         use(filled, disk)
         notes = night(filled)
-        assert any("another disk, or rolled back" in note for note in notes)
+        assert any("another disk, or was rolled back" in note for note in notes)
     last = filled.sync(**GUARDED)
     assert (last.unchanged, last.copied, last.notes) == (last.listed, 0, ())
 
@@ -84,7 +84,7 @@ def test_verify_writes_no_mark_and_two_disks_are_known_again_after_it(
         change(filled, number)
         use(filled, disk)
         notes = night(filled)
-        assert any("another disk, or rolled back" in note for note in notes)
+        assert any("another disk, or was rolled back" in note for note in notes)
 
 
 def tree_of(target: Path) -> dict[str, tuple[int, int]]:
@@ -148,7 +148,7 @@ def test_a_damaged_target_is_listed_or_told(filled: Place) -> None:
     (filled.target / "f05").unlink()
     (filled.target / "f06").write_bytes(b"of others")
     (note,) = filled.sync(**GUARDED).notes
-    assert "entries that were looked for are not in the target as they" in note
+    assert "entries that were looked for are not in the target as Haulage" in note
     assert "--afresh" in note
     for number in range(2, 20):
         (filled.target / f"f{number:02}").unlink(missing_ok=True)
@@ -200,7 +200,7 @@ def test_a_run_goes_on_with_its_own_target_only(filled: Place) -> None:
     use(filled, "disk-a")
     ended = filled.haulage("resume", stopped)
     assert ended.code == 2
-    assert "another one than this run began with" in ended.text
+    assert "not the one that this run began with" in ended.text
     use(filled, "disk-b")
     assert filled.haulage("resume", stopped).code == 0
     assert_exact(filled)

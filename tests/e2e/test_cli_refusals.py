@@ -62,7 +62,7 @@ def test_a_target_that_can_not_be_made_is_refused(place: Place, name: str) -> No
         ("host:/backup", "mount what host has"),
         ("me@host:backup", "./me@host:backup"),
         ("s3:/bucket/x", "s3://BUCKET/PREFIX"),
-        ("~/backup", "give the whole path"),
+        ("~/backup", "give the absolute path"),
         ("~me/backup", "./~me/backup"),
     ],
 )

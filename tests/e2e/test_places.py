@@ -93,7 +93,7 @@ def test_of_the_state_directory_only_what_is_haulages_own_is_left_out(
     write(home / "errors.log")
     os.link(home / "errors.log", place.source / "other-name")
     for _ in range(2):
-        assert "left out that are the target, or Haulage's own" in str(
+        assert "left out because they are the target or Haulage's own" in str(
             mine.sync().notes
         )
         names = {b"me", b"me/mine", b"me/mine/file", b"me/catalog.db.txt"}

@@ -32,7 +32,7 @@ def test_a_target_without_anything_of_ours_is_refused(synced: Place) -> None:
     ended = synced.sync_by_command()
     assert ended.code == 2
     assert str(synced.target) in ended.text
-    assert "is it mounted? To fill it anew: --afresh" in ended.text
+    assert "is it mounted? To fill it again: --afresh" in ended.text
     assert paths_in(synced.target) == {b"NOT MOUNTED"}
 
 

@@ -50,7 +50,7 @@ def test_a_run_without_processes_to_move_by_fails_in_words(
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert "forked off ended twice" in done.stderr
+    assert "forked ended twice" in done.stderr
     assert "Traceback" not in done.stderr
     if word == "sync":
         assert place.last_run().state is RunState.FAILED

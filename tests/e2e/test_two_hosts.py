@@ -97,7 +97,7 @@ def test_shards_of_another_version_stop_neither_resume_nor_sync(
         pq.write_table(table.replace_schema_metadata(other), file)
     ended = place.haulage("resume", run.id, "--json")
     assert ended.code == 0, ended.text
-    assert "began anew" in str(ended.summary()["notes"])
+    assert "started over" in str(ended.summary()["notes"])
     assert_same(place.source, place.target)
     assert leftovers(place.target) == []
 

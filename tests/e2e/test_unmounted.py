@@ -43,7 +43,7 @@ def test_what_is_below_a_mount_point_that_is_away_stays_every_night(
         summary = synced.sync(**GUARDED)
         assert (summary.exit_code, summary.deleted) == (1, deleted)
         failure = synced.failures()[b"tmpfs/"]
-        assert "was another file system and is not any more" in failure.reason
+        assert "was another file system and no longer is" in failure.reason
     assert paths_in(synced.target) == before - {b"a"}
 
 

@@ -154,7 +154,7 @@ def test_a_run_without_its_block_fails_and_names_it(
     run = installation.finished(installation.start("docs-to-bucket", nowhere))
     assert run.state
     assert run.state.is_failed(), run.state
-    assert "aws-credentials/absent is not there" in str(run.state.message)
+    assert "aws-credentials/absent does not exist" in str(run.state.message)
 
 
 @pytest.mark.parametrize("right", [True, False])

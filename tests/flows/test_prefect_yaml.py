@@ -29,7 +29,7 @@ def test_one_deployment_runs_every_night_and_none_twice_at_once() -> None:
         ("    cron:", "    crom:", "'crom'"),
         ("    limit: 1", "    limitt: 1", "'limitt'"),
         ("CANCEL_NEW", "CANCEL_OLD", "'CANCEL_OLD'"),
-        ('"15 2 * * *"', '"15 2 * *"', "a schedule that is none"),
+        ('"15 2 * * *"', '"15 2 * *"', "not a schedule"),
         ("    name: haulage", "    name: haulagge", "unknown work pool"),
         ("    name: haulage\n", WITH_MEMORY, "no job variable 'memory'"),
         ("flows/sync.py:sync", "flows/sync.py:snyc", "entrypoint"),

@@ -167,7 +167,7 @@ def test_a_role_that_is_not_to_be_had_is_refused(
         (AwsCredentials(aws_access_key_id="AKIA1"), "SECRET_ACCESS_KEY is missing"),
         (keys(aws_access_key_id=""), "ACCESS_KEY_ID is missing"),
         (minio(minio_root_user=""), "ACCESS_KEY_ID is missing"),
-        (minio(), "would go to Amazon"),
+        (minio(), "would be sent to Amazon"),
         (keys(aws_client_parameters=AwsClientParameters(verify=False)), "certificates"),
         (keys(aws_client_parameters=at("ftp://host")), "endpoint"),
         (Secret(value=SECRET), "no credentials are taken from blocks of type secret"),
@@ -185,15 +185,15 @@ def test_credentials_that_do_not_do_are_refused(
 
 def test_a_block_that_is_not_there_is_refused_by_its_name() -> None:
     told = refusal(to_bucket(credentials="aws-credentials/absent"))
-    assert "block aws-credentials/absent is not there" in told
-    assert "haulage-store/absent is not there" in refusal(
+    assert "block aws-credentials/absent does not exist" in told
+    assert "haulage-store/absent does not exist" in refusal(
         to_bucket("haulage-store/absent")
     )
 
 
 @pytest.mark.parametrize("root", ["data/b", "./b", "~/b", "host:/b"])
 def test_a_root_that_depends_on_where_a_worker_runs_is_refused(root: str) -> None:
-    assert f"{root}: a path is relative" in refusal(to_bucket(root))
+    assert f"{root}: a relative path" in refusal(to_bucket(root))
 
 
 @pytest.mark.parametrize("url", ["/data/b", "gs://bucket", "az://container"])
@@ -246,7 +246,7 @@ def test_what_a_dataset_says_goes_before_what_its_store_says(saved: Saved) -> No
 
 def test_keys_that_are_in_no_block_of_their_own_are_refused(saved: Saved) -> None:
     store = saved(HaulageStore(url="s3://bucket", credentials=keys()))
-    assert f"{store} are in no block of their own" in refusal(to_bucket(store))
+    assert f"{store} are not saved as a block" in refusal(to_bucket(store))
 
 
 def test_secrets_do_not_enter_the_environment_of_the_flow_itself(saved: Saved) -> None:

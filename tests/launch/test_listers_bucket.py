@@ -141,9 +141,9 @@ def test_a_disorder_that_is_found_by_who_goes_on_ends_the_run(
     if server.name == "localstack":
         pytest.skip("it compares escaped keys with a start-after that is not escaped")
     note = tmp_path / "note"
-    with pytest.raises(FatalError, match="begin a new one"):
+    with pytest.raises(FatalError, match="start a new one"):
         listed(server, disordered, tmp_path / "a", after=b"a", disorder=note)
-    with pytest.raises(FatalError, match="begin a new one"):
+    with pytest.raises(FatalError, match="start a new one"):
         listed(server, disordered, tmp_path / "b", after=b"a", disorder=note)
     again = listed(server, disordered, tmp_path / "c", disorder=note)
     assert paths_of(table_of(again)) == IN_ORDER

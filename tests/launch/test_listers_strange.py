@@ -60,7 +60,7 @@ def test_an_order_that_breaks_late_ends_the_listing(tmp_path, monkeypatch):
     keys = [f"p/{number:06}" for number in range(40_000)]
     with (
         strange([*keys, "p/000000a"], Habit.UNSORTED) as endpoint,
-        pytest.raises(FatalError, match="begin a new one"),
+        pytest.raises(FatalError, match="start a new one"),
     ):
         listed(endpoint, tmp_path / "a", disorder=tmp_path / "note")
     assert (tmp_path / "note").read_text() == "late"

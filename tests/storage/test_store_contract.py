@@ -335,7 +335,7 @@ def test_an_upload_that_is_gone_at_the_end_is_no_vanished_source(shelf, store):
     send(writing, LARGE)
     for upload in shelf.bucket.uploads(""):
         shelf.bucket.abort_upload(upload.key, upload.upload_id)
-    with pytest.raises(UnstableError, match="begun anew"):
+    with pytest.raises(UnstableError, match="starts over"):
         writing.finish(seen, prove=False)
     assert store.begin(b"large", 0, seen, shared=True).done == {}
 

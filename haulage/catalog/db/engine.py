@@ -114,9 +114,9 @@ class Catalog:
     def _words(self, err: DBAPIError) -> str:
         if _is_busy(err):
             return (
-                f"catalog {self.shown}: {err.orig}: another process has been writing to"
-                " it all the time; look for a backup tool or an open sqlite3 shell,"
-                " then resume the run"
+                f"catalog {self.shown}: {err.orig}: another process keeps writing to "
+                "it; look for a backup tool or an open sqlite3 shell, then resume "
+                "the run"
             )
         return (
             f"catalog {self.shown}: {err.orig}; check that the database is up and has"
@@ -133,9 +133,9 @@ class Catalog:
             known = was_committed(self.engine, number, self.hurried, PATIENCE_S)
             if known is None:
                 raise TransientError(
-                    f"catalog {self.shown}: the connection broke while it committed, "
-                    f"and it does not say what became of that; check that the "
-                    f"database is up, then resume the run"
+                    f"catalog {self.shown}: the connection broke during a commit, and "
+                    "the database does not say whether it succeeded; check that the "
+                    "database is up, then resume the run"
                 ) from err
             if not known:
                 raise
@@ -216,8 +216,8 @@ def _warn_of_transport(url: URL) -> None:
     """Say once what others on the way to the database could read and change."""
     if host := unprotected_host(url):
         _log.warning(
-            "the catalog's server %s is reached without proof of who it is, and "
-            "perhaps in clear text: add sslmode=verify-full to its URL",
+            "the catalog's server %s is not verified, and the connection may be "
+            "unencrypted: add sslmode=verify-full to its URL",
             host,
         )
 
@@ -258,7 +258,9 @@ def _shown(url: URL) -> str:
 
 def _unusable(shown: str, err: DBAPIError) -> str:
     if "file is not a database" in str(err.orig):
-        return f"{shown} is not a catalog: the file is no SQLite database; name another"
+        return (
+            f"{shown} is not a catalog: the file is not a SQLite database; name another"
+        )
     reason = " ".join(str(err.orig).split())
     return (
         f"the catalog {shown} cannot be opened: {reason}; check the URL"

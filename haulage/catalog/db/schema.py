@@ -59,8 +59,8 @@ def _make_file(file: Path, shown: str) -> None:
         tighten(file, *(Path(f"{file}{end}") for end in ("-wal", "-shm")))
     except OSError as err:
         raise RefusedError(
-            f"the catalog {shown} cannot be made: {file.parent}: {err.strerror}; name"
-            " another place in $HAULAGE_CATALOG or $HAULAGE_HOME"
+            f"the catalog {shown} cannot be created: {file.parent}: {err.strerror}; "
+            "name another place in $HAULAGE_CATALOG or $HAULAGE_HOME"
         ) from err
 
 

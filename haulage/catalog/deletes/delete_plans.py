@@ -116,8 +116,9 @@ def applied_by(catalog: Catalog, run: Run) -> DeletePlan | None:
 def tables(catalog: Catalog, plan: DeletePlan) -> Iterator[pa.Table]:
     """Yield a plan's entries a page at a time; those of a decided plan are gone."""
     broken = (
-        f"delete plan {plan.id} is broken in {catalog.shown}: look after its disk."
-        f" 'haulage deletes decline {plan.id}' drops it, and the next run plans anew"
+        f"delete plan {plan.id} is damaged in {catalog.shown}: check its disk. "
+        f"'haulage deletes decline {plan.id}' drops it, and the next run makes a new "
+        "plan"
     )
     for position in _positions(catalog, plan):
         found = _content(catalog, plan, position)
@@ -204,8 +205,9 @@ def not_waiting(plan: DeletePlan) -> str:
         because = f": {plan.because}" if plan.because else ""
         return f"delete plan {plan.id} was declined by {plan.decided_by}{because}"
     return (
-        f"delete plan {plan.id} was approved by {plan.decided_by} and carried out by"
-        f" run {plan.apply_run_id}; 'haulage show {plan.apply_run_id}' tells how far"
+        f"delete plan {plan.id} was approved by {plan.decided_by} and carried out by "
+        f"run {plan.apply_run_id}; 'haulage show {plan.apply_run_id}' shows its "
+        "progress"
     )
 
 
@@ -263,8 +265,8 @@ def _one(connection: Connection, plan_id: int, catalog: Catalog) -> DeletePlan:
     row = connection.execute(wanted).mappings().one_or_none()
     if row is None:
         raise RefusedError(
-            f"no delete plan {plan_id} in {catalog.shown}; 'haulage deletes list' names"
-            " those that there are"
+            f"no delete plan {plan_id} in {catalog.shown}; 'haulage deletes list' "
+            "lists the existing ones"
         )
     return _of(row)
 

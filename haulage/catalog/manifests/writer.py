@@ -55,9 +55,9 @@ def read_page(
             f" {catalog.shown}: it was pruned; start a new run"
         )
     broken = (
-        f"manifest page {ref.id} of dataset {row.name} (from {shown(ref.first)} on) is"
-        f" broken in {catalog.shown}: look after its disk. 'haulage sync --dataset"
-        f" {row.name} --afresh' compares with the target instead"
+        f"manifest page {ref.id} of dataset {row.name} (from {shown(ref.first)} on) "
+        f"is damaged in {catalog.shown}: check its disk. 'haulage sync --dataset "
+        f"{row.name} --afresh' compares with the target instead"
     )
     # Pages from before there were checksums have none.
     if row.checksum not in (None, checksum_of(row.content)):
@@ -120,9 +120,9 @@ class ManifestWriter:
     def _follows(self, path: bytes) -> None:
         if self._last is not None and path <= self._last:
             raise FatalError(
-                f"manifest of run {self._run.id}: {shown(path)} came after"
-                f" {shown(self._last)}, which is not canonical order; the listing can"
-                " not be trusted, list again"
+                f"manifest of run {self._run.id}: {shown(path)} came after "
+                f"{shown(self._last)}, which is not canonical order; the listing "
+                "cannot be trusted; list again"
             )
 
     def _check_order(self, paths: pa.ChunkedArray) -> None:

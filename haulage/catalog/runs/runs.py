@@ -139,7 +139,9 @@ def find(catalog: Catalog, run_id: str) -> Run:
     if len(runs) == 1:
         return runs[0]
     if not runs:
-        raise RefusedError(f"no run {run_id!r} in {catalog.shown}; list them first")
+        raise RefusedError(
+            f"no run {run_id!r} in {catalog.shown}; 'haulage runs' lists them"
+        )
     ids = ", ".join(run.id for run in runs)
     raise RefusedError(f"run {run_id!r} is not unique ({ids}); give more of its id")
 

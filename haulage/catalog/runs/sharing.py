@@ -113,9 +113,9 @@ def check_shared(connection: Connection, dataset: Dataset, mine: Area) -> None:
             raise RefusedError(
                 f"target {shown_path(dataset.target)} of dataset {dataset.name} "
                 f"overlaps the target {shown_path(other.target)} of dataset "
-                f"{other.name}; what both have, each would overwrite. Name another "
-                f"target, sync on as {other.name}, or, if both are to be there: "
-                f"--share-target"
+                f"{other.name}; each would overwrite entries of the other. Name "
+                f"another target, continue as {other.name}, or, to keep both: "
+                "--share-target"
             )
 
 
@@ -151,10 +151,10 @@ def check_vacant(connection: Connection, name: str, mine: Area) -> None:
                 f"{run.started_at:%Y-%m-%d %H:%M:%S} UTC); wait for it or stop it first"
             )
         raise RefusedError(
-            f"{what}was last heard of at {run.heartbeat_at:%H:%M:%S} UTC: try again in "
-            f"{LONG_OVER_S // 60} minutes, or, if process {run.driver.pid} of "
-            f"{run.driver.host} is dead for certain: haulage abandon {run.id} "
-            f"--take-over"
+            f"{what}was last heard of at {run.heartbeat_at:%H:%M:%S} UTC: try again "
+            f"in {LONG_OVER_S // 60} minutes, or, if process {run.driver.pid} of "
+            f"{run.driver.host} is certainly dead: haulage abandon {run.id} "
+            "--take-over"
         )
 
 

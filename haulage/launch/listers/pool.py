@@ -112,9 +112,9 @@ class Listers:
 
     def _too_late(self, why: str) -> FatalError:
         return FatalError(
-            f"{shown_path(self._place.url)}: the server's listing is not in the order "
-            f"of the paths ({why}), and part of it was used already; nothing is taken "
-            f"as gone. Do not resume this run; begin a new one, which sorts the listing"
+            f"{shown_path(self._place.url)}: the server's listing is not in path "
+            f"order ({why}), and part of it was already used; nothing was treated as "
+            "gone. Do not resume this run; start a new one, which sorts the listing"
         )
 
     def _remembered(self) -> _Found | None:

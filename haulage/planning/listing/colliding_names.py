@@ -66,8 +66,8 @@ class Spellings:
         if first == name or not self._are_one(first, name):
             return
         words = (
-            f"the target takes it for one name with {shown(above + first)}, which is "
-            f"there; rename one of both at the source"
+            f"the target treats it as the same name as {shown(above + first)}, which "
+            "exists there; rename one of the two at the source"
         )
         yield Unreadable(path, errno.EEXIST, words)
         if path.endswith(b"/"):

@@ -19,7 +19,7 @@ from haulage.planning.columns import is_dir
 from haulage.planning.difference import Difference, Linked
 from haulage.storage.tree.listing.walk import Unreadable
 
-AWAY = "was another file system and is not any more; is it mounted?"
+AWAY = "was another file system and no longer is; is it mounted?"
 _MOST_HELD = 100_000  # rows, before a directory is decided about
 
 

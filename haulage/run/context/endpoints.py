@@ -115,8 +115,8 @@ def pair_of(dataset: Dataset, secrets: Mapping[str, str] | None = None) -> Pair:
     """
     if (encoding := sys.getfilesystemencoding()) != "utf-8":
         raise RefusedError(
-            f"this process takes the names of files for {encoding}, so a root or a "
-            f"pattern would mean others than in UTF-8: start Python with PYTHONUTF8=1"
+            f"this process decodes file names as {encoding}, so a root or a pattern "
+            "would mean other names than in UTF-8: start Python with PYTHONUTF8=1"
         )
     given = dict(secrets or {})
     source = place_of(dataset.source, dataset.source_store, SOURCE_SECRETS)
@@ -163,6 +163,6 @@ def _check_server(url: str, endpoint: str | None) -> None:
     if path and scheme_of(url) in ("s3", "gs"):
         raise RefusedError(
             f"{shown_path(url)}: its endpoint {shown_path(endpoint or '')} ends in "
-            f"{shown_path(path)}; an endpoint is a server alone, the bucket is named "
-            f"in the URL"
+            f"{shown_path(path)}; an endpoint names a server alone; name the bucket "
+            "in the URL"
         )

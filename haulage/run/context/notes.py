@@ -50,8 +50,8 @@ class ListingNotes:
             )
         if own := self.counts[_OWN]:
             yield (
-                f"{own} entries were left out that are the target, or Haulage's "
-                f"own{_listed(self.own, own)}"
+                f"{own} entries were left out because they are the target or "
+                f"Haulage's own{_listed(self.own, own)}"
             )
         idle = [
             repr(rule)

@@ -38,7 +38,7 @@ class Mark:
     def write(self, pair: Pair, dataset: str, *, fsync: bool) -> str | None:
         """Make it the dataset's mark; return why that cannot be."""
         fields = {
-            "what": f"what Haulage knows this target of {dataset} by; leave it alone",
+            "what": f"how Haulage recognises the target of {dataset}; leave it alone",
             "run": self.run,
             "before": self.before,
             "mounts": [path.hex() for path in self.mounts],

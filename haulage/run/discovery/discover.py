@@ -287,8 +287,8 @@ def _readable(
         if isinstance(piece, Unreadable) and not piece.path:
             raise FatalError(
                 f"{comparison.pair.source.url}: cannot be listed: "
-                f"{piece.reason or os.strerror(piece.errno)}; see its permissions and "
-                f"mount, then resume"
+                f"{piece.reason or os.strerror(piece.errno)}; check its permissions "
+                "and mount, then resume"
             )
         if isinstance(piece, Unreadable) and piece.left_out:
             if piece.errno == errno.ELOOP:

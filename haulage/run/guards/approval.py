@@ -41,8 +41,8 @@ def approved_plan(
     run = runs.find(catalog, plan.run_id)
     if run.state is not RunState.DONE:
         raise RefusedError(
-            f"run {run.id}, which made delete plan {plan.id}, is {run.state}; 'haulage "
-            f"resume {run.id}' ends it, then apply the plan"
+            f"run {run.id}, which made delete plan {plan.id}, is {run.state}; "
+            f"'haulage resume {run.id}' finishes it, then apply the plan"
         )
     return plan
 

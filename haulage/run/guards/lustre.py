@@ -37,8 +37,8 @@ def _check_lustre(place: Place) -> None:
     shown = shown_path(place.url)
     if place.is_bucket:
         raise RefusedError(
-            f"{shown} is a bucket; only a Lustre has stripes and MDTs, so leave out "
-            f"--stripe and --mdts, or give rules that keep nothing of a bucket"
+            f"{shown} is a bucket; only Lustre has stripes and MDTs, so leave out "
+            "--stripe and --mdts, or give rules that keep nothing of a bucket"
         )
     try:
         with _opened(_standing(place.url)) as fd:

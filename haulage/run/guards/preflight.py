@@ -36,8 +36,8 @@ def check_ends(
     check_rules(filters.rules)
     if pair.source.is_bucket and (filters.min_atime_age or filters.max_atime_age):
         raise RefusedError(
-            f"source {source}: objects have no time of their last read; filter by age, "
-            f"which goes by their last change"
+            f"source {source}: objects have no access time; filter by age, which uses "
+            "their last change"
         )
     _check_preserve(dataset, pair)
     _check_trust(dataset, pair)
@@ -83,9 +83,9 @@ def _check_preserve(dataset: Dataset, pair: Pair) -> None:
     for place in (pair.source, pair.target):
         if place.is_bucket:
             raise RefusedError(
-                f"{shown_path(place.url)}: with a bucket at either end mode, owner, "
-                f"mtime and links are always kept and nothing else is; leave out "
-                f"--preserve"
+                f"{shown_path(place.url)}: with a bucket at either end Haulage always "
+                "preserves mode, owner, mtime and links, and nothing else; leave out "
+                "--preserve"
             )
 
 
@@ -94,8 +94,8 @@ def _check_trust(dataset: Dataset, pair: Pair) -> None:
     if dataset.policy.trust_metadata and not pair.rejoins:
         raise RefusedError(
             f"source {shown_path(pair.source.url)}, target "
-            f"{shown_path(pair.target.url)}: only from a bucket into a directory is "
-            f"there metadata to trust; leave out --trust-metadata"
+            f"{shown_path(pair.target.url)}: metadata can be trusted only from a "
+            "bucket into a directory; leave out --trust-metadata"
         )
 
 
@@ -110,11 +110,11 @@ def check_target(dataset: Dataset) -> Pair:
 def root_of(root: str) -> str:
     """Return the one spelling of a directory's path or a bucket's URL."""
     if "\0" in root:
-        raise RefusedError(f"{root!r} holds a NUL byte, so it names no directory")
+        raise RefusedError(f"{root!r} has a NUL byte, so it cannot name a directory")
     if not root.isascii() and any("\ud800" <= char <= "\udfff" for char in root):
         raise RefusedError(
             f"{root!a} is not UTF-8; only names below a root may be any bytes, so "
-            f"give the root by a link that has a UTF-8 name"
+            "name the root by a link with a UTF-8 name"
         )
     if root.startswith("haulage-store/"):
         raise RefusedError(
@@ -138,8 +138,8 @@ def _check_is_path(root: str) -> None:
     first = root.partition("/")[0]
     if first.startswith("~"):
         raise RefusedError(
-            f"{shown_path(root)}: only a shell knows what ~ is, where it is not quoted;"
-            f" give the whole path, or ./{shown_path(root)} for a directory named so"
+            f"{shown_path(root)}: only a shell expands ~, and only unquoted; give the "
+            f"absolute path, or ./{shown_path(root)} for a directory named so"
         )
     scheme, colon, _ = first.partition(":")
     if not colon:
@@ -147,12 +147,14 @@ def _check_is_path(root: str) -> None:
     meant = (
         f"a bucket is {scheme}://BUCKET/PREFIX"
         if scheme in SCHEMES
-        else f"Haulage goes to no other host: mount what {shown_path(scheme)} has, or "
-        f"run there"
+        else (
+            f"Haulage connects to no other host: mount what {shown_path(scheme)} has, "
+            "or run there"
+        )
     )
     raise RefusedError(
-        f"{shown_path(root)} is no path: {meant}; for a directory of that name, give "
-        f"./{shown_path(root)}"
+        f"{shown_path(root)} is not a path: {meant}; for a directory of that name, "
+        f"give ./{shown_path(root)}"
     )
 
 
@@ -176,8 +178,8 @@ def _check_source_has_keys(pair: Pair) -> None:
             else "is a bucket without any object"
         )
         raise RefusedError(
-            f"source {shown_path(source.url)} {found}; is it spelled right? To go on "
-            f"all the same: --allow-empty-source"
+            f"source {shown_path(source.url)} {found}; is it spelled right? To "
+            "continue anyway: --allow-empty-source"
         )
 
 
@@ -191,8 +193,8 @@ def _check_source(source: str) -> None:
         )
     if not os.access(source, os.R_OK | os.X_OK):
         raise RefusedError(
-            f"source {shown} is not readable for this user (uid {os.geteuid()}); "
-            f"run as one who may read it"
+            f"source {shown} is not readable by this user (uid {os.geteuid()}); run "
+            "as a user who may read it"
         )
 
 
@@ -240,7 +242,7 @@ def _check_target(target: str, *, make_parents: bool = False) -> None:
     if not make_parents and not os.path.exists(parent):
         raise RefusedError(
             f"target {shown}: its parent {shown_path(str(parent))} does not exist; is "
-            f"it spelled right, and mounted? To make it, too: --make-parents"
+            "it spelled right, and mounted? To create it: --make-parents"
         )
     request = Path(target)
     while not os.path.exists(request):  # a name may be too long to be looked for
@@ -248,7 +250,7 @@ def _check_target(target: str, *, make_parents: bool = False) -> None:
     if not _is_writable(request):
         raise RefusedError(
             f"target {shown} cannot be written: {shown_path(str(request))} is not "
-            f"writable for this user (uid {os.geteuid()}); change its mode or mount"
+            f"writable by this user (uid {os.geteuid()}); change its mode or mount"
         )
 
 
@@ -259,7 +261,7 @@ def _check_not_own(target: str) -> None:
     if real == state or any(each in (real, *real.parents) for each in own):
         raise RefusedError(
             f"target {shown_path(target)} is Haulage's own directory "
-            f"{shown_path(str(state))}, or in one of those that it has there "
+            f"{shown_path(str(state))}, or in one of its directories "
             f"({', '.join(each.name for each in own)}); name another"
         )
 

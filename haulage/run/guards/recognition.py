@@ -72,14 +72,14 @@ def check_source(comparison: Comparison) -> None:
         return
     if not comparison.pair.has_entries(source):
         raise RefusedError(
-            f"source {shown_path(source.url)} {_is_empty(comparison)} To go on all the "
-            f"same: --allow-empty-source"
+            f"source {shown_path(source.url)} {_is_empty(comparison)} To continue "
+            "anyway: --allow-empty-source"
         )
     if policy.delete is not Delete.OFF and not _may_be_source(comparison):
         raise RefusedError(
-            f"source {shown_path(source.url)} has none of the entries of the manifest "
-            f"that were looked for; is it mounted? If all of it was replaced: "
-            f"--allow-empty-source"
+            f"source {shown_path(source.url)} has none of the manifest's entries that "
+            "were looked for; is it mounted? If all of it was replaced: "
+            "--allow-empty-source"
         )
 
 
@@ -114,8 +114,8 @@ def target_of(looking: Looking) -> Target:
         found = _by_mounts(comparison, mark, _by_sample(looking, found))
     if found.known is not Known.AS_LEFT and not looking.may_be_another:
         raise RefusedError(
-            f"target {shown_path(comparison.pair.target.url)} is another one than this "
-            f"run began with: {found.words}; begin a new sync"
+            f"target {shown_path(comparison.pair.target.url)} is not the one that "
+            f"this run began with: {found.words}; begin a new sync"
         )
     return found
 
@@ -124,7 +124,9 @@ def _by_mark(looking: Looking, mark: Mark | None, base: Left) -> Target:
     if mark is None:
         if not base.marked:  # by a version of before, or where nothing may be written
             return Target(Known.AS_LEFT)
-        words = f"the target has not the mark of run {base.run_id}, and was listed"
+        words = (
+            f"the target does not have the mark of run {base.run_id}, so it was listed"
+        )
         return Target(Known.NOTHING, words=words)
     ids = [mark.run, *([mark.before] if mark.before else [])]
     left = left_by(looking.catalog, looking.dataset_id, ids)
@@ -135,12 +137,13 @@ def _by_mark(looking: Looking, mark: Mark | None, base: Left) -> Target:
         return Target(Known.AS_LEFT)
     if left is None:
         words = (
-            f"the target has the mark of run {mark.run}, of which no manifest is kept"
+            f"the target has the mark of run {mark.run}, whose manifest was not kept"
         )
-        return Target(Known.NOTHING, words=f"{words}, and was listed")
+        return Target(Known.NOTHING, words=f"{words}, so it was listed")
     words = (
-        f"the target is as run {left.run_id} left it, not as run {base.run_id} did: "
-        f"another disk, or rolled back; it was compared with the manifest of that run"
+        f"the target is as run {left.run_id} left it, not run {base.run_id}: it is "
+        "another disk, or was rolled back; it was compared with the manifest of that "
+        "run"
     )
     return Target(Known.OLDER, left, words)
 
@@ -151,8 +154,8 @@ def _check_holds(comparison: Comparison, found: Target, catalog: Catalog) -> Non
     target = comparison.pair.target
     if comparison.manifest.entries > 1 and not comparison.pair.has_entries(target):
         raise RefusedError(
-            f"target {shown_path(target.url)} {_is_empty(comparison)} To fill it anew: "
-            f"--afresh"
+            f"target {shown_path(target.url)} {_is_empty(comparison)} To fill it "
+            "again: --afresh"
         )
 
 
@@ -176,14 +179,15 @@ def _by_sample(looking: Looking, found: Target) -> Target:
     seen = look(comparison.pair, target, sample(comparison.manifest))
     if seen.wanted and not seen.there:
         raise RefusedError(
-            f"target {shown_path(target.url)} has none of {seen.wanted} entries of the "
-            f"manifest that were looked for; is it mounted? To fill it anew: --afresh"
+            f"target {shown_path(target.url)} has none of {seen.wanted} entries of "
+            "the manifest that were looked for; is it mounted? To fill it again: "
+            "--afresh"
         )
     if found.known is Known.NOTHING or seen.as_made == seen.wanted:
         return found
     words = (
         f"{seen.wanted - seen.as_made} of {seen.wanted} entries that were looked for "
-        f"are not in the target as they were made"
+        "are not in the target as Haulage made them"
     )
     if seen.as_made * 2 < seen.wanted:
         return Target(Known.NOTHING, words=f"{words}; it was listed")
@@ -199,9 +203,9 @@ def _by_mounts(comparison: Comparison, mark: Mark | None, found: Target) -> Targ
     for path in sorted(before - now):
         if _has_below(comparison.manifest, path):
             raise RefusedError(
-                f"target {shown_path(comparison.pair.target.url)}: {shown(path)} was a "
-                f"mount point and is none now; mount it. If it is to be filled as it "
-                f"is: --afresh"
+                f"target {shown_path(comparison.pair.target.url)}: {shown(path)} was "
+                "a mount point and no longer is; mount it. To fill it as it is: "
+                "--afresh"
             )
     for path in sorted(now - before):
         if _has_below(comparison.manifest, path):

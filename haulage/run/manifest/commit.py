@@ -129,8 +129,8 @@ def _taken(
 
 def _record_torn(context: RunContext, seen: Ledger, paths: list[bytes]) -> None:
     reason = (
-        "was a directory at the source as well while the run went on; the next run "
-        "makes what is there then"
+        "was a directory at the source, too, during the run; the next run copies "
+        "whatever is there then"
     )
     torn = (Failure(path, "copy", "unstable", "transient", 0, reason) for path in paths)
     _record(context, seen, list(torn))
@@ -200,7 +200,9 @@ def _unreadable(context: RunContext) -> Iterator[Failure]:
         else:
             vanished += 1
     if vanished:
-        context.notes.append(f"{vanished:,} names were gone when they were looked at")
+        context.notes.append(
+            f"{vanished:,} names were listed and gone before they could be read"
+        )
 
 
 def _noted(context: RunContext) -> Iterator[bytes]:

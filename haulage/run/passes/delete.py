@@ -117,8 +117,8 @@ def _run_deletes(context: RunContext, runner: TaskRunner, planned: list[Shard]) 
     )
     if context.policy.trash is not None and any(deleted):
         context.notes.append(
-            f"what was deleted is in the target's trash: 'haulage undo "
-            f"{context.run.id}' brings it back"
+            "the deleted entries are in the target's trash: 'haulage undo "
+            f"{context.run.id}' brings them back"
         )
 
 

@@ -35,14 +35,14 @@ def trash_to_undo(catalog: Catalog, run_id: str, *, resumed: bool) -> Trash:
     trash = trashes.of_run(catalog, run_id)
     if trash is None:
         raise RefusedError(
-            f"run {run_id} moved nothing aside: only runs whose policy has a trash "
-            f"(--trash 30d) can be undone"
+            f"run {run_id} moved nothing into the trash: only runs whose policy has a "
+            "trash (--trash 30d) can be undone"
         )
     if trash.state is not TrashState.KEPT and not resumed:
         became = "brought back" if trash.state is TrashState.UNDONE else "removed"
         raise RefusedError(
-            f"what run {run_id} moved aside was {became} already; it was kept until "
-            f"{trash.expires_at:%Y-%m-%d %H:%M} UTC"
+            f"what run {run_id} moved into the trash was {became} already; it was "
+            f"kept until {trash.expires_at:%Y-%m-%d %H:%M} UTC"
         )
     return trash
 
@@ -143,8 +143,8 @@ def _empty(context: RunContext, trash: Trash) -> None:
         empty(context.pair.target.url, trash.run_id)
     except OSError as err:
         context.notes.append(
-            f"the trash of run {trash.run_id} is over its time, but could not be "
-            f"removed: {err}; the next run tries again"
+            f"the trash of run {trash.run_id} has expired, but could not be removed: "
+            f"{err}; the next run tries again"
         )
         return
     trashes.close(context.catalog, context.run, trash, TrashState.EMPTIED)

@@ -30,4 +30,4 @@ def clear_away(catalog: Catalog, dataset_id: int, keep: Keep) -> None:
                 return
     except (Exception, KeyboardInterrupt) as err:  # noqa: BLE001  see above
         reason = str(err) or type(err).__name__
-        _log.warning("what is old stays in the catalog until the next run: %s", reason)
+        _log.warning("old records stay in the catalog until the next run: %s", reason)

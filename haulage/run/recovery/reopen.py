@@ -54,8 +54,8 @@ def _clear(context: RunContext) -> None:
     """Forget what the run has listed and done so far."""
     context.progress.counts.clear()
     context.notes.append(
-        "what this run had to do was lost with its workspace, or is of another version "
-        "of Haulage; it began anew"
+        "the shards of this run were lost with its workspace, or are of another "
+        "version of Haulage; it started over"
     )
     for part in ("shards", "outcomes", "ranges", "links"):
         shutil.rmtree(context.workspace / part, ignore_errors=True)

@@ -147,5 +147,6 @@ def _carry_out(context: RunContext, orders: Sequence[Order]) -> None:
             open_tokens.discard(answer.token)
             if answer.tally is None:
                 raise FatalError(
-                    f"the run before could not be ended: {answer.fatal or answer.lost}"
+                    "the previous run could not be ended: "
+                    f"{answer.fatal or answer.lost}"
                 )

@@ -40,8 +40,8 @@ def orphans(catalog: Catalog, row: DatasetRow, older_than_s: float) -> Orphans:
     bucket = pair.bucket(target) if target.is_bucket else None
     if not isinstance(bucket, ByParts):
         raise RefusedError(
-            f"{target.url}: only buckets of s3:// keep the parts of what was never "
-            f"completed; there is nothing to sweep"
+            f"{target.url}: only s3:// buckets keep the parts of incomplete uploads; "
+            "there is nothing to sweep"
         )
     known = _under_way(catalog, row)
     newest = time.time_ns() - int(older_than_s * _GIGA)

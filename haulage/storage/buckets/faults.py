@@ -103,7 +103,7 @@ _KIND_OF_STATUS: dict[int, type[HaulageError]] = {
 _NEXT_STEP: dict[type[HaulageError], str] = {
     DeniedError: "check the credentials, their session token and the clock",
     ElsewhereError: "give the bucket's region",
-    NoBucketError: "check the name and the endpoint, or ask for the bucket to be made",
+    NoBucketError: "check the name and the endpoint, or create the bucket",
     UntrustedError: "name the file with the CA of that server in AWS_CA_BUNDLE",
     WrongSchemeError: "write https:// in the endpoint where the server speaks TLS, and "
     "http:// where it does not",

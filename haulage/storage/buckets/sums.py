@@ -144,8 +144,8 @@ class RangeSums(Sums):
         assert found is not None
         if self._excuse is None or not self._excuse(found):
             raise MismatchError(
-                f"what came has the {wanted.algorithm} {found.hex()}, the object's is "
-                f"{wanted.value.hex()}; it is copied again"
+                f"the content that arrived has the {wanted.algorithm} {found.hex()}, "
+                f"the object's is {wanted.value.hex()}; it is copied again"
             )
 
 

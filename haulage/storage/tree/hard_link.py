@@ -73,8 +73,8 @@ def _made_at(descent: Descent, leader: Leader) -> os.stat_result:
     found = stat_in(descent, leader.path)
     if found is None or not _is(found, leader):
         raise UnstableError(
-            f"the target's {shown(leader.path)}, which it would be a link to, is not "
-            f"what was made"
+            f"the target's {shown(leader.path)}, to which it would be linked, is not "
+            "the file that was made"
         )
     return found
 

@@ -58,7 +58,7 @@ def test_a_bucket_without_its_mark_is_listed(route: Route) -> None:
     assert isinstance(route.source, Path)
     (route.source / "f4").unlink()
     summary = route.synced(*GUARDED)
-    assert any("has not the mark" in note for note in summary["notes"])
+    assert any("does not have the mark" in note for note in summary["notes"])
     assert (summary["copied"], summary["deleted"]) == (1, 1)
     assert keys_of(route) == wanted - {"f4"}
     assert shelf.head(MARK)

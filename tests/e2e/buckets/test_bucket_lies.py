@@ -89,7 +89,7 @@ def test_of_names_that_differ_in_case_alone_a_folding_server_keeps_the_first(
     write(place.source / "readme", b"small")
     ended = route.sync(*GUARDED)
     assert (ended.code, ended.summary()["failed"]) == (1, 1)
-    assert "case alone" in route.reasons()[b"readme"]
+    assert "only in case" in route.reasons()[b"readme"]
     assert folding_shelf.get("README") == b"capitals"
 
     os.rename(place.source / "readme", place.source / "README")

@@ -61,7 +61,7 @@ class BlobBucket(AsStream):
         try:
             self.page(self._place.prefix, limit=1)
         except NoBucketError as err:
-            wish = "; it has to be made with the cloud's own tools" if create else ""
+            wish = "; create it with the cloud's own tools" if create else ""
             raise RefusedError(f"{err}{wish}") from None
         except VanishedError:
             raise RefusedError(f"{self._place.url}: no such bucket") from None
@@ -110,9 +110,11 @@ class BlobBucket(AsStream):
         found, content = self._fetch(key, options)
         wanted = found.size if span is None else span[1]
         if len(content) != wanted:
-            raise TransientError(f"{key!a}: {len(content)} of {wanted} bytes came")
+            raise TransientError(f"{key!a}: {len(content)} of {wanted} bytes arrived")
         if span is None and self._is_damaged(found.etag, content):
-            raise TransientError(f"{key!a}: what came has another MD5 than its ETag")
+            raise TransientError(
+                f"{key!a}: the content that arrived has another MD5 than its ETag"
+            )
         return found, content
 
     def _fetch(self, key: str, options: dict[str, Any]) -> tuple[Found, memoryview]:
@@ -262,8 +264,8 @@ class BlobBucket(AsStream):
             return False
         if self._fetch(key, {})[1] != memoryview(content):
             raise MismatchError(
-                f"{key!a}: the server stored something else than the {len(content)} "
-                f"bytes that were sent"
+                f"{key!a}: the server stored other content than the {len(content)} "
+                "bytes that were sent"
             )
         self._proof.explain()
         return True
@@ -300,4 +302,4 @@ def _counted(
         came += len(chunk)
         yield chunk
     if came != size:
-        raise UnstableError(f"{key!a}: {came} of {size} bytes were there to be sent")
+        raise UnstableError(f"{key!a}: {came} of {size} bytes were available to send")

@@ -87,13 +87,13 @@ def _sorted(err: Exception, what: str) -> HaulageError | None:
     text = str(err).partition("\n\nDebug source:")[0]
     if "token request" in text:
         return DeniedError(
-            f"{what}: no credentials were found, or no token is given for them; set "
-            f"what docs/clouds.md tells"
+            f"{what}: no credentials were found, or no token was issued for them; set "
+            "those that docs/clouds.md names"
         )
     if "Path " in text and ("contained" in text or "parsing Path" in text):
         return FatalError(
-            f"{what}: {text[-300:]!a}; obstore reaches no such key, and shows no page "
-            f"of a listing that has one: rename it with another tool"
+            f"{what}: {text[-300:]!a}; obstore can neither reach such a key nor list "
+            "a page that has one: rename it with another tool"
         )
     reply = reply_of(err) or _reply_in_batch(text)
     kind = _KIND_OF_CODE.get(reply.code) if reply else None

@@ -95,6 +95,6 @@ class Bounds:
         before = self.last if self.last is not None else (self._low or b"")
         for path in paths:
             if path < before:
-                return f"the server lists {shown(path)} behind {shown(before)}"
+                return f"the server lists {shown(path)} after {shown(before)}"
             before = path
         return f"the server lists a key twice, near {shown(paths[0])}"

@@ -13,13 +13,13 @@ from haulage.storage.buckets.protocol import Keys, Lists
 
 Refused = list[tuple[bytes, str]]
 REPLACED = (
-    "the server lists this key, and has no object by it: it writes characters that it "
-    "cannot list, such as control characters, as U+FFFD. The object is not copied; "
-    "rename it, or have the server heed encoding-type=url"
+    "the server lists this key but has no object of that name: it replaces "
+    "characters that it cannot list, such as control characters, by U+FFFD. The "
+    "object is not copied; rename it, or have the server support encoding-type=url"
 )
 TWICE = (
-    "the server lists this key more than once, so it stands for several objects, of "
-    "which none can be told from the others; rename them"
+    "the server lists this key more than once, so it stands for several objects that "
+    "cannot be told apart; rename them"
 )
 _REPLACEMENT = "\ufffd"
 

@@ -53,11 +53,13 @@ def why_no_key(path: bytes, prefix: str) -> str | None:
     key_bytes = len(key_of(path, prefix).encode())
     if key_bytes > MOST_KEY_BYTES:
         return (
-            f"its key would have {key_bytes} bytes, and a bucket takes "
-            f"{MOST_KEY_BYTES} at most; shorten its path or the store's prefix"
+            f"its key would have {key_bytes} bytes, and a bucket allows at most "
+            f"{MOST_KEY_BYTES}; shorten its path or the store's prefix"
         )
     if not key_bytes:
-        return "the root of a whole bucket is no object, so it has no attributes there"
+        return (
+            "the root of a whole bucket is not an object, so it has no attributes there"
+        )
     return None
 
 
@@ -71,8 +73,8 @@ def why_misspelt(key: str, prefix: str) -> str | None:
     if key_of(path_of(key, prefix), prefix) == key:
         return None
     return (
-        "its key has private characters (U+F780 to U+F7FF) that stand for bytes which "
-        "are written otherwise, so it would not come back as it is; rename the object"
+        "its key has private characters (U+F780 to U+F7FF) that Haulage writes for "
+        "other bytes, so it would come back under another name; rename the object"
     )
 
 
@@ -88,8 +90,8 @@ def why_no_names(path: bytes) -> str | None:
     longest = max(map(len, names), default=0)
     if longest > _MOST_NAME_BYTES:
         return (
-            f"its key has a segment of {longest} bytes, and a file name has "
-            f"{_MOST_NAME_BYTES} at most; rename the object"
+            f"its key has a segment of {longest} bytes, and a file name has at most "
+            f"{_MOST_NAME_BYTES}; rename the object"
         )
     return None
 

@@ -57,18 +57,18 @@ def _next(
         if page.token == token:
             raise FatalError(
                 f"{root.prefix or 'the bucket'!a}: the server gave the same "
-                f"continuation token twice, so its listing has no end; nothing that "
-                f"depends on it can be told"
+                "continuation token twice, so its listing has no end and proves "
+                "nothing"
             )
         return after, page.token
     if not page.keys:
         raise FatalError(
-            f"{root.prefix or 'the bucket'!a}: the server gave an empty page, said "
-            f"that more follow, and not how to ask for them"
+            f"{root.prefix or 'the bucket'!a}: the server gave an empty page and said "
+            "that more follow, but not how to ask for them"
         )
     if after is not None and page.keys[-1] <= after:
         raise DisorderError(
-            f"the server lists {page.keys[-1]!a} again, behind {after!a}"
+            f"the server lists {page.keys[-1]!a} again, after {after!a}"
         )
     return page.keys[-1], None
 

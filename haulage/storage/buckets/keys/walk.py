@@ -166,7 +166,7 @@ def sorted_pieces(
 def _check_honest(root: KeyRoot, keys: Keys) -> None:
     """Raise DisorderError for a page with a key that stands where another would."""
     for key in lies_in(root.bucket, keys):
-        raise DisorderError(f"the server lists {key!a} and has no object of that name")
+        raise DisorderError(f"the server lists {key!a} but has no object of that name")
 
 
 def _refusals(refused: list[tuple[bytes, str]]) -> Iterator[Unreadable]:

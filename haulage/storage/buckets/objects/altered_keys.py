@@ -40,9 +40,9 @@ class Spellings:
             listed = self._listed[sample]
             if listed not in (sample, None):
                 raise PermanentError(
-                    f"the target's server does not keep such a name: it lists "
-                    f"{sample!a} as {listed!a}, so that this entry could not be told "
-                    f"from others or restored; rename it"
+                    f"the target's server changes such a name: it lists {sample!a} as "
+                    f"{listed!a}, so this entry could not be told from others or "
+                    "restored; rename it"
                 )
 
     def _try(self, sample: str) -> str | None:

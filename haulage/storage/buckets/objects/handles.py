@@ -19,7 +19,7 @@ from haulage.storage.buckets.sums import PROVING, digest, whole_crc
 from haulage.storage.resumable import Done, Ranges
 from haulage.storage.store import Extent, Made, Reading, Seen, Sums, Writing, nothing
 
-_ABORTED = "its upload was aborted; it is begun anew"
+_ABORTED = "its upload was aborted; it starts over"
 
 
 class ObjectReading(Reading):

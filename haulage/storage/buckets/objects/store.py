@@ -83,8 +83,8 @@ class Objects(Store):
         self._spellings.check(key)
         if self._is_of_another(key):
             raise PermanentError(
-                "the target's server takes it for another name that it has, which "
-                "differs in case alone or in its normal form; rename one"
+                "the target's server treats it as another name that it has, which "
+                "differs only in case or normal form; rename one"
             )
         return key
 
@@ -275,7 +275,7 @@ class Objects(Store):
         try:
             self.bucket.remove(key, etag=found.etag)
         except UnstableError:
-            return Outcome(Status.KEPT, reason="is changed at this moment")
+            return Outcome(Status.KEPT, reason="is being changed right now")
         return Outcome(Status.DELETED)
 
     def restore(self, action: Action) -> Outcome:

@@ -50,6 +50,6 @@ def _check_progress(
         raise FatalError(f"{what} is said to go on, but a page of it is empty")
     if after and not token and listed and max(listed) <= after:
         raise FatalError(
-            f"{what} goes on behind {after} with what is not behind it; the server "
-            f"ignores start-after"
+            f"{what} continues after {after} with keys that are not after it; the "
+            "server ignores start-after"
         )

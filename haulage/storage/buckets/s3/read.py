@@ -143,7 +143,7 @@ class Reader:
                 f"from {start} on"
             )
         if len(content) != wanted:
-            raise TransientError(f"{what}: {len(content)} of {wanted} bytes came")
+            raise TransientError(f"{what}: {len(content)} of {wanted} bytes arrived")
         if etag is not None and found.etag != etag:  # If-Match was ignored
             raise UnstableError(
                 f"{what}: its etag is {found.etag.decode()}, it was {etag.decode()}"
@@ -182,7 +182,7 @@ class Reader:
         if span is not None and not given.startswith(f"bytes {span[0]}-"):
             raise TransientError(
                 f"{self._reach.named('GET', key)}: bytes from {span[0]} on were asked "
-                f"for, the server gives {given}"
+                f"for, the server sent {given}"
             )
         found = found_in_headers(key, got.headers)
         told = None if span else checksum_in(got.headers, found.etag)
@@ -202,7 +202,7 @@ class Reader:
             return
         if not fits:
             raise TransientError(
-                f"{what}: what came is not what the server has, by its "
+                f"{what}: the content that arrived is not what the server has, by its "
                 f"{told.algorithm if told else f'etag {found.etag.decode()}'}"
             )
 

@@ -61,8 +61,8 @@ class Uploads:
                 return etag
             if self._proof.etags is Etags.MD5:
                 raise MismatchError(
-                    f"{what}: the MD5 of what was sent is {content_md5.decode()}, the "
-                    f"server's etag is {etag.decode()}"
+                    f"{what}: the MD5 of the bytes sent is {content_md5.decode()}, "
+                    f"the server's etag is {etag.decode()}"
                 )
         self._proof.explain()
         return etag
@@ -104,7 +104,7 @@ class Uploads:
         if None not in (crc, made.crc) and crc != made.crc:
             raise MismatchError(
                 f"{self._reach.named('completing', key)}: the {PROVING} of the parts "
-                f"is not that of the object which the server made of them"
+                "is not that of the object that the server made of them"
             )
         return Answer(told, made.has(expected, crc))
 

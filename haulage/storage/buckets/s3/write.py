@@ -125,7 +125,7 @@ class Writer:
         suspicious = self._proof.expects_md5(etag)
         if suspicious and not self._reader.explains(sent.key, etag, sent.md5):
             raise MismatchError(
-                f"{what}: the MD5 of what was sent is {sent.md5.decode()}, the "
+                f"{what}: the MD5 of the bytes sent is {sent.md5.decode()}, the "
                 f"server's etag is {etag.decode()}"
             )
         if self._proof.checksum is None and not self._by_md5:

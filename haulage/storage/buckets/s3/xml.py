@@ -84,7 +84,7 @@ def _texts(raw: Sequence[bytes], what: str, *, encoded: bool) -> list[str]:
             return [_decoded(each) for each in raw]
         return [unescaped(each.decode()) for each in raw]
     except UnicodeDecodeError:
-        raise FatalError(f"{what}: the server lists a key that is no UTF-8") from None
+        raise FatalError(f"{what}: the server lists a key that is not UTF-8") from None
 
 
 def _decoded(raw: bytes) -> str:

@@ -43,7 +43,7 @@ def why_forbidden(descent: Descent, path: bytes, err: OSError) -> str | None:
         if flags := _flags_at(descent, place):
             return (
                 f"{shown(place)} is {flags} in the target, so it cannot be changed; "
-                f"'chattr -i -a' there takes that off"
+                "'chattr -i -a' there clears that"
             )
     return None
 

@@ -69,9 +69,9 @@ def check_is_ours(descent: Descent, trash: bytes) -> None:
         found = stat_in(descent, path)
         if found is not None and not _is_own(descent, found.st_uid):
             raise PermanentError(
-                f"{path.decode()} in the target belongs to uid {found.st_uid}, so what "
-                f"is in it may not be what was moved aside; undo as that user, or move "
-                f"the entries back by hand"
+                f"{path.decode()} in the target belongs to uid {found.st_uid}, so its "
+                "content may not be what was moved there; undo as that user, or move "
+                "the entries back by hand"
             )
 
 
@@ -148,8 +148,8 @@ def _reach_aside(descent: Descent, path: bytes) -> int:
     except OSError as err:
         if err.errno in _NOT_THERE:
             raise PermanentError(
-                f"cannot be moved aside: {TRASH.decode()} in the target is no "
-                f"directory; move it away"
+                f"cannot be moved aside: {TRASH.decode()} in the target is not a "
+                "directory; move it away"
             ) from err
         raise
 

@@ -90,7 +90,7 @@ class Wire:
             content: bytes = answer.raw.read(most)
         except HTTPError as err:
             raise TransientError(
-                f"the answer broke off ({type(err).__name__})"
+                f"the response broke off ({type(err).__name__})"
             ) from None
         if most is not None and len(content) >= most:
             answer.raw.close()  # the rest would be taken for the next answer
