@@ -240,7 +240,7 @@ def test_a_disk_below_the_target_that_is_away_is_not_filled(filled: Place) -> No
         write(filled.source / "tmpfs" / "later")
         ended = filled.sync_by_command()
         assert ended.code == 2
-        assert "tmpfs/ was a mount point and is none now" in ended.text
+        assert "tmpfs/ was a mount point and no longer is" in ended.text
         assert paths_in(disk) == set()
         assert filled.sync_by_command("--afresh").code == 0
         assert paths_in(disk) == {b"on the disk", b"later"}

@@ -58,7 +58,7 @@ def test_of_names_that_are_one_in_the_target_the_first_is_there_every_night(
         assert (summary.exit_code, summary.failed, summary.deleted) == (1, 2, 0)
         reasons = folded.failures()
         assert reasons.keys() == {b"make", b"dir/"}
-        assert "takes it for one name with MAKE" in reasons[b"make"].reason
+        assert "treats it as the same name as MAKE" in reasons[b"make"].reason
         assert tree(folded) == before | {"MAKE": b"first"}
     (folded.source / "MAKE").unlink()
     (folded.source / "dir" / "file").unlink()

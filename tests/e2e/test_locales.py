@@ -70,9 +70,9 @@ for page in Walk(Descent(sys.argv[1]), Span()).pieces():
 """
 SYNC = """
 from haulage.config.policy import Dataset
-from haulage.stages import run
-from haulage.run.context.runner import Threads
-run.sync(Dataset(name="tree", source="source", target="target"), Threads())
+from haulage.run import sequence
+from haulage.run.context.runner import ThreadRunner
+sequence.sync(Dataset(name="tree", source="source", target="target"), ThreadRunner())
 """
 
 
@@ -91,5 +91,5 @@ def test_a_program_of_another_encoding_lists_right_and_is_refused_a_run(
         )
 
     assert "café".encode() in eval(run(LIST).stdout)
-    assert b"RefusedError: this process takes the names of files" in run(SYNC).stderr
+    assert b"RefusedError: this process decodes file names" in run(SYNC).stderr
     assert not place.target.exists()

@@ -209,7 +209,7 @@ def test_holes_are_filled_where_they_are_not_asked_for(place: Place) -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ("modes", "'modes' is nothing that can be preserved; choose from mode, owner"),
+        ("modes", "'modes' cannot be preserved; choose from mode, owner"),
         ("all,-x", "'x' is nothing"),
         ("", "'' is nothing"),
         ("acls,times", "acls hold the mode"),

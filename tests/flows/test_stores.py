@@ -170,7 +170,7 @@ def test_a_role_that_is_not_to_be_had_is_refused(
         (minio(), "would be sent to Amazon"),
         (keys(aws_client_parameters=AwsClientParameters(verify=False)), "certificates"),
         (keys(aws_client_parameters=at("ftp://host")), "endpoint"),
-        (Secret(value=SECRET), "no credentials are taken from blocks of type secret"),
+        (Secret(value=SECRET), "takes no credentials from blocks of type secret"),
         (HaulageStore(url="s3://bucket"), "of type haulage-store"),
     ],
 )

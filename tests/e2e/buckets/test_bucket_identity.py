@@ -78,7 +78,7 @@ def test_a_path_that_is_too_long_for_a_key_is_reported_and_the_rest_arrives(
     assert ended.code == 1
     assert set(route.reasons()) == {lost}
     size = len(moto_shelf.prefix) + len(lost)
-    assert f"{size} bytes, and a bucket takes 1024" in route.reasons()[lost]
+    assert f"{size} bytes; a bucket allows at most 1024" in route.reasons()[lost]
     back = back_from(place, moto_shelf)
     assert differences(place.source, back) == [f"{shown(lost)}: missing"]
 

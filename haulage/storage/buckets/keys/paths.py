@@ -53,7 +53,7 @@ def why_no_key(path: bytes, prefix: str) -> str | None:
     key_bytes = len(key_of(path, prefix).encode())
     if key_bytes > MOST_KEY_BYTES:
         return (
-            f"its key would have {key_bytes} bytes, and a bucket allows at most "
+            f"its key would have {key_bytes} bytes; a bucket allows at most "
             f"{MOST_KEY_BYTES}; shorten its path or the store's prefix"
         )
     if not key_bytes:
@@ -90,7 +90,7 @@ def why_no_names(path: bytes) -> str | None:
     longest = max(map(len, names), default=0)
     if longest > _MOST_NAME_BYTES:
         return (
-            f"its key has a segment of {longest} bytes, and a file name has at most "
+            f"its key has a segment of {longest} bytes; a file name has at most "
             f"{_MOST_NAME_BYTES}; rename the object"
         )
     return None
