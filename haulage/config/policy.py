@@ -130,11 +130,9 @@ class Shards(Form):
     max_bytes: ShardSize = Field(
         1 << 30,
         title="Bytes a shard",
-        description=(
-            "Close a shard at this many bytes. A larger file is split into parts of "
-            "this size (larger ones if there would be hundreds), which several "
-            "movers copy."
-        ),
+        description="Close a shard at this many bytes. A larger file is split into "
+        "parts of this size (larger ones if there would be hundreds), which several "
+        "movers copy.",
     )
 
 
@@ -180,53 +178,40 @@ class Policy(Form):
     """How a dataset is kept in sync."""
 
     filters: Filters = Field(
-        Filters(),
-        title="Filters",
-        description="Which entries of the source are synced.",
+        Filters(), title="Filters", description="Entries of the source to sync."
     )
     compare: Compare = Field(
         Compare.METADATA,
         title="Compare",
-        description=(
-            "What counts as changed: metadata (size, mtime, ctime, inode), mtime "
-            "(with size, for a source whose inode numbers change each night), size "
-            "alone, checksum (read every file), or always."
-        ),
+        description="What counts as changed: metadata (size, mtime, ctime, inode), "
+        "mtime (with size, for a source whose inode numbers change each night), size "
+        "alone, checksum (read every file), or always.",
     )
     verify: Verify = Field(
         Verify.CHECKSUM,
         title="Verify",
-        description=(
-            "How copies are verified: checksum re-reads the target, sample re-reads "
-            "some of it, metadata compares sizes, times and owners."
-        ),
+        description="How copies are verified: checksum re-reads the target, sample "
+        "re-reads some of it, metadata compares sizes, times and owners.",
     )
     preserve: Preserved = Field(
         PRESERVED,
         title="Preserve",
-        description=(
-            "Which attributes of an entry are preserved beside its content. All "
-            "others are those of any new file, and are neither compared nor counted "
-            "as lost. specials are FIFOs and sockets. Between two directories only."
-        ),
+        description="Which attributes of an entry are preserved beside its content. "
+        "All others are those of any new file, and are neither compared nor counted as "
+        "lost. specials are FIFOs and sockets. Between two directories only.",
     )
     trust_metadata: bool = Field(
         False,
         title="Trust a bucket's metadata",
-        description=(
-            "From a bucket into a directory: apply set-id bits, foreign owners, and "
-            "links that lead outside of the target. Anyone who may put an object "
-            "there can ask for them, so nobody else may have write access to the "
-            "bucket."
-        ),
+        description="From a bucket into a directory: apply set-id bits, foreign "
+        "owners, and links that lead outside. Anyone who may put an object there can "
+        "ask for them, so nobody else may have write access to the bucket.",
     )
     stripe: Stripe = Field(
         "",
         title="Stripes",
-        description=(
-            "Layouts on Lustre: keep, or SIZE=COUNT rules such as "
-            "1G=4,64G=16x4M@pool; 0=... for directories. If empty: the target's own."
-        ),
+        description="Layouts on Lustre: keep, or SIZE=COUNT rules such as "
+        "1G=4,64G=16x4M@pool; 0=... for directories. If empty: the target's own.",
     )
     mdts: bool = Field(
         False,
@@ -236,19 +221,14 @@ class Policy(Form):
     delete: Delete = Field(
         Delete.OFF,
         title="Delete",
-        description=(
-            "Entries that are gone from the source: off keeps them, plan lists them, "
-            "guarded deletes those that Haulage made, within the guards below."
-        ),
+        description="Entries that are gone from the source: off keeps them, plan lists "
+        "them, guarded deletes those that Haulage made, within the guards below.",
     )
     share_target: bool = Field(
         False,
         title="Share the target",
-        description=(
-            "Continue although another dataset has this target, or one above or "
-            "below it. Neither deletes entries of the other, but each overwrites "
-            "them."
-        ),
+        description="Continue although another dataset has this target, or one above "
+        "or below it. Neither deletes entries of the other, but each overwrites them.",
     )
     guards: Guards = Field(
         Guards(), title="Delete guards", description="Caps of the delete pass."
@@ -256,17 +236,13 @@ class Policy(Form):
     trash: Age | None = Field(
         None,
         title="Trash",
-        description=(
-            "Seconds to keep deleted entries in the target's '.haulage-trash'. If "
-            "empty, deletes are final."
-        ),
+        description="Seconds to keep deleted entries in the target's '.haulage-trash'. "
+        "If empty, deletes are final.",
     )
     keep: Keep = Field(
         Keep(), title="Keep", description="How long the catalog keeps runs."
     )
-    shards: Shards = Field(
-        Shards(), title="Shards", description="How the work is divided."
-    )
+    shards: Shards = Field(Shards(), title="Shards", description="How work is divided.")
     movers: int = Field(
         2,
         ge=1,
@@ -284,10 +260,8 @@ class Policy(Form):
     fsync: Fsync = Field(
         Fsync.RUN,
         title="Force to disk",
-        description=(
-            "When written data is forced to disk: once before the manifest is "
-            "committed (run), after every file, or never."
-        ),
+        description="When written data is forced to disk: once before the manifest is "
+        "committed (run), after every file, or never.",
     )
     sample_share: float = Field(
         0.05, gt=0, le=1, title="Sample", description="Share of files it re-reads."
@@ -297,9 +271,7 @@ class Policy(Form):
         ge=1,
         le=20,
         title="Attempts",
-        description=(
-            "Attempts at a shard or an entry that fails for a transient reason, in all."
-        ),
+        description="Attempts at a shard or an entry with a transient failure.",
     )
 
     @field_validator("preserve")
@@ -354,11 +326,9 @@ class OfOneRun(Form):
         tuple(Step),
         min_length=1,
         title="Steps of this run",
-        description=(
-            "Which steps this run takes: copy (with its verification), delete, and "
-            "dirs, the final attributes of directories. Given alone, dirs sets those "
-            "of all directories."
-        ),
+        description="Which steps this run takes: copy (with its verification), delete, "
+        "and dirs, the final attributes of directories. Given alone, dirs sets those "
+        "of all directories.",
     )
     allow_empty_source: bool = Field(
         False,
@@ -371,11 +341,9 @@ class OfOneRun(Form):
     make_parents: bool = Field(
         False,
         title="Make the target's parents, in this run",
-        description=(
-            "Create missing directories above the target. Without this a run creates "
-            "the target alone, because a misspelled path, or one whose file system "
-            "is not mounted, looks the same."
-        ),
+        description="Create missing directories above the target. Without this a run "
+        "creates the target alone, because a misspelled path, or one whose file system "
+        "is not mounted, looks the same.",
     )
 
 
@@ -404,10 +372,8 @@ class Once(OfOneRun):
     take_over: bool = Field(
         False,
         title="Take over, in this run",
-        description=(
-            "Continue although another host drove the previous run and its "
-            "heartbeats stopped: its process is known to be dead."
-        ),
+        description="Continue although another host drove the previous run and its "
+        "heartbeats stopped: its process is known to be dead.",
     )
 
 

@@ -64,10 +64,8 @@ class StoreOptions(Form):
         None,
         title="Credentials",
         pattern=r"^[a-z0-9-]+/[a-z0-9-]+$",
-        description=(
-            "A Prefect block by TYPE/NAME, such as aws-credentials/nightly or "
-            "minio-credentials/lab. If empty: environment, profile or instance role."
-        ),
+        description="A Prefect block by TYPE/NAME, such as aws-credentials/nightly or "
+        "minio-credentials/lab. If empty: environment, profile or instance role.",
     )
     profile: str | None = Field(
         None, title="Profile", description="Of the shared AWS configuration files."
@@ -80,10 +78,8 @@ class StoreOptions(Form):
     insecure: bool = Field(
         False,
         title="Insecure endpoint",
-        description=(
-            "Allow an http:// endpoint on another machine, where anyone on the "
-            "network path can read and change the traffic."
-        ),
+        description="Allow an http:// endpoint on another machine, where anyone on the "
+        "network path can read and change the traffic.",
     )
     region: str | None = Field(None, title="Region", description="Of the bucket.")
     path_style: bool | None = Field(
@@ -113,10 +109,8 @@ class StoreOptions(Form):
     checksum: Checksum = Field(
         Checksum.AUTO,
         title="Checksum sent along",
-        description=(
-            "Checksum by which the server verifies an upload; auto uses the best "
-            "that the server supports."
-        ),
+        description="Checksum by which the server verifies an upload; auto uses the "
+        "best that the server supports.",
     )
     tags: dict[str, str] = Field({}, title="Tags", description="Of new objects.")
     in_flight: int = Field(
