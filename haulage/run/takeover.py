@@ -38,7 +38,7 @@ def _await_lease(catalog: Catalog, run: Run) -> None:
     """Wait for the lease of a driver on another host that is not heard any more."""
     while not run.driver.is_local() and runs.is_driven(catalog, run):
         if STOP.wait(_POLL_S):
-            raise CancelledError(f"run {run.id} was not waited for any longer")
+            raise CancelledError(f"stopped while it waited for run {run.id}")
         if runs.find(catalog, run.id).heartbeat_at != run.heartbeat_at:
             return  # it lives
 
@@ -60,8 +60,8 @@ def check_free(catalog: Catalog, run: Run, *, take_over: bool = False) -> None:
     if life is Life.SILENT and not is_here(run) and not take_over:
         raise RefusedError(
             f"run {run.id} of this dataset was driven by process {run.driver.pid} of "
-            f"{run.driver.host}, last heard of at {run.heartbeat_at:%H:%M:%S} UTC, and "
-            f"its workspace is not here: go on there, try again in "
-            f"{runs.LONG_OVER_S // 60} minutes, or, if that process is dead for "
-            f"certain, add --take-over"
+            f"{run.driver.host}, whose last heartbeat was at "
+            f"{run.heartbeat_at:%H:%M:%S} UTC, and its workspace is not here: "
+            f"continue there, try again in {runs.LONG_OVER_S // 60} minutes, or, if "
+            "that process is certainly dead, add --take-over"
         )

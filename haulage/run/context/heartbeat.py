@@ -56,8 +56,8 @@ class Heartbeat:
             raise self._lost
         if STOP.is_set() or self.ended.is_set():
             raise CancelledError(
-                f"run {self._run_id} was stopped; 'haulage resume {self._run_id}' goes "
-                f"on"
+                f"run {self._run_id} was stopped; 'haulage resume {self._run_id}' "
+                "continues it"
             )
 
     def _waits(self) -> bool:
@@ -93,8 +93,8 @@ class Heartbeat:
 
     def _give_up(self) -> None:
         self._lost = LostRunError(
-            f"the catalog could not be told for {runs.HOLD_S} s that run "
-            f"{self._run_id} is alive, so another host may take it over; it was "
-            f"stopped: 'haulage resume {self._run_id}' goes on"
+            f"no heartbeat of run {self._run_id} reached the catalog for "
+            f"{runs.HOLD_S} s, so another host may take it over; it was stopped: "
+            f"'haulage resume {self._run_id}' continues it"
         )
         self._launcher.kill()
