@@ -38,7 +38,11 @@ def test_one_deployment_runs_every_night_and_none_twice_at_once() -> None:
         ("      dry_run: false", "      dry_rum: false", "dry_rum"),
         ("{{ $HOME }}", "{{ $NO_SUCH_VARIABLE }}", "NO_SUCH_VARIABLE is not set"),
         ('tags: ["dataset:usr-share"]', "tags: []", "'dataset:usr-share' is missing"),
-        ("- name: python-library", "- name: usr-share", "two deployments 'usr-share'"),
+        (
+            "- name: python-library",
+            "- name: usr-share",
+            "two deployments are named 'usr-share'",
+        ),
         ("deployments:", "deploymnets:", "'deploymnets'"),
     ],
 )
