@@ -1,4 +1,4 @@
-"""Brings together what is known of the directories that a run touched."""
+"""The directories that a run touched, and what each of them needs at its end."""
 
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
@@ -12,10 +12,10 @@ _TURNED = bytes(range(255, -1, -1))
 _END = b"\xff"  # no path has a NUL, so no turned one has this
 
 
-class Word(IntEnum):
-    """What is said of a directory; of several words the first one here counts."""
+class Effect(IntEnum):
+    """How a run affected a directory; of several effects the first one here counts."""
 
-    NOT_OURS = 0  # nothing is to be done about it, whatever else is said
+    NOT_OURS = 0  # nothing is to be done about it, whatever else happened
     IMPLIED = 1  # it was made, and no object at the source stands for it
     MOVED = 2  # it was made, or its times were moved by what happened in it
 
@@ -27,9 +27,9 @@ class Finishable(NamedTuple):
     etags: pa.Array
 
 
-def said(paths: Iterable[bytes], word: Word) -> pa.Table:
-    """Return rows that say `word` of each directory, to be sorted by their key."""
-    tail = _END + bytes([word])
+def with_effect(paths: Iterable[bytes], effect: Effect) -> pa.Table:
+    """Return one row a directory with its `effect`, to be sorted by key."""
+    tail = _END + bytes([effect])
     keys = [path.translate(_TURNED) + tail for path in paths]
     return pa.table([pa.array(keys, pa.binary())], schema=TOUCHED)
 
@@ -44,9 +44,9 @@ def finishable(tables: Iterable[pa.Table]) -> Iterator[Finishable]:
         paths: list[bytes] = []
         etags: list[bytes | None] = []
         for key in table["key"].to_pylist():
-            turned, word = key[:-2], key[-1]
-            if turned != last and word != Word.NOT_OURS:
+            turned, effect = key[:-2], key[-1]
+            if turned != last and effect != Effect.NOT_OURS:
                 paths.append(turned.translate(_TURNED))
-                etags.append(None if word == Word.IMPLIED else b"")
+                etags.append(None if effect == Effect.IMPLIED else b"")
             last = turned
         yield Finishable(pa.array(paths, pa.binary()), pa.array(etags, pa.binary()))

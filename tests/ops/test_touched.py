@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from haulage.disksort import DiskSort
-from haulage.planning.dirs import TOUCHED, Word, finishable, said
+from haulage.planning.dirs import TOUCHED, Effect, finishable, with_effect
 
 DEEP = [b"a/b/c/", b"a/b/", b"a/", b"a-/", b"a/\xff/", b"a\xff/", b"\x01/", b"z/", b""]
 
@@ -27,18 +27,23 @@ def finished(*words: pa.Table) -> dict[bytes, bytes | None]:
 
 def test_the_deepest_come_first_and_the_root_last() -> None:
     shuffled = random.Random(7).sample(DEEP, len(DEEP))
-    assert list(finished(said(shuffled, Word.MOVED))) == sorted(DEEP, reverse=True)
+    assert list(finished(with_effect(shuffled, Effect.MOVED))) == sorted(
+        DEEP, reverse=True
+    )
 
 
 def test_what_is_not_ours_is_left_whatever_else_is_said() -> None:
-    moved = said([b"a/", b"b/", b""], Word.MOVED)
-    others = said([b"b/", b"gone/"], Word.NOT_OURS)
-    implied = said([b"b/"], Word.IMPLIED)
+    moved = with_effect([b"a/", b"b/", b""], Effect.MOVED)
+    others = with_effect([b"b/", b"gone/"], Effect.NOT_OURS)
+    implied = with_effect([b"b/"], Effect.IMPLIED)
     assert list(finished(moved, others, implied)) == [b"a/", b""]
 
 
 def test_what_is_implied_has_no_object_to_ask() -> None:
-    words = [said([b"a/", b"b/"], Word.MOVED), said([b"a/"], Word.IMPLIED)]
+    words = [
+        with_effect([b"a/", b"b/"], Effect.MOVED),
+        with_effect([b"a/"], Effect.IMPLIED),
+    ]
     assert finished(*words) == {b"b/": b"", b"a/": None}
 
 
@@ -48,12 +53,12 @@ def test_more_than_memory_holds_comes_as_a_dictionary_tells_it(
 ) -> None:
     dice = random.Random(seed)
     sort = DiskSort(tmp_path / "sort", TOUCHED, "key", run_rows=5)
-    wanted: dict[bytes, Word] = {}
+    wanted: dict[bytes, Effect] = {}
     for _ in range(40):
         path = b"%c/%c/" % (dice.choice(b"abc"), dice.choice(b"/xyz\xff"))
-        word = dice.choice(list(Word))
+        word = dice.choice(list(Effect))
         wanted[path] = min(word, wanted.get(path, word))
-        sort.add(said([path], word))
+        sort.add(with_effect([path], word))
     found = [path for each in finishable(sort.tables()) for path in each.paths]
-    ours = [path for path, word in wanted.items() if word is not Word.NOT_OURS]
+    ours = [path for path, word in wanted.items() if word is not Effect.NOT_OURS]
     assert [path.as_py() for path in found] == sorted(ours, reverse=True)

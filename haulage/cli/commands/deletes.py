@@ -18,7 +18,7 @@ from haulage.cli.progress import runner_with_progress
 from haulage.config.units import shown_bytes
 from haulage.model import Kind
 from haulage.paths import shown
-from haulage.run import sequence as run
+from haulage.run import sequence
 from haulage.run.guards import approval
 from haulage.run.guards.approval import Approval
 
@@ -52,7 +52,7 @@ def apply_plan(args: argparse.Namespace) -> int:
     """Delete what a plan lists, after checking every path again."""
     leave = Approval(args.plan, args.yes_delete, _who())
     with runner_with_progress(quiet=args.json) as runner:
-        summary = run.apply_deletes(
+        summary = sequence.apply_deletes(
             leave, runner, once=once_of(args), catalog_url=args.catalog
         )
     return tell(summary, as_json=args.json)
@@ -69,7 +69,7 @@ def decline_plan(args: argparse.Namespace) -> int:
 def undo(args: argparse.Namespace) -> int:
     """Bring back what a run moved into the trash."""
     with runner_with_progress(quiet=args.json) as runner:
-        summary = run.undo(
+        summary = sequence.undo(
             args.run, runner, once=once_of(args), catalog_url=args.catalog
         )
     return tell(summary, as_json=args.json)

@@ -22,7 +22,7 @@ from haulage.errors import RefusedError
 from haulage.exchange.shard_files import Order
 from haulage.model import Verb
 from haulage.paths import shown
-from haulage.run import sequence as run
+from haulage.run import sequence
 from haulage.run.context.runner import Summary
 from haulage.run.dry_run import Planned
 from haulage.run.guards.preflight import root_of
@@ -36,7 +36,7 @@ def sync(args: argparse.Namespace) -> int:
         return plan(args)
     dataset = _dataset(args, open_catalog)
     with runner_with_progress(quiet=args.json) as runner:
-        summary = run.sync(
+        summary = sequence.sync(
             dataset,
             runner,
             once=once_of(args),
@@ -55,14 +55,16 @@ def plan(args: argparse.Namespace) -> int:
             _tell_actions(table, as_json=args.json)
         _tell_failures(page.failures, as_json=args.json)
 
-    summary = run.plan(dataset, tell_page, once=once_of(args), catalog_url=args.catalog)
+    summary = sequence.plan(
+        dataset, tell_page, once=once_of(args), catalog_url=args.catalog
+    )
     return tell(summary, as_json=args.json)
 
 
 def resume(args: argparse.Namespace) -> int:
     """Go on with a run that stopped."""
     with runner_with_progress(quiet=args.json) as runner:
-        summary = run.resume(
+        summary = sequence.resume(
             args.run,
             runner,
             catalog_url=args.catalog,
@@ -73,7 +75,7 @@ def resume(args: argparse.Namespace) -> int:
 
 def abandon(args: argparse.Namespace) -> int:
     """Give up a run that stopped."""
-    ended = run.abandon(
+    ended = sequence.abandon(
         args.run, catalog_url=args.catalog, take_over=bool(args.take_over)
     )
     print(
@@ -87,7 +89,7 @@ def abandon(args: argparse.Namespace) -> int:
 def verify(args: argparse.Namespace) -> int:
     """Read a dataset's target again and hold it against its manifest."""
     with runner_with_progress(quiet=args.json) as runner:
-        summary = run.verify(
+        summary = sequence.verify(
             args.dataset, runner, once=once_of(args), catalog_url=args.catalog
         )
     return tell(summary, as_json=args.json)

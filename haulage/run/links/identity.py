@@ -8,7 +8,7 @@ import pyarrow as pa
 from haulage.model import MANIFEST
 
 LED = pa.schema([*MANIFEST, pa.field("leader", pa.binary())])
-TOGETHER = pa.schema([pa.field("key", pa.binary(), nullable=False), *MANIFEST])
+WITH_IDENTITY = pa.schema([pa.field("key", pa.binary(), nullable=False), *MANIFEST])
 # Names that went apart since (one failed, one stayed when it was gone at the source)
 # may have the same inode in the manifest still, but not the same change time.
 _IDENTITY = ("dev", "ino", "ctime_s", "ctime_ns", "mtime_s", "mtime_ns", "size")
@@ -19,13 +19,15 @@ def with_identity(entries: pa.Table) -> pa.Table:
     """Put the key first by which the names of a file are brought together."""
     columns = (entries[name].to_pylist() for name in (*_IDENTITY, "path"))
     keys = [_KEY.pack(*row[:-1]) + row[-1] for row in zip(*columns, strict=True)]
-    return pa.table([pa.array(keys, pa.binary()), *entries.columns], schema=TOGETHER)
+    return pa.table(
+        [pa.array(keys, pa.binary()), *entries.columns], schema=WITH_IDENTITY
+    )
 
 
 def led(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """Yield manifest entries whose `leader` is the first name of the same file.
 
-    The first name itself has none. `tables` are TOGETHER and sorted by key.
+    The first name itself has none. `tables` are WITH_IDENTITY and sorted by key.
     """
     identity, leader = b"", b""
     for table in tables:

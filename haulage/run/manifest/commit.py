@@ -56,10 +56,10 @@ class Ledger:
     losses: list[Failure] = field(default_factory=list)
 
 
-def commit(context: RunContext, salvaged: Iterable[pa.Table] = ()) -> Ledger:
+def commit(context: RunContext, recovered: Iterable[pa.Table] = ()) -> Ledger:
     """Write the manifest of all that is done, make it current, and add it up.
 
-    `salvaged` are outcomes of what ended the run, by path.
+    `recovered` are outcomes of what ended the run, by path.
     """
     if context.policy.fsync is Fsync.RUN and _has_changed_a_tree(context):
         sync_file_system(context.pair.target.url)
@@ -74,7 +74,7 @@ def commit(context: RunContext, salvaged: Iterable[pa.Table] = ()) -> Ledger:
         taken=_taken(context, partial(_record_torn, context, seen)),
         touched=touched_dirs(context),
         begun=begun(context),
-        at_last=salvaged,
+        at_last=recovered,
     ):
         if isinstance(window, PageRef):
             writer.keep(window)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from haulage.disksort import DiskSort
 from haulage.model import Pass, Status, Verb
-from haulage.planning.dirs import TOUCHED, Finishable, Word, finishable, said
+from haulage.planning.dirs import TOUCHED, Effect, Finishable, finishable, with_effect
 from haulage.planning.merge import PATHS
 from haulage.run.context.run_context import RunContext
 from haulage.run.phases import MAKES
@@ -30,7 +30,7 @@ def touched_dirs(context: RunContext) -> Iterator[pa.Table]:
     if context.pair.target.is_bucket:
         return
     by_path = DiskSort(context.workspace / "touched-paths", PATHS, "path")
-    for found in brought_together(context, said_in(context)):
+    for found in brought_together(context, effects_in(context)):
         by_path.add(pa.table([found.paths], schema=PATHS))
     yield from by_path.tables()
 
@@ -45,7 +45,7 @@ def brought_together(
     yield from finishable(spool.tables())
 
 
-def said_in(context: RunContext) -> Iterator[pa.Table]:
+def effects_in(context: RunContext) -> Iterator[pa.Table]:
     """Yield what this run's outcomes say of directories."""
     is_any = False
     for pass_ in (*MAKES, Pass.LINKS, Pass.DELETE):
@@ -53,14 +53,14 @@ def said_in(context: RunContext) -> Iterator[pa.Table]:
             outcomes = outcomes_of(context, shard, _LOOKED_AT)
             moved = _moved(outcomes)
             is_any = is_any or bool(moved)
-            yield said(moved, Word.MOVED)
+            yield with_effect(moved, Effect.MOVED)
             if pass_ is Pass.DELETE:
-                yield said(_not_to_finish(outcomes), Word.NOT_OURS)
+                yield with_effect(_not_to_finish(outcomes), Effect.NOT_OURS)
             if pass_ is Pass.COPY and context.pair.source.is_bucket:
-                yield said(_implied(outcomes), Word.IMPLIED)
+                yield with_effect(_implied(outcomes), Effect.IMPLIED)
     if is_any and (os.geteuid() != 0 or context.policy.trash is not None):
         # Movers open a read-only root, and make the trash in it.
-        yield said([b""], Word.MOVED)
+        yield with_effect([b""], Effect.MOVED)
 
 
 def _not_to_finish(outcomes: pa.Table) -> list[bytes]:

@@ -15,10 +15,10 @@ from haulage.disksort import gathered
 from haulage.model import Kind, Pass, Verb
 from haulage.planning.actions import on_paths
 from haulage.planning.columns import is_dir
-from haulage.planning.dirs import Word, said
+from haulage.planning.dirs import Effect, with_effect
 from haulage.run.context.run_context import RunContext
 from haulage.run.context.runner import TaskRunner
-from haulage.run.manifest.touched_dirs import brought_together, said_in
+from haulage.run.manifest.touched_dirs import brought_together, effects_in
 from haulage.run.sharding.seal import seal
 from haulage.run.sharding.waves import Wave, run_wave
 
@@ -49,7 +49,9 @@ def to_finish(context: RunContext) -> Iterator[pa.Table]:
         return
     tables = (
         on_paths(found.paths, Verb.DIR, Kind.DIR, found.etags)
-        for found in brought_together(context, chain(_asked(context), said_in(context)))
+        for found in brought_together(
+            context, chain(_asked(context), effects_in(context))
+        )
     )
     step = context.bounds.max_entries
     for table in gathered(tables):
@@ -62,4 +64,4 @@ def _asked(context: RunContext) -> Iterator[pa.Table]:
     if context.policy.steps == (Step.DIRS,):
         for table in Manifest(context.catalog, context.run.base_manifest_id).tables():
             paths = table["path"].filter(pa.array(is_dir(table)))
-            yield said(paths.to_pylist(), Word.MOVED)
+            yield with_effect(paths.to_pylist(), Effect.MOVED)

@@ -13,7 +13,7 @@ from haulage.planning.columns import is_linked
 from haulage.planning.pack import pack
 from haulage.run.context.run_context import RunContext
 from haulage.run.context.runner import TaskRunner
-from haulage.run.links.identity import LED, TOGETHER, led, with_identity
+from haulage.run.links.identity import LED, WITH_IDENTITY, led, with_identity
 from haulage.run.phases import MAKES
 from haulage.run.sharding.outcomes import outcomes_of, to_prove
 from haulage.run.sharding.seal import seal
@@ -38,7 +38,7 @@ def _known(context: RunContext) -> Iterator[pa.Table]:
         yield from manifest.tables()
         return
     spool = context.workspace / "links" / "known"
-    groups = DiskSort(spool / "groups", TOGETHER, "key", run_rows=ENTRY_ROWS)
+    groups = DiskSort(spool / "groups", WITH_IDENTITY, "key", run_rows=ENTRY_ROWS)
     for page in manifest.tables():
         linked = is_linked(page)
         groups.add(with_identity(page.filter(pa.array(linked))))

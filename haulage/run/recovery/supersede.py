@@ -26,7 +26,7 @@ from haulage.storage.resumable import begun
 from haulage.verbs.fence import Fence
 
 _POLL_S = 0.5
-_JOB = "salvage"
+_JOB = "supersede"
 
 
 def supersede(context: RunContext) -> None:
@@ -44,14 +44,14 @@ def supersede(context: RunContext) -> None:
     shutil.rmtree(context.workspace, ignore_errors=True)
 
 
-def _brought_home(context: RunContext, salvaged: Sequence[Path]) -> dict[str, object]:
+def _brought_home(context: RunContext, recovered: Sequence[Path]) -> dict[str, object]:
     """Commit the outcomes, and return what they add up to.
 
     Nothing can be laid over a manifest that is broken: a run that compares with the
     target finds there what this one has made.
     """
     try:
-        return summary_of(context, commit(context, map(_by_path, salvaged))).as_dict()
+        return summary_of(context, commit(context, map(_by_path, recovered))).as_dict()
     except BrokenPageError as err:
         return {"state": RunState.SUPERSEDED, "notes": [str(err)]}
 
@@ -64,9 +64,9 @@ def _give_times_back(context: RunContext) -> list[Path]:
     """
     outcomes: list[Path] = []
     for seq, actions in enumerate(to_finish(context)):
-        name = f"shards/salvage-{seq:06}.parquet"
+        name = f"shards/supersede-{seq:06}.parquet"
         write_shard(context.workspace / name, actions, context.job)
-        order = _order(context, name, f"salvage-{seq}")
+        order = _order(context, name, f"supersede-{seq}")
         _carry_out(context, [order])
         outcomes.append(order.outcome)
     return outcomes[::-1]
