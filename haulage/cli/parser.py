@@ -6,10 +6,9 @@ from collections.abc import Collection
 from haulage.cli.help import Parser, Version
 from haulage.cli.table import SECTIONS, Command, Commands, Group, Section
 
-_EXIT_CODES = "Exit codes: 0 all done, 1 done with failures listed, 2 nothing done."
-_FAREWELL = f"""\
+_FAREWELL = """\
 'haulage COMMAND --help' shows what a command takes, with examples.
-{_EXIT_CODES}"""
+Exit codes: 0 all done, 1 done with failures listed, 2 nothing done or stopped."""
 
 
 def parser_for(words: Collection[str]) -> Parser:
@@ -34,7 +33,7 @@ def parser_for(words: Collection[str]) -> Parser:
 
 
 def _overview(section: Section) -> str:
-    lines = [f"    {name:<10} {c.text}" for name, c in section.commands.items()]
+    lines = [f"    {name:<10}  {c.text}" for name, c in section.commands.items()]
     return "\n".join([f"{section.title}:", *lines])
 
 

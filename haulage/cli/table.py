@@ -52,7 +52,7 @@ _MOVE: Commands = {
     "sync": Command(
         "haulage.cli.commands.run:sync",
         "Make TARGET equal to SOURCE.",
-        (sync.add_entries, sync.add_actions, general.add_dry_run, general.add_catalog),
+        (sync.add_entries, sync.add_actions, general.add_catalog),
         (
             "haulage sync /data /backup --name docs",
             "haulage sync --dataset docs --delete guarded --trash 30d",
@@ -68,7 +68,7 @@ _MOVE: Commands = {
     "plan": Command(
         "haulage.cli.commands.run:plan",
         "List what a sync would do, and change nothing.",
-        (sync.add_entries, sync.add_actions, general.add_catalog),
+        (sync.add_entries, sync.add_planned_actions, general.add_catalog),
         (
             "haulage plan /data /backup",
             "haulage plan --dataset docs --delete guarded",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
-from haulage.cli.options.general import add_movers, add_take_over
+from haulage.cli.options.general import add_dry_run, add_movers, add_take_over
 
 
 class _Rule(argparse.Action):
@@ -49,11 +49,22 @@ def add_entries(parser: argparse.ArgumentParser) -> None:
 
 
 def add_actions(parser: argparse.ArgumentParser) -> None:
-    """Add what most nights need; the choices are slow to import."""
+    """Add what most syncs need."""
+    group = parser.add_argument_group("what is done")
+    add_dry_run(group)
+    _add_actions(group)
+
+
+def add_planned_actions(parser: argparse.ArgumentParser) -> None:
+    """Add the same for a plan, which is a dry run anyway."""
+    _add_actions(parser.add_argument_group("what is planned"))
+
+
+def _add_actions(group: argparse._ArgumentGroup) -> None:
+    # The choices are slow to import.
     from haulage.config.policy import Compare, Delete, Verify
     from haulage.model import Preserve
 
-    group = parser.add_argument_group("what is done")
     _add_choice(
         group, "--delete", Delete,
         "entries gone at the source: off keeps them, plan lists them, guarded deletes "
