@@ -48,7 +48,7 @@ def planned(comparison: Comparison, shared: Shared) -> Iterator[Planned]:
             whole = replacing.marked(plan(difference, intent))
             page = limited(shared.marked(whole), comparison.policy)
             links.add(page.links)
-            links.keep()
+            links.flush()
             last = page.last
             yield _weighed(page, readable, difference.unreadable)
         for page in chain(_of_links(links, last), _of_dirs(comparison, last)):

@@ -36,7 +36,7 @@ def settle_base(context: RunContext) -> None:
         assert found.left is not None
         version = ManifestWriter(context.catalog, run)
         for ref in Manifest(context.catalog, found.left.manifest_id).pages:
-            version.keep(ref)
+            version.reuse(ref)
         _begin_with(context, version, found.left.run_id)
     elif found.known is Known.NOTHING:
         _begin_with(context, _present(context, comparison), UNKNOWN)

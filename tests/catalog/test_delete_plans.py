@@ -20,7 +20,7 @@ NASTY = [b"\x01", b"a\nb", b"a\\.", b"d/" + b"x" * 4000, b"\xff\xfe", b"d/"]
 
 def _kept(catalog: Catalog, run: Run, *paths: bytes) -> DeletePlan:
     tables = [manifest_table(paths or NASTY)]
-    return delete_plans.keep(catalog, run, "too many", lambda: tables)
+    return delete_plans.record(catalog, run, "too many", lambda: tables)
 
 
 def _next(catalog: Catalog, run: Run, home: DatasetRow) -> Run:
@@ -36,7 +36,7 @@ def _pages_stored(catalog: Catalog) -> int:
 
 def test_a_plan_gives_back_what_was_kept(catalog: Catalog, run: Run) -> None:
     table = manifest_table(NASTY)
-    plan = delete_plans.keep(
+    plan = delete_plans.record(
         catalog, run, "too \0 many", lambda: [table[:2], table[2:]]
     )
     assert delete_plans.find(catalog, plan.id) == plan
@@ -48,7 +48,7 @@ def test_a_plan_gives_back_what_was_kept(catalog: Catalog, run: Run) -> None:
 
 def test_a_large_plan_is_kept_in_pages(catalog: Catalog, run: Run) -> None:
     table = manifest_table([b"%09d" % number for number in range(PAGE_ENTRIES * 2 + 1)])
-    plan = delete_plans.keep(catalog, run, "many", lambda: [table[:3], table[3:]])
+    plan = delete_plans.record(catalog, run, "many", lambda: [table[:3], table[3:]])
     pages = list(delete_plans.tables(catalog, plan))
     assert [page.num_rows for page in pages] == [PAGE_ENTRIES, PAGE_ENTRIES, 1]
     assert pa.concat_tables(pages).equals(table)

@@ -66,7 +66,7 @@ def test_tables_and_pages_out_of_order_are_fatal(
     with pytest.raises(FatalError, match="b came after b"):
         writer.add(manifest_table([b"b"]))
     with pytest.raises(FatalError, match="b came after b"):
-        writer.keep(_current(catalog, home).pages[0])
+        writer.reuse(_current(catalog, home).pages[0])
 
 
 def test_a_new_version_shares_the_pages_that_it_keeps(
@@ -77,9 +77,9 @@ def test_a_new_version_shares_the_pages_that_it_keeps(
     following = _next(catalog, run, home)
     writer = ManifestWriter(catalog, following)
     changed = _numbered(PAGE_ENTRIES, PAGE_ENTRIES + QUARTER)
-    writer.keep(before)
+    writer.reuse(before)
     writer.add(changed)
-    writer.keep(after)
+    writer.reuse(after)
     version = Manifest(catalog, writer.commit())
     assert [version.pages[0], version.pages[2]] == [before, after]
     assert version.read(version.pages[1]).equals(changed)
@@ -101,7 +101,7 @@ def test_too_few_new_entries_for_a_page_join_the_next(
     following = _next(catalog, run, home)
     writer = ManifestWriter(catalog, following)
     writer.add(table[:1])
-    writer.keep(_current(catalog, home).pages[0])
+    writer.reuse(_current(catalog, home).pages[0])
     version = Manifest(catalog, writer.commit())
     assert [ref.entries for ref in version.pages] == [QUARTER * 2 + 1, QUARTER * 2]
     assert pa.concat_tables(version.tables()).equals(table)
@@ -116,7 +116,7 @@ def test_a_dataset_that_grows_at_its_end_keeps_few_pages(
         run = _next(catalog, run, home)
         writer = ManifestWriter(catalog, run)
         for ref in _current(catalog, home).pages:
-            writer.keep(ref)
+            writer.reuse(ref)
         writer.add(table[start : start + 10])
         writer.commit()
     version = _current(catalog, home)
@@ -151,7 +151,7 @@ def test_pruning_keeps_what_versions_and_runs_refer_to(
     for size in (1, 2, 3):
         run = _next(catalog, run, home)
         writer = ManifestWriter(catalog, run)
-        writer.keep(shared)
+        writer.reuse(shared)
         writer.add(manifest_table([b"\xff"], size))
         writer.commit()
     active = _next(catalog, run, home)
@@ -188,7 +188,7 @@ def test_a_run_that_changes_nothing_makes_no_version(
     following = _next(catalog, run, home)
     writer = ManifestWriter(catalog, following)
     for ref in Manifest(catalog, first).pages:
-        writer.keep(ref)
+        writer.reuse(ref)
     assert writer.commit() == first
     assert runs.find(catalog, following.id).manifest_id == first
     assert [version.id for version in reader.versions(catalog, home.id)] == [first]

@@ -96,7 +96,7 @@ def test_a_run_stays_while_anything_needs_it(
     elif needs == "trash":
         trashes.note(catalog, run, 3600)
     elif needs == "plan":
-        delete_plans.keep(
+        delete_plans.record(
             catalog, run, "over the cap", lambda: [manifest_table([b"a"])]
         )
     _ended(catalog, run)

@@ -62,10 +62,10 @@ class DeletePlan:
 
 
 @patient
-def keep(
+def record(
     catalog: Catalog, run: Run, reason: str, planned: Callable[[], Iterable[pa.Table]]
 ) -> DeletePlan:
-    """Keep what the run would have deleted, in place of what it kept before.
+    """Record what the run would have deleted, in place of what it recorded before.
 
     `planned` gives the manifest's entries, once more with each try: files in canonical
     order, then directories.

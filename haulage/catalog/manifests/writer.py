@@ -77,7 +77,7 @@ class ManifestWriter:
         self._buffered = 0
         self._last: bytes | None = None
 
-    def keep(self, ref: PageRef) -> None:
+    def reuse(self, ref: PageRef) -> None:
         """Take over a stored page as it is; between new entries too few for a page of
         their own, its entries are written again together with them.
         """

@@ -97,7 +97,7 @@ class Sealer:
 
     def seal(self, *, finished: bool) -> Iterator[Wave]:
         """Record what was gathered and how far discovery is; yield what is due."""
-        self.links.keep()
+        self.links.flush()
         leaders = self._leaders() if finished and not self.links.is_empty else ()
         context = self._context
         gone = (

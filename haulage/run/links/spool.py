@@ -49,7 +49,7 @@ class LinkSpool:
             self._held.append(links)
             self.held_rows += links.num_rows
 
-    def keep(self) -> None:
+    def flush(self) -> None:
         """Write what was taken up since the last time."""
         if not self.held_rows:
             return

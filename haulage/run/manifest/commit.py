@@ -77,7 +77,7 @@ def commit(context: RunContext, recovered: Iterable[pa.Table] = ()) -> Ledger:
         at_last=recovered,
     ):
         if isinstance(window, PageRef):
-            writer.keep(window)
+            writer.reuse(window)
             continue
         writer.add(window.merged.entries)
         failed = _failures_in(window.merged)

@@ -41,7 +41,7 @@ def delete(context: RunContext, runner: TaskRunner) -> None:
             context.catalog, context.run.id, "delete refused", {"reason": forbidden}
         )
     elif reason := needs_approval(context.policy, gone):
-        _keep_as_plan(context, reason)
+        _record_plan(context, reason)
     else:
         _run_deletes(context, runner, planned)
 
@@ -79,9 +79,9 @@ def _gone(context: RunContext) -> Gone:
     return Gone(entries, counts["delete_bytes"], counts["listed"], known)
 
 
-def _keep_as_plan(context: RunContext, reason: str) -> None:
+def _record_plan(context: RunContext, reason: str) -> None:
     """Keep the deletes in the catalog, because the workspace goes with the run."""
-    plan = delete_plans.keep(
+    plan = delete_plans.record(
         context.catalog, context.run, reason, partial(_planned, context)
     )
     context.waiting_plan = plan.id
