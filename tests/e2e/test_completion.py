@@ -2,6 +2,7 @@
 
 import shlex
 import shutil
+import sqlite3
 import subprocess
 
 import pytest
@@ -52,7 +53,8 @@ def test_a_file_is_completed_where_none_of_the_catalogs_names_belongs(
     assert offered(place, "haulage run-shard sh") == ["shard.parquet"]
 
 
-def test_datasets_runs_and_plans_are_those_of_the_catalog(place: Place) -> None:
+def test_datasets_runs_and_plans_are_those_of_the_catalog(any_place: Place) -> None:
+    place = any_place
     gone = write(place.source / "gone")
     write(place.source / "stays")
     first = place.sync_by_command().summary()["run_id"]
@@ -62,6 +64,17 @@ def test_datasets_runs_and_plans_are_those_of_the_catalog(place: Place) -> None:
     assert offered(place, "haulage sync --dataset t") == ["tree"]
     assert set(offered(place, "haulage show ")) == {first, second}
     assert offered(place, "haulage deletes show ") == ["1"]
+
+
+def test_a_catalog_of_an_older_version_is_left_as_it_is(place: Place) -> None:
+    place.sync()
+    with place.catalog().begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0011'")
+    assert offered(place, "haulage runs t") == ["tree"]
+    database = sqlite3.connect(place.root / "catalog.db")
+    told = database.execute("SELECT version_num FROM alembic_version").fetchall()
+    database.close()
+    assert told == [("0011",)]
 
 
 def test_where_there_is_no_catalog_none_is_made(place: Place) -> None:
