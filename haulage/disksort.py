@@ -1,4 +1,4 @@
-"""Sorts more rows than memory holds: sorted files, merged some at a time."""
+"""Sort more rows than memory holds: sorted files, merged in batches."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,10 +17,10 @@ _MOST_RUNS = 32  # merged at once
 
 
 class DiskSort:
-    """Takes rows in any order, and yields them by one binary column.
+    """Takes rows in any order, and yields them sorted by one binary column.
 
-    With `once`, each value of it once. What it must keep is in `spool`, a directory of
-    its own.
+    With `once`, each value of the column is yielded once. Its files are in `spool`, a
+    directory of its own.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class DiskSort:
         run_rows: int = RUN_ROWS,
         once: bool = True,
     ) -> None:
-        """Begin with nothing; `key` is the column to sort by."""
+        """Start empty; `key` is the column to sort by."""
         make_directory(spool)
         self._spool = spool
         self._schema = schema
@@ -45,7 +45,7 @@ class DiskSort:
         self._made = 0
 
     def add(self, rows: pa.Table) -> None:
-        """Take rows up."""
+        """Add rows."""
         self._held.append(rows)
         self._held_rows += rows.num_rows
         if self._held_rows >= self._run_rows:
@@ -63,7 +63,7 @@ class DiskSort:
         self._files.append(file)
 
     def tables(self) -> Iterator[pa.Table]:
-        """Yield everything in order, once, and remove the files."""
+        """Yield all rows in order, once, and remove the files."""
         self._store_held()
         while len(self._files) > _MOST_RUNS:
             first = self._files[:_MOST_RUNS]
@@ -75,7 +75,7 @@ class DiskSort:
         self._files = []
 
     def _merge(self, files: list[Path]) -> Iterator[pa.Table]:
-        """Yield sorted tables: each time what is certain by the heads of all files."""
+        """Yield sorted tables: each time the rows that no file can precede any more."""
         readers = [batches_of(file) for file in files]
         heads = [(next(reader, None), reader) for reader in readers]
         live = [(head, reader) for head, reader in heads if head is not None]
@@ -100,7 +100,7 @@ class DiskSort:
         return table.take(pc.sort_indices(table[self._key]))
 
     def _once(self, table: pa.Table, last: bytes | None) -> pa.Table:
-        """Leave out keys that came before, here or as `last` of the table before."""
+        """Leave out keys that came before, here or as `last` of the previous table."""
         if not table.num_rows or not self._is_once:
             return table
         keys = table[self._key].combine_chunks()
@@ -124,7 +124,7 @@ def write_batches(file: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> 
 
 
 def batches_of(file: Path) -> Iterator[pa.Table]:
-    """Yield what an Arrow file holds, a batch at a time."""
+    """Yield the content of an Arrow file, a batch at a time."""
     with pa.OSFile(str(file), "rb") as source:
         reader = pa.ipc.open_file(source)
         for number in range(reader.num_record_batches):
@@ -139,7 +139,7 @@ def _remove(files: list[Path]) -> None:
 
 
 def gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Yield the same rows in large tables, one after the other in memory."""
+    """Yield the same rows in large tables, each contiguous in memory."""
     held: list[pa.Table] = []
     for table in tables:
         held.append(table)

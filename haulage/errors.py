@@ -1,18 +1,18 @@
-"""Sort every error by what the caller may do about it.
+"""Errors, sorted by what the caller can do about them.
 
 HaulageError
 ├── RefusedError      the request was wrong; nothing was touched (exit 2)
 ├── TransientError    try again later, with backoff
 │   ├── AwayError         the database went away; this transaction did not happen
-│   ├── UnstableError     the source moved under the copy
-│   └── MismatchError     what was written reads back differently
-├── PermanentError    this entry fails with its reason, the run goes on
+│   ├── UnstableError     the source changed during the copy
+│   └── MismatchError     the target reads back differently
+├── PermanentError    this entry fails with its reason, the run continues
 │   ├── VanishedError     the source is gone since it was listed
-│   └── BlockedError      a directory with content stands in the way
+│   └── BlockedError      a directory with content is in the way
 ├── FatalError        the run stops: credentials, full target, lost mount
-│   ├── BrokenPageError   a part of the catalog reads back as something else
-│   └── LostRunError  somebody else holds the run now; this process must stop
-└── CancelledError    a person or a signal asked to stop; resume goes on
+│   ├── BrokenPageError   a page of the catalog is damaged
+│   └── LostRunError  another process drives the run; this one must stop
+└── CancelledError    a person or a signal asked to stop; resume continues
 
 Messages name the path, the numbers and the next step.
 """
@@ -36,15 +36,15 @@ class TransientError(HaulageError):
 
 
 class AwayError(TransientError):
-    """The database went away, and nothing of what was under way there has happened."""
+    """The database went away, and nothing of the current transaction happened."""
 
 
 class UnstableError(TransientError):
-    """The source moved while it was read, so that no version of it was copied."""
+    """The source changed while it was read, so no version of it was copied."""
 
 
 class MismatchError(TransientError):
-    """The target reads back as other bytes or attributes than were sent."""
+    """The target reads back with other bytes or attributes than were sent."""
 
 
 class PermanentError(HaulageError):
@@ -52,27 +52,27 @@ class PermanentError(HaulageError):
 
 
 class VanishedError(PermanentError):
-    """The source's entry is gone since it was listed."""
+    """The source's entry disappeared after it was listed."""
 
 
 class BlockedError(PermanentError):
-    """A directory that has content stands at the target's name."""
+    """A directory with content has the target's name."""
 
 
 class FatalError(HaulageError):
-    """Going on would only fail for every entry."""
+    """To continue would only fail for every entry."""
 
 
 class BrokenPageError(FatalError):
-    """What the catalog gives back of a manifest or a plan is not what was written."""
+    """A page of a manifest or a plan does not match its checksum."""
 
 
 class LostRunError(FatalError):
-    """Another process took this run over, so nothing more may be written for it."""
+    """Another process has taken this run over; this one must write nothing more."""
 
 
 class CancelledError(HaulageError):
-    """The run was asked to stop; what is done stays done."""
+    """The run was asked to stop; completed work stays."""
 
 
 FATAL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENODEV})
@@ -92,12 +92,12 @@ TRANSIENT_ERRNOS = frozenset(
 
 
 def shown_path(path: str) -> str:
-    """Return a path of the user's as text that is safe to print."""
+    """Return a user's path as text that is safe to print."""
     return path if path.isprintable() else ascii(path)
 
 
 def sort_os_error(err: OSError, what: str) -> HaulageError:
-    """Return `err` as the one of the three kinds that its errno stands for."""
+    """Return `err` as the kind of HaulageError that its errno stands for."""
     text = f"{what}: {err.strerror or err} (errno {err.errno})"
     if err.errno in _NO_ROOM:
         text += (
@@ -113,7 +113,7 @@ def sort_os_error(err: OSError, what: str) -> HaulageError:
 
 @contextmanager
 def own_files(where: str | os.PathLike[str]) -> Iterator[None]:
-    """Say in words what a file of Haulage's own, in a workspace, could not take."""
+    """Explain an error on one of Haulage's own files, such as in a workspace."""
     try:
         yield
     except ConnectionError:  # of a pipe

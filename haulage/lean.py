@@ -1,8 +1,8 @@
-"""Keeps what they never use out of processes that only move, list or drive.
+"""Keep unused libraries out of processes that only move, list or drive.
 
-Import this before pyarrow, which imports pandas, where it can be found, at the first
-array that it makes of a list: 0.3 s and 80 MB a process, for nothing. numpy starts a
-thread of linear algebra for each processor, which costs each process up to 0.1 s.
+Import this before pyarrow, which imports pandas, if it is installed, at the first array
+that it makes of a list: 0.3 s and 80 MB a process, for nothing. numpy starts a
+linear-algebra thread for each processor, which costs each process up to 0.1 s.
 """
 
 import os
@@ -13,7 +13,7 @@ from types import ModuleType
 
 
 class _NoPandas:
-    """A finder that is asked first and finds no pandas."""
+    """A finder that comes first and finds no pandas."""
 
     @staticmethod
     def find_spec(

@@ -1,4 +1,4 @@
-"""The values that everything speaks in, and their Arrow columns.
+"""The values that all layers share, and their Arrow columns.
 
 Paths are bytes, relative to a store's root; a directory's path ends in `/`, the root's
 is empty, and everything is kept in plain byte order of these paths. Times are seconds
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 
 class Kind(IntEnum):
-    """What an entry is."""
+    """The type of an entry."""
 
     FILE = 1
     DIR = 2
@@ -28,7 +28,7 @@ DEVICES = (Kind.CHAR, Kind.BLOCK)
 
 
 class Verb(IntEnum):
-    """What a mover does for one row of a shard."""
+    """The operation of a mover for one row of a shard."""
 
     COPY = 1  # content and attributes, through a temporary name
     CHECK = 2  # copy only if the content differs from the known checksum
@@ -48,7 +48,7 @@ class Verb(IntEnum):
 
 
 class Status(IntEnum):
-    """What became of one row."""
+    """The status of one row after an attempt."""
 
     COPIED = 1
     MADE = 2
@@ -69,7 +69,7 @@ class Status(IntEnum):
 
 
 class Verified(IntEnum):
-    """How far the target's entry was proven."""
+    """How far the target's entry was verified."""
 
     NONE = 0
     METADATA = 1
@@ -77,7 +77,7 @@ class Verified(IntEnum):
 
 
 class Pass(StrEnum):
-    """A sweep with one purpose."""
+    """A pass of a run, with one purpose."""
 
     COPY = "copy"
     PUBLISH = "publish"
@@ -88,7 +88,7 @@ class Pass(StrEnum):
 
 
 class Preserve(StrEnum):
-    """What of an entry is kept, by the name under which a person asks for it."""
+    """What is preserved of an entry, by the name in `--preserve`."""
 
     MODE = "mode"
     OWNER = "owner"
@@ -233,29 +233,29 @@ class Action(NamedTuple):
 
     @property
     def mtime_since_epoch_ns(self) -> int:
-        """Return the mtime as system calls take it, in one number."""
+        """Return the mtime in nanoseconds, as system calls take it."""
         return self.mtime_s * 1_000_000_000 + self.mtime_ns
 
     @property
     def ctime_since_epoch_ns(self) -> int:
-        """Return the ctime in one number."""
+        """Return the ctime in nanoseconds."""
         return self.ctime_s * 1_000_000_000 + self.ctime_ns
 
     def mtime_at_target_ns(self, otherwise_ns: int) -> int:
-        """Return the mtime that the target's entry has, where it is its own."""
+        """Return the mtime of the target's entry, if it has one of its own."""
         if self.made is None or self.etag_at_target is not None:
             return otherwise_ns
         return int(self.made[len(_MTIME) :])
 
     def with_mtime_at_target(self) -> "Action":
-        """Return the action with the mtime that the target's entry is to have."""
+        """Return the action with the mtime that the target's entry must have."""
         whole_ns = self.mtime_at_target_ns(self.mtime_since_epoch_ns)
         mtime_s, mtime_ns = divmod(whole_ns, 1_000_000_000)
         return self._replace(mtime_s=mtime_s, mtime_ns=mtime_ns)
 
     @property
     def etag_at_target(self) -> bytes | None:
-        """Return the version of the target's object, where it is one."""
+        """Return the version of the target's object, or None if it is no object."""
         is_mark = self.made is not None and self.made.startswith(_MTIME)
         return None if is_mark else self.made
 
@@ -264,10 +264,10 @@ _MTIME = b"mtime "
 
 
 def mtime_mark(mtime_ns: int) -> bytes:
-    """Return what tells later that a file of the target is the one that we made.
+    """Return the bytes by which a target's file is recognised as ours later.
 
-    It is needed where the target's times are not the source's, because they are not
-    kept or because the file system has no such time.
+    They are needed where the target's times are not the source's: because times are not
+    preserved, or because the file system cannot hold that time.
     """
     return b"%s%d" % (_MTIME, mtime_ns)
 
@@ -280,7 +280,7 @@ def mtime_made(made: bytes | None) -> tuple[int, int] | None:
 
 
 class Loss(IntFlag):
-    """What an entry that was made has not kept of its source."""
+    """An attribute of the source that a made entry lacks."""
 
     OWNER = 1
     XATTR = 2
@@ -296,16 +296,16 @@ class Loss(IntFlag):
 
 
 class Lost(NamedTuple):
-    """What an entry has not kept, and why."""
+    """The attributes that an entry lacks, and why."""
 
     kinds: Loss
     words: str
 
 
 class Outcome(NamedTuple):
-    """What became of one action; `entry` is set if the source was not as listed.
+    """The outcome of one action; `entry` is set if the source was not as listed.
 
-    `lost` belongs to an entry that was made all the same; `reason` to any other.
+    `lost` belongs to an entry that was made nevertheless; `reason` to any other.
     """
 
     status: Status

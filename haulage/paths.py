@@ -1,4 +1,4 @@
-"""What a path says by itself: where it is, and how it is shown to a person."""
+"""Functions of paths alone: parents, other forms, text for a person."""
 
 
 def parent_of(path: bytes) -> bytes:
@@ -7,7 +7,7 @@ def parent_of(path: bytes) -> bytes:
 
 
 def other_form(path: bytes) -> bytes:
-    """Return the other form of a name, which no tree has beside it: `d/` of `d`.
+    """Return the other form of a name, which a tree cannot also have: `d/` of `d`.
 
     The root has none, and gives itself.
     """

@@ -1,4 +1,4 @@
-"""Where a store is and how it is reached; never a secret, only where one is found."""
+"""Where a store is and how it is reached; never a secret, only a reference to one."""
 
 from dataclasses import asdict, dataclass
 from ipaddress import ip_address
@@ -16,11 +16,11 @@ _MOST_PARTS = 10_000  # that one multipart upload may have
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A directory, or a prefix of a bucket; what a job carries of each end.
+    """A directory, or a prefix of a bucket; part of a job for each endpoint.
 
-    `secrets` is the prefix of environment variables that hold credentials of this end's
-    own (`<prefix>_ACCESS_KEY_ID`, `<prefix>_SECRET_ACCESS_KEY`,
-    `<prefix>_SESSION_TOKEN`); without it the standard chain of the cloud decides.
+    `secrets` is the prefix of environment variables with credentials for this endpoint
+    alone (`<prefix>_ACCESS_KEY_ID`, `<prefix>_SECRET_ACCESS_KEY`,
+    `<prefix>_SESSION_TOKEN`); without it the standard chain of the cloud applies.
     """
 
     url: str
@@ -50,7 +50,7 @@ class Place:
         return cls(**{**values, "tags": tags})
 
     def as_fields(self) -> dict[str, object]:
-        """Return the place as JSON carries it."""
+        """Return the place as a JSON object."""
         return asdict(self)
 
     @property
@@ -70,9 +70,9 @@ class Place:
 
     @property
     def address(self) -> tuple[str | None, ...]:
-        """Return which bucket of which server this is in, going by how it is written.
+        """Return which bucket of which server this is, judged by its spelling.
 
-        All names of this machine are one.
+        All names of this machine are equal.
         """
         if not self.is_bucket or self.endpoint is None:
             return self.scheme, self.bucket, None
@@ -84,7 +84,7 @@ class Place:
 
     @property
     def prefix(self) -> str:
-        """Return what every key of the store begins with: nothing, or `a/b/`."""
+        """Return the prefix of every key of the store: empty, or `a/b/`."""
         prefix = self.url.partition("://")[2].partition("/")[2].rstrip("/")
         return f"{prefix}/" if prefix else ""
 
@@ -96,7 +96,7 @@ def scheme_of(url: str) -> str | None:
 
 
 def normalized(url: str) -> str:
-    """Return the URL of a bucket's prefix in its one spelling; RefusedError for none.
+    """Return the normal spelling of a bucket's URL; RefusedError if it is none.
 
     A query or a fragment is part of the key, as in every other tool of the field.
     """
@@ -117,7 +117,7 @@ def normalized(url: str) -> str:
 
 
 def normalized_endpoint(url: str) -> str:
-    """Return the URL of an endpoint in its one spelling, without a slash at its end."""
+    """Return the normal spelling of an endpoint's URL, without a trailing slash."""
     scheme, _, rest = url.partition("://")
     host, _, path = rest.partition("/")
     scheme, host = scheme.lower(), host.lower()
@@ -126,7 +126,7 @@ def normalized_endpoint(url: str) -> str:
 
 
 def check_encrypted(place: Place, endpoint: str | None) -> None:
-    """Refuse to send what others could read and change, but to this machine."""
+    """Refuse an unencrypted endpoint, except on this machine."""
     is_plain = (endpoint or "").lower().startswith("http://")
     if not is_plain or place.insecure or is_loopback(endpoint or ""):
         return
@@ -153,7 +153,7 @@ def _without_secret(url: str) -> str:
 
 
 def part_bytes(size: int) -> int:
-    """Return how long the parts of a large object are, so that 10,000 are enough.
+    """Return the length of the parts of a large object, so that 10,000 are enough.
 
     A multiple of 16 MiB; see Amazon's limits of multipart uploads.
     """

@@ -1,6 +1,6 @@
-"""What is for this user's eyes alone: it names what lies in private directories.
+"""Files and directories for this user alone, because they name private entries.
 
-The umask plays no part: it is for what people share.
+The umask has no effect here: it is for files that people share.
 """
 
 import os
@@ -8,19 +8,19 @@ from pathlib import Path
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory and those above it, each that is missing for this user alone."""
+    """Create a directory and its missing parents, each for this user alone."""
     if not path.parent.exists():
         make_directory(path.parent)
     path.mkdir(0o700, exist_ok=True)
 
 
 def make_file(path: Path) -> None:
-    """Make an empty file for this user alone, unless there is one."""
+    """Create an empty file for this user alone, unless it exists."""
     path.touch(0o600)
 
 
 def tighten(*paths: Path) -> None:
-    """Take from others what an earlier version let them read, where it is ours."""
+    """Withdraw from others what an earlier version let them read."""
     for path in paths:
         try:
             found = path.stat()

@@ -1,4 +1,4 @@
-"""A process of this machine, told apart from later ones that have its number."""
+"""A process of this machine, told apart from later ones with the same pid."""
 
 from dataclasses import dataclass, field
 
@@ -14,12 +14,12 @@ class Process:
     parent: int = field(default=0, compare=False)  # another one when the first is gone
 
     def is_alive(self) -> bool:
-        """Tell whether this very process is there, not just waiting to be reaped."""
+        """Tell whether this very process exists, and is not a zombie."""
         return find(self.pid) == self
 
 
 def find(pid: int) -> Process | None:
-    """Return the process that has a number now; None if it has ended."""
+    """Return the process that has a pid now; None if it has ended."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as stat:
             fields = stat.read().rpartition(b")")[2].split()

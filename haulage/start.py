@@ -1,7 +1,7 @@
-"""What a process of Haulage does first; import this before anything else.
+"""First steps of every Haulage process; import this before anything else.
 
-Descriptors 0 to 2 are open from here on. Where whoever started the process closed one,
-the next file would get its number, and be read or written as a standard stream.
+Descriptors 0 to 2 are open from here on. If the process was started with one of them
+closed, the next file would get its number, and be used as a standard stream.
 """
 
 import os
@@ -10,7 +10,7 @@ from typing import TextIO, cast
 
 
 def _open_standard_descriptors() -> None:
-    """Open what is closed of them on /dev/null, for this process and those it starts.
+    """Open closed ones on /dev/null, for this process and those it starts.
 
     A new descriptor has the lowest free number.
     """
@@ -20,15 +20,15 @@ def _open_standard_descriptors() -> None:
 
 
 def _stream(known: TextIO | None, fd: int, mode: str) -> TextIO:
-    """Return what Python has for a descriptor, which is nothing if it was closed."""
+    """Return Python's stream of a descriptor, which is None if it was closed."""
     return known or cast("TextIO", open(fd, mode, encoding="utf-8", closefd=False))
 
 
 def insist_on_utf8() -> None:
-    """Begin anew in Python's UTF-8 mode, if the locale has another encoding for names.
+    """Restart in Python's UTF-8 mode, if the locale encodes names otherwise.
 
-    Names are bytes. What stands in text, such as a root or a pattern, means the same
-    ones in every locale only if all text is UTF-8.
+    Names are bytes. A root or a pattern in text means the same names in every locale
+    only if all text is UTF-8.
     """
     if sys.getfilesystemencoding() != "utf-8":
         words = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]

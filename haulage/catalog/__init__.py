@@ -1,1 +1,1 @@
-"""The ledger: every run, shard, manifest and failure, in SQLite or Postgres."""
+"""The catalog: every run, shard, manifest and failure, in SQLite or Postgres."""

@@ -1,4 +1,4 @@
-"""Standing source, target and policy, by name."""
+"""Datasets: a recorded source, target and policy, by name."""
 
 import difflib
 from dataclasses import dataclass
@@ -27,8 +27,8 @@ class DatasetRow:
 def record(connection: Connection, dataset: Dataset) -> int:
     """Record `dataset`, or its new policy, and return its number.
 
-    A name keeps its source, its target and their servers; other options of a store
-    may change.
+    A name keeps its source, its target and their servers; other options of a store may
+    change.
     """
     values = dataset.model_dump(mode="json")
     new = insert_or_update(connection, DatasetTable).values(values)
@@ -43,7 +43,7 @@ def record(connection: Connection, dataset: Dataset) -> int:
 
 @patient
 def known(catalog: Catalog, wanted: Dataset) -> DatasetRow | None:
-    """Return what is known of a dataset, which must have the same ends; or nothing."""
+    """Return the recorded dataset, or None; RefusedError if its endpoints differ."""
     named = select(DatasetTable).where(DatasetTable.name == wanted.name)
     with catalog.read() as connection:
         row = connection.execute(named).mappings().one_or_none()
@@ -73,7 +73,7 @@ def _check_same_ends(old: Dataset, wanted: Dataset) -> None:
 
 @patient
 def find(catalog: Catalog, name: str) -> DatasetRow:
-    """Return the dataset `name`; refuse an unknown one, naming those that are near."""
+    """Return the dataset `name`; RefusedError with similar names if there is none."""
     wanted = select(DatasetTable).where(DatasetTable.name == name)
     with catalog.read() as connection:
         row = connection.execute(wanted).mappings().one_or_none()
@@ -87,7 +87,7 @@ def find(catalog: Catalog, name: str) -> DatasetRow:
 
 @patient
 def get(catalog: Catalog, dataset_id: int) -> DatasetRow:
-    """Return the dataset that a run's row refers to."""
+    """Return the dataset of a run."""
     wanted = select(DatasetTable).where(DatasetTable.id == dataset_id)
     with catalog.read() as connection:
         return _of(connection.execute(wanted).mappings().one())

@@ -1,4 +1,4 @@
-"""Who did what, when."""
+"""The log of events: who did what, when."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

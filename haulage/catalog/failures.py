@@ -1,4 +1,4 @@
-"""What a run could not do, a row each."""
+"""The failures of runs, a row each."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ _BATCH_ROWS = 1000
 
 @dataclass(frozen=True)
 class Failure:
-    """An entry that was not done, and why."""
+    """An entry that failed, and why."""
 
     path: bytes
     verb: str
@@ -27,7 +27,7 @@ class Failure:
 
 @patient
 def forget(catalog: Catalog, run: Run) -> None:
-    """Drop the failures that an earlier try to commit the run has recorded."""
+    """Drop the failures recorded by an earlier attempt to commit the run."""
     with catalog.begin() as connection:
         hold(connection, run)
         connection.execute(delete(FailureTable).where(FailureTable.run_id == run.id))
@@ -35,7 +35,7 @@ def forget(catalog: Catalog, run: Run) -> None:
 
 @patient
 def add(catalog: Catalog, run: Run, failures: Sequence[Failure]) -> None:
-    """Add to the failures of the run."""
+    """Add failures to a run."""
     with catalog.begin() as connection:
         hold(connection, run)
         for start in range(0, len(failures), _BATCH_ROWS):
@@ -46,7 +46,7 @@ def add(catalog: Catalog, run: Run, failures: Sequence[Failure]) -> None:
 
 @patient
 def of_run(catalog: Catalog, run_id: str, limit: int | None = None) -> list[Failure]:
-    """Return the failures of a run in the order in which they were given."""
+    """Return the failures of a run, in the order in which they were added."""
     table = FailureTable
     columns = (getattr(table, name) for name in Failure.__dataclass_fields__)
     wanted = select(*columns).where(table.run_id == run_id).order_by(table.id)

@@ -1,4 +1,4 @@
-"""What flows returned, by key."""
+"""Results of flows, by key."""
 
 from sqlalchemy import select
 
@@ -11,7 +11,7 @@ from haulage.errors import RefusedError
 
 @patient
 def put(catalog: Catalog, key: str, content: bytes) -> None:
-    """Store `content` under `key`, over what was there."""
+    """Store `content` under `key`, replacing a previous value."""
     with catalog.begin() as connection:
         insert = insert_or_update(connection, ResultTable)
         upsert = insert.values(key=key, content=content).on_conflict_do_update(
@@ -23,7 +23,7 @@ def put(catalog: Catalog, key: str, content: bytes) -> None:
 
 @patient
 def get(catalog: Catalog, key: str) -> bytes:
-    """Return what is stored under `key`; refuse a key that holds nothing."""
+    """Return the content of `key`; RefusedError if there is none."""
     wanted = select(ResultTable.content).where(ResultTable.key == key)
     with catalog.read() as connection:
         content = connection.scalar(wanted)

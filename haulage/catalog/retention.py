@@ -1,4 +1,4 @@
-"""Forget runs that ended long ago, with all that was recorded of them."""
+"""Remove runs that ended long ago, with all their records."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -39,11 +39,10 @@ _RUNS_AT_ONCE = 50  # after a night that adds one; the rest goes in the next one
 
 
 def prune_runs(catalog: Catalog, dataset_id: int, keep: Keep) -> Iterator[int]:
-    """Remove the runs that are older than `keep` says and that nothing refers to.
+    """Remove the runs that are older than `keep` allows and that nothing refers to.
 
-    What stays: the newest ones, whoever is active, has written a page that a version
-    still has, keeps a plan that waits, or a trash. Every step is a transaction of its
-    own, and yields how many runs went in it.
+    Kept are the newest runs, active ones, and those with a page in a version, a waiting
+    plan, or a trash. Every step is one transaction and yields how many runs it removed.
     """
     until = _now(catalog) - timedelta(days=keep.days)
     for run_id in _found(catalog, _old(dataset_id, until, keep.runs)):
@@ -57,7 +56,7 @@ def prune_runs(catalog: Catalog, dataset_id: int, keep: Keep) -> Iterator[int]:
 
 
 def prune_results(catalog: Catalog) -> Iterator[int]:
-    """Remove what flows returned long ago, whatever they were about, step by step."""
+    """Remove old results of flows, step by step."""
     until = _now(catalog) - timedelta(days=_RESULTS_KEPT_DAYS)
     keys = select(ResultTable.key).where(ResultTable.stored_at < until)
     some = ResultTable.key.in_(keys.limit(_ROWS_AT_ONCE))
@@ -95,7 +94,7 @@ def _old(dataset_id: int, until: datetime, newest: int) -> Select[tuple[str]]:
 
 
 def _is_free() -> ColumnElement[bool]:
-    """Return the condition that nothing which is needed refers to a run."""
+    """Return the condition that nothing needed refers to a run."""
     run, plan = RunTable.id, DeletePlanTable
     carries = or_(plan.run_id == run, plan.apply_run_id == run)
     return ~or_(
@@ -109,7 +108,7 @@ def _is_free() -> ColumnElement[bool]:
 
 @patient
 def _close(catalog: Catalog, dataset_id: int, run_id: str) -> bool:
-    """See to it that nobody goes on with a run, and that its lack is known."""
+    """Make sure that nobody resumes a run, and record that it was removed."""
     ended = update(RunTable).where(RunTable.id == run_id, _is_free())
     lacks = update(DatasetTable).where(DatasetTable.id == dataset_id)
     with catalog.begin() as connection:
@@ -120,7 +119,7 @@ def _close(catalog: Catalog, dataset_id: int, run_id: str) -> bool:
 
 
 def _parts(run_id: str) -> Iterator[list[Delete]]:
-    """Yield what removes some rows of a run; each is done until there are none."""
+    """Yield statements that remove some rows of a run; repeat each until none match."""
     some = select(ShardTable.id).where(ShardTable.run_id == run_id)
     some = some.order_by(ShardTable.id).limit(_ROWS_AT_ONCE)
     yield [

@@ -1,1 +1,1 @@
-"""What a user asks for: policies, filters, layouts, and how stores are reached."""
+"""User configuration: policies, filters, layouts, and access to stores."""

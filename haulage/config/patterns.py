@@ -50,7 +50,7 @@ class Rule:
     regex: re.Pattern[bytes]
 
     def matches(self, path: bytes) -> bool:
-        """Tell whether the rule is about `path` itself."""
+        """Tell whether the rule matches `path` itself."""
         if path.endswith(b"/"):
             path = path if self.with_itself else path[:-1]
         elif self.dirs_only:
@@ -59,7 +59,7 @@ class Rule:
 
 
 def parse_rule(text: str) -> Rule:
-    """Compile `+ PATTERN` or `- PATTERN`; RefusedError names what is wrong with it."""
+    """Compile `+ PATTERN` or `- PATTERN`; RefusedError names what is wrong."""
     sign, space, pattern = text.partition(" ")
     if sign not in ("+", "-") or not space or not pattern.strip():
         raise RefusedError(
@@ -77,7 +77,7 @@ def parse_rule(text: str) -> Rule:
 
 
 def check_rules(rules: tuple[str, ...] | list[str]) -> None:
-    """Refuse rules that cannot be compiled, or that leave nothing out."""
+    """Refuse rules that cannot be compiled, or that exclude nothing."""
     parsed = [parse_rule(text) for text in rules]
     if parsed and all(rule.include for rule in parsed):
         raise RefusedError(
@@ -88,7 +88,7 @@ def check_rules(rules: tuple[str, ...] | list[str]) -> None:
 
 
 def _check(raw: bytes) -> None:
-    """Refuse what matches nothing, or means something else to other tools."""
+    """Refuse a pattern that matches nothing, or means something else to other tools."""
     if raw[-1:].isspace():
         raise re.error("it ends in a blank; write '[ ]' if that is a part of names")
     if b"//" in raw or raw == b"/":
@@ -101,7 +101,7 @@ def _check(raw: bytes) -> None:
 
 
 def _regex(glob: bytes) -> bytes:
-    """Return what is searched for in a path that begins with a slash."""
+    """Return the regular expression to search in a path with a leading slash."""
     if glob.startswith(b"**"):
         return rb"\A" + _translate(glob) + rb"\Z"
     head = rb"\A/" if glob.startswith(b"/") else rb"/"
@@ -136,7 +136,7 @@ def _token(glob: bytes, at: int) -> tuple[bytes, int]:
 
 
 def _escaped(glob: bytes, at: int) -> bytes:
-    """Return the character behind a backslash."""
+    """Return the character after a backslash."""
     char = glob[at + 1 : at + 2]
     if not char:
         raise re.error("a backslash at the end escapes nothing")
@@ -182,11 +182,11 @@ def _of_set(glob: bytes, at: int) -> tuple[bytes, int]:
 class Rules:
     """An ordered list of rules; the first that matches decides.
 
-    `decided` are the numbers of those that have.
+    `decided` are the numbers of rules that have decided.
     """
 
     def __init__(self, texts: tuple[str, ...] | list[str]) -> None:
-        """Compile `texts`; RefusedError for one that cannot be."""
+        """Compile `texts`; RefusedError names an invalid one."""
         self._rules = [parse_rule(text) for text in texts]
         self.decided: set[int] = set()
 
@@ -194,7 +194,7 @@ class Rules:
         return bool(self._rules)
 
     def keep(self, path: bytes) -> bool:
-        """Tell whether the rules include `path`, looking at this one path alone."""
+        """Tell whether the rules include `path`, without its directories."""
         for number, rule in enumerate(self._rules):
             if rule.matches(path):
                 self.decided.add(number)

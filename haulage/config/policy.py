@@ -1,4 +1,4 @@
-"""What a person asks for: a dataset and the policy by which it is kept in sync.
+"""A dataset, and the policy by which it is kept in sync.
 
 These models are the run form in the Prefect UI, the options of the command line, and
 the JSON in the catalog, so that a field is described here and nowhere else.
@@ -35,7 +35,7 @@ class Compare(StrEnum):
 
 
 class Verify(StrEnum):
-    """How what was copied is proven."""
+    """How copies are verified."""
 
     NONE = "none"
     METADATA = "metadata"
@@ -44,7 +44,7 @@ class Verify(StrEnum):
 
 
 class Delete(StrEnum):
-    """What happens to entries that are gone at the source."""
+    """What happens to entries that are gone from the source."""
 
     OFF = "off"
     PLAN = "plan"
@@ -52,7 +52,7 @@ class Delete(StrEnum):
 
 
 class Fsync(StrEnum):
-    """When what was written is forced to the disk."""
+    """When written data is forced to disk."""
 
     NONE = "none"
     RUN = "run"
@@ -60,7 +60,7 @@ class Fsync(StrEnum):
 
 
 class Step(StrEnum):
-    """A part of a run that can be left out, so that another is run alone."""
+    """A step of a run, which can run alone."""
 
     COPY = "copy"
     DELETE = "delete"
@@ -68,7 +68,7 @@ class Step(StrEnum):
 
 
 class Filters(Form):
-    """Which entries of the source take part."""
+    """Which entries of the source are synced."""
 
     rules: tuple[str, ...] = Field(
         (),
@@ -119,7 +119,7 @@ class Filters(Form):
 
 
 class Shards(Form):
-    """How the work is cut. A shard is closed when one of its bounds is reached."""
+    """How the work is divided. A shard is closed when one of its bounds is reached."""
 
     max_entries: int = Field(
         5000,
@@ -137,7 +137,7 @@ class Shards(Form):
 
 
 class Guards(Form):
-    """Caps of the delete pass, checked before the first entry is removed."""
+    """Caps on deletes, checked before the first entry is removed."""
 
     max_count: int = Field(
         100_000,
@@ -158,7 +158,7 @@ class Guards(Form):
 
 
 class Keep(Form):
-    """How long the catalog knows of a run that nothing needs any more."""
+    """How long the catalog keeps runs."""
 
     days: int = Field(
         180,
@@ -286,7 +286,7 @@ class Policy(Form):
 
 
 class Dataset(Form):
-    """A standing source, target and policy."""
+    """A recorded source, target and policy."""
 
     name: str = Field(
         title="Name",
@@ -320,7 +320,7 @@ class Dataset(Form):
 
 
 class OfOneRun(Form):
-    """What no standing policy has: it is asked of a run, and the run goes by it."""
+    """Fields that no recorded policy has: they apply to one run."""
 
     steps: tuple[Step, ...] = Field(
         tuple(Step),
@@ -348,7 +348,7 @@ class OfOneRun(Form):
 
 
 class Once(OfOneRun):
-    """What a person asks of one run alone; none of it stands for the next one."""
+    """Options for one run alone; later runs do not inherit them."""
 
     compare: Compare | None = Field(
         None,
@@ -382,17 +382,17 @@ _AS_IT_STANDS = ("compare", "movers", "listers")  # unless this run has its own
 
 
 class RunPolicy(Policy, OfOneRun):
-    """What one run does: its dataset's policy, and what is asked for once."""
+    """The policy of one run: its dataset's, and the options for this run alone."""
 
     @property
     def once(self) -> Once:
-        """Return what a run that goes on with this one asks for once."""
+        """Return the options that a resumed run inherits from this one."""
         wanted = set(Once.model_fields)
         return Once.model_validate(self.model_dump(include=wanted))
 
 
 def for_one_run(policy: Policy, once: Once) -> RunPolicy:
-    """Return what a run does by the standing `policy` and what is asked for `once`."""
+    """Return the policy of a run: the recorded `policy` with the options of `once`."""
     fields = policy.model_dump()
     for name, value in once.model_dump(exclude={"take_over"}).items():
         if value is not None or name not in _AS_IT_STANDS:

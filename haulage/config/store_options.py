@@ -1,4 +1,4 @@
-"""How a bucket is reached, as a person says it.
+"""Options by which a bucket is reached.
 
 Secrets are references: a block, or what the cloud's standard chain finds.
 """
@@ -19,7 +19,7 @@ _SERVER = re.compile(r"https?://[^/?#@\s]+(/[^?#@\s]*)?")
 
 
 def _server_of(endpoint: object) -> object:
-    """Return the URL of a server, or of an account there, in its one spelling."""
+    """Return the normal spelling of a server's URL, or of an account's there."""
     if not isinstance(endpoint, str):
         return endpoint
     server = normalized_endpoint(endpoint)
@@ -35,7 +35,7 @@ Endpoint = Annotated[str, BeforeValidator(_server_of)]
 
 
 class Form(BaseModel):
-    """What a person fills in; a field that is not known is an error."""
+    """A form for a person; an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -48,7 +48,7 @@ class Encryption(StrEnum):
 
 
 class Checksum(StrEnum):
-    """The checksum that goes to a bucket with the content."""
+    """The checksum that is sent to a bucket with the content."""
 
     AUTO = "auto"
     CRC64NVME = "crc64nvme"
@@ -58,7 +58,7 @@ class Checksum(StrEnum):
 
 
 class StoreOptions(Form):
-    """How a bucket is reached, and what its new objects are like."""
+    """Options by which a bucket is reached, and defaults of its new objects."""
 
     credentials: str | None = Field(
         None,

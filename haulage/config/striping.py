@@ -1,4 +1,4 @@
-"""How a Lustre lays files over its servers, and which rules a policy has for that."""
+"""Lustre layouts of files, and a policy's rules for them."""
 
 import re
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _KEEP = f"0=keep,{KEPT_FROM_BYTES}=keep"
 
 
 class Component(NamedTuple):
-    """A stretch of a file and its stripes; 0 and no pool stand for the default."""
+    """A span of a file and its stripes; 0 and no pool stand for the default."""
 
     end: int | None = None  # the byte behind it, or None for the end of the file
     stripes: int = 0
@@ -33,7 +33,7 @@ class Component(NamedTuple):
     pattern: str = "raid0"
 
     def is_met_by(self, other: "Component") -> bool:
-        """Tell whether `other`, of a file that was made, has what is asked for."""
+        """Tell whether `other`, of a file that was made, is as requested."""
         return (
             self.end == other.end
             and self.pattern == other.pattern
@@ -52,23 +52,23 @@ class Component(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The components of a file; none of them: nothing is set, and defaults hold.
+    """The components of a file; without any, defaults apply.
 
-    `beyond` names what else the layout has, which cannot be asked for.
+    `beyond` names what else the layout has, which cannot be requested.
     """
 
     components: tuple[Component, ...] = ()
     beyond: str = ""
 
     def is_met_by(self, other: "Layout") -> bool:
-        """Tell whether `other`, of a file that was made, has what is asked for."""
+        """Tell whether `other`, of a file that was made, is as requested."""
         pairs = zip(self.components, other.components, strict=False)
         return len(self.components) == len(other.components) and all(
             mine.is_met_by(its) for mine, its in pairs
         )
 
     def without_pools(self) -> "Layout":
-        """Return what can be asked for where the pools are not known."""
+        """Return the layout without pools, for a target that does not know them."""
         parts = (part._replace(pool="") for part in self.components)
         return self._replace(components=tuple(parts))
 
@@ -80,9 +80,9 @@ UNSET = Layout()
 
 
 class Rule(NamedTuple):
-    """The layout of files from a size on; None: the one that they have at the source.
+    """The layout of files from a size on; None: the source's own layout.
 
-    A rule for 0 is for directories: what is made in them without a rule of its own.
+    A rule for 0 is for directories: the default of what is created in them.
     """
 
     at_least: int
@@ -96,24 +96,24 @@ class Rules:
     rules: tuple[Rule, ...]
 
     def of_file(self, size: int) -> Rule | None:
-        """Return the rule for a file of `size` bytes, if there is one."""
+        """Return the rule for a file of `size` bytes, or None."""
         fitting = [rule for rule in self.rules if 0 < rule.at_least <= size]
         return fitting[-1] if fitting else None
 
     @property
     def of_directories(self) -> Rule | None:
-        """Return the rule for directories, if there is one."""
+        """Return the rule for directories, or None."""
         return next((rule for rule in self.rules if not rule.at_least), None)
 
     @property
     def keeps_directories(self) -> bool:
-        """Tell whether each directory gets the default that it has at the source."""
+        """Tell whether each directory gets the default layout of its source."""
         rule = self.of_directories
         return rule is not None and rule.layout is None
 
     @property
     def keeps(self) -> bool:
-        """Tell whether anything of the source's layouts is asked for."""
+        """Tell whether any rule keeps the source's layouts."""
         return any(rule.layout is None for rule in self.rules)
 
 
@@ -122,7 +122,7 @@ NO_RULES = Rules(())
 
 @lru_cache(maxsize=8)
 def rules_of(text: str) -> Rules:
-    """Return the rules in `keep` or `1G=4,64G=16x4M@flash`; none for nothing."""
+    """Return the rules in `keep` or `1G=4,64G=16x4M@flash`; none for an empty text."""
     words = _KEEP if text.strip() == "keep" else text
     rules = sorted(_rule(word.strip()) for word in words.split(",") if word.strip())
     sizes = [rule.at_least for rule in rules]
@@ -132,7 +132,7 @@ def rules_of(text: str) -> Rules:
 
 
 def checked_rules(text: object) -> object:
-    """Return `text` if it can be read as rules; ValueError says what is wrong."""
+    """Return `text` if it is valid rules; ValueError says what is wrong."""
     if isinstance(text, str):
         rules_of(text)
     return text

@@ -1,4 +1,4 @@
-"""Reads values as people write them, and writes them so: sizes, ages, names."""
+"""Parse and format values as people write them: sizes, ages, names."""
 
 import re
 from decimal import Decimal
@@ -48,7 +48,7 @@ def parse_age(text: object) -> object:
 def parse_preserve(value: object) -> object:
     """Return the names in a list or in `mode,times`, in one order.
 
-    `all` is every name and `-NAME` takes one away, from the default if it comes first.
+    `all` is every name; `-NAME` removes one, from the default if it comes first.
     """
     if isinstance(value, str):
         value = [word.strip() for word in value.split(",")]
@@ -76,7 +76,7 @@ def _preserve_named(word: str) -> Preserve:
 
 
 def shown_bytes(count: float) -> str:
-    """Return a count of bytes with the unit that leaves it readable."""
+    """Return a count of bytes with a readable unit."""
     for unit in _UNITS[:-1]:
         if count < 1024:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

@@ -1,1 +1,1 @@
-"""Files that the driver, movers and listers hand to each other."""
+"""Files that the driver, movers and listers exchange."""

@@ -1,4 +1,4 @@
-"""What listers hand to their consumer: page files, and paths inside lines of JSON."""
+"""Pages from listers to their consumer: page files, and paths in lines of JSON."""
 
 import os
 from dataclasses import asdict, dataclass
@@ -19,10 +19,10 @@ HUNGER_BYTES = 8  # of the shared file in which the consumer says that a lister 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a lister is told first: what it lists, how, and where its pages go.
+    """A lister's first line: what it lists, how, and where its pages go.
 
-    `lanes` is on how many spans it works at once. What is not `in_order` is listed as
-    one span and sorted in the spool.
+    `lanes` is how many spans it lists at once. A listing that is not `in_order` is one
+    span, sorted in the spool.
     """
 
     place: dict[str, object]
@@ -33,7 +33,7 @@ class Setup:
     in_order: bool = True
 
     def as_fields(self) -> dict[str, object]:
-        """Return the setup as JSON carries it."""
+        """Return the setup as a JSON object."""
         return asdict(self) | {"spool": str(self.spool)}
 
     @classmethod
@@ -44,17 +44,17 @@ class Setup:
 
 
 def to_text(path: bytes | None) -> str | None:
-    """Return `path` as text that JSON carries unharmed and that sorts as it does."""
+    """Return `path` as text that survives JSON and sorts as it does."""
     return None if path is None else path.hex()
 
 
 def from_text(text: object) -> bytes | None:
-    """Return the path that `to_text` made `text` of."""
+    """Return the path from which `to_text` made `text`."""
     return None if text is None else bytes.fromhex(str(text))
 
 
 def span_to_fields(span: Span) -> dict[str, object]:
-    """Return a span as an order carries it."""
+    """Return a span as part of an order in JSON."""
     return {field: to_text(getattr(span, field)) for field in _SPAN_FIELDS}
 
 
@@ -65,7 +65,7 @@ def span_from_fields(fields: dict[str, object]) -> Span:
 
 
 def write_page(file: Path, entries: pa.Table) -> None:
-    """Write a page; its line is told to the consumer only after this returned."""
+    """Write a page; its line is sent to the consumer only after this returns."""
     with own_files(file):
         make_file(file)
     with (

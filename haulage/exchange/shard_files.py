@@ -1,4 +1,4 @@
-"""The Parquet files that go into and come out of a mover."""
+"""The Parquet files that a mover reads and writes."""
 
 import json
 import os
@@ -27,7 +27,7 @@ PROGRESS = struct.Struct("<QQ")  # of a progress file: entries done, bytes moved
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a mover must know beside its actions; it travels inside the shard file."""
+    """What a mover needs to know besides its actions; part of the shard file."""
 
     source: Place
     target: Place
@@ -58,17 +58,17 @@ class Order:
 
     @property
     def ranges(self) -> Path:
-        """Return where all movers of the run note what they did of large entries."""
+        """Return where all movers of the run record the ranges of large entries."""
         return self.shard.parent.parent / "ranges"
 
     @property
     def lease(self) -> Path:
-        """Return what says until when movers of the run may act."""
+        """Return the file that says until when movers of the run may act."""
         return self.shard.parent.parent / LEASE
 
     @property
     def turns(self) -> Path:
-        """Return what counts the directories that all movers made on MDTs in turn."""
+        """Return the file that counts the directories made on MDTs in turn."""
         return self.shard.parent.parent / TURNS
 
     def to_line(self) -> bytes:
@@ -85,7 +85,7 @@ class Order:
 
     @classmethod
     def from_line(cls, line: bytes) -> "Order":
-        """Read what `to_line` wrote."""
+        """Read an order that `to_line` wrote."""
         fields = json.loads(line)
         return cls(
             shard=Path(fields["shard"]),
@@ -98,7 +98,7 @@ class Order:
 
 
 def write_shard(file: Path, actions: pa.Table, job: Job) -> None:
-    """Write a shard; it has its name only when it is complete."""
+    """Write a shard; it gets its name only when it is complete."""
     metadata = {_KEY: json.dumps(asdict(job)).encode()}
     _write(file, actions.cast(ACTION).replace_schema_metadata(metadata))
 
@@ -119,13 +119,13 @@ def read_shard(file: Path) -> tuple[pa.Table, Job]:
 
 
 def is_readable(file: Path) -> bool:
-    """Tell whether a shard is there, all of it, and of this version."""
+    """Tell whether a shard exists, complete and of this version."""
     metadata = _footer(file)
     return metadata is not None and _metadata(metadata)["format"] == _FORMAT
 
 
 def has_outcomes(file: Path) -> bool:
-    """Tell whether a mover's outcomes are there, all of them, and of this version."""
+    """Tell whether a mover's outcomes exist, complete and of this version."""
     schema = _footer(file)
     return schema is not None and set(OUTCOME.names) <= set(schema.names)
 
@@ -140,7 +140,7 @@ def _footer(file: Path) -> pa.Schema | None:
 def write_outcomes(
     file: Path, actions: pa.Table, outcomes: Sequence[Outcome]
 ) -> dict[str, int]:
-    """Write what became of each action, in order; return the tally of it."""
+    """Write the outcome of each action, in order; return their tally."""
     _write(file, _outcome_table(actions, outcomes))
     return _tally(outcomes)
 
@@ -188,7 +188,7 @@ def _outcome_table(actions: pa.Table, outcomes: Sequence[Outcome]) -> pa.Table:
 
 
 def _seen_entries(actions: pa.Table, outcomes: Sequence[Outcome]) -> pa.Table:
-    """Return the source's entries as listed, but newer ones where a mover saw them."""
+    """Return the source's entries as listed, or newer if a mover saw a change."""
     if not any(outcome.entry for outcome in outcomes):
         return actions
     listed = zip(*(actions[name].to_pylist() for name in ENTRY.names), strict=True)

@@ -1,1 +1,1 @@
-"""Starts the processes that list and move, and watches them."""
+"""Start the processes that list and move, and watch them."""

@@ -1,4 +1,4 @@
-"""Starts movers and listers on this machine, and sees how they end."""
+"""Start movers and listers on this machine, and learn how they end."""
 
 import atexit
 import json
@@ -25,7 +25,7 @@ _UNKNOWN = 255  # the exit code of whoever ended after the one that saw to it
 
 
 class _EndedError(FatalError):
-    """The process that movers and listers are forked off is gone."""
+    """The process from which movers and listers are forked is gone."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -36,10 +36,10 @@ class _EndedError(FatalError):
 
 
 class Fork:
-    """A mover or lister that was started; what is here means what Popen means by it.
+    """A mover or lister that was started; names mean what they mean in Popen.
 
-    Its number is its own until its exit code was asked for, which happens here alone.
-    Should the process that it was forked from be gone, its start time tells it apart.
+    Its pid stays reserved until its exit code is read, which happens only here. If the
+    process that it was forked from is gone, its start time identifies it.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class Fork:
             return self.returncode
 
     def is_alive(self) -> bool:
-        """Tell whether it has not ended; its exit code may not be asked for yet."""
+        """Tell whether it still runs, or its exit code was not read yet."""
         return self._process is not None and self._process.is_alive()
 
     def wait(self, timeout_s: float = math.inf) -> int:
-        """Return its exit code; subprocess.TimeoutExpired if it does not end."""
+        """Return its exit code; subprocess.TimeoutExpired if it takes too long."""
         deadline = time.monotonic() + timeout_s
         while (code := self.poll()) is None:
             if time.monotonic() > deadline:
@@ -74,11 +74,11 @@ class Fork:
         return code
 
     def terminate(self) -> None:
-        """Tell it to stop, if it is still alive."""
+        """Send it SIGTERM, if it is still alive."""
         self._send(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it at once, if it is still alive."""
+        """Send it SIGKILL, if it is still alive."""
         self._send(signal.SIGKILL)
 
     def close(self) -> None:
@@ -95,7 +95,7 @@ class Fork:
 class _Server:
     """The process that others are forked from, see haulage.workers.forkserver.
 
-    One thread asks it, which no signal breaks off between a question and its answer.
+    One thread talks to it, because a signal must not interrupt a request.
     """
 
     def __init__(self) -> None:
@@ -114,13 +114,13 @@ class _Server:
 
     @property
     def is_usable(self) -> bool:
-        """Tell whether it lives, and is this process's own."""
+        """Tell whether it lives, and belongs to this process."""
         return self.driver == os.getpid() and self._process.poll() is None
 
     def start(self, kind: str, environ: Mapping[str, str], stderr: int) -> Fork:
         """Start a mover or a lister; OSError or _EndedError if that fails.
 
-        A signal may break this off anywhere, as long as the main thread waits here.
+        A signal may interrupt this anywhere while the main thread waits here.
         """
         given = os.dup(stderr)
         starting = self._thread.submit(self._start, kind, dict(environ), given)
@@ -147,7 +147,7 @@ class _Server:
                 os.close(fd)
 
     def reap(self, pid: int) -> int:
-        """Return the exit code of a process that is over."""
+        """Return the exit code of a process that has ended."""
         try:
             return self._thread.submit(self._ask, {"reap": pid}).result()["code"]
         except (OSError, _EndedError):
@@ -169,7 +169,7 @@ class _Server:
         return found
 
     def end(self) -> None:
-        """End it; what it forked goes on."""
+        """End it; the processes that it forked continue."""
         self._answers.close()
         self._channel.close()
         if self.driver == os.getpid():
@@ -178,7 +178,7 @@ class _Server:
 
 
 def _discard(starting: "Future[Fork]") -> None:
-    """End what was started for nobody, and see it gone."""
+    """End a process that nobody needs, and wait for it."""
     if starting.exception() is None:
         fork = starting.result()
         fork.kill()
@@ -188,7 +188,7 @@ def _discard(starting: "Future[Fork]") -> None:
 
 
 def _umask() -> int:
-    """Return this process's umask, which os.umask would change for all threads."""
+    """Return this process's umask; os.umask would change it for all threads."""
     with open("/proc/self/status", "rb") as status:
         line = next(line for line in status if line.startswith(b"Umask:"))
     return int(line.split()[1], 8)
@@ -199,7 +199,7 @@ _starting = threading.Lock()
 
 
 def prepare() -> None:
-    """Begin with the imports, if that was not done, so that later starts are quick."""
+    """Begin the imports, unless that was done, so that later starts are quick."""
     _server()
 
 

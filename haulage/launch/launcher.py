@@ -1,4 +1,4 @@
-"""What a launcher promises, whatever runs the movers."""
+"""The launcher protocol, whatever runs the movers."""
 
 import threading
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ STOP = threading.Event()  # set: every wait ends soon, movers are told to stop
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How one attempt ended: with a tally, or with the reason why there is none."""
+    """The end of one attempt: a tally, or the reason why there is none."""
 
     token: str
     tally: dict[str, int] | None = None
@@ -22,27 +22,27 @@ class Answer:
 
 
 class Launcher(Protocol):
-    """Has orders carried out by movers, somewhere."""
+    """Has orders carried out by movers, on this machine or elsewhere."""
 
     @property
     def where(self) -> str:
-        """Return in a few words where the movers run, for the record of an attempt."""
+        """Return a short description of where the movers run, for attempts' records."""
         ...
 
     def start_or_attach(self, name: str, orders: Sequence[Order]) -> None:
-        """Have `orders` done as the job `name`; those it has already go on."""
+        """Start `orders` as the job `name`; orders already started continue."""
         ...
 
     def poll(self, name: str, timeout_s: float) -> list[Answer]:
-        """Return the answers that came since the last poll, waiting for a first one."""
+        """Return the answers since the last poll, waiting for a first one."""
         ...
 
     def cancel(self, name: str) -> None:
-        """Drop what the job has not begun; what is under way is told to stop."""
+        """Drop the job's waiting orders; tell running ones to stop."""
         ...
 
     def kill(self) -> None:
-        """End every mover at once, whatever it does; some may be started again."""
+        """End every mover at once; later orders may start some again."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Ends the movers that a driver left behind when it died."""
+"""End the movers that a dead driver left behind."""
 
 import os
 import select
@@ -13,12 +13,12 @@ _WAIT_MS = 5000
 
 
 def end_leftover_movers(logs: Path) -> None:
-    """End every process of this machine that writes its log to a mover's in `logs`.
+    """End every process of this machine that writes a mover's log in `logs`.
 
-    A mover ends by itself when its driver is gone, but not one that is stopped: it may
-    hold a file open that others fill and publish by then. Those in another PID or mount
-    namespace are not seen from here; a run that they had is taken over only when their
-    lease is over.
+    A mover ends by itself when its driver is gone, but not while it is stopped
+    (SIGSTOP): it may have a file open that others fill and publish meanwhile. Movers in
+    another PID or mount namespace cannot be seen; their run is taken over only after
+    their lease has expired.
     """
     for pid, handle in _movers(logs):
         try:
@@ -35,7 +35,7 @@ def end_leftover_movers(logs: Path) -> None:
 
 
 def _movers(logs: Path) -> Iterator[tuple[int, int]]:
-    """Yield the id of each process, and a handle that no other process can inherit."""
+    """Yield each process's id, and a handle that no other process can inherit."""
     mine = os.fsencode(logs / "mover-")
     for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
         try:

@@ -1,4 +1,4 @@
-"""Movers as processes of this machine, kept for one shard after the other."""
+"""Movers as processes of this machine, each reused for many shards."""
 
 import json
 import os
@@ -22,14 +22,14 @@ _LOG_TAIL_BYTES = 500
 
 
 class LocalPool:
-    """A launcher over `movers` processes, each fed by a thread of its own."""
+    """A launcher with `movers` processes, each fed by a thread of its own."""
 
     def __init__(
         self, movers: int, logs: Path, environ: Mapping[str, str] | None = None
     ) -> None:
-        """Prepare the feeders; a mover starts with the first order that it gets.
+        """Prepare the feeders; a mover starts with its first order.
 
-        `environ` is what movers have in their environment beside this process's own.
+        `environ` is added to the environment that movers inherit.
         """
         environ = {**os.environ, **(environ or {})}
         self._changed = threading.Condition()
@@ -49,7 +49,7 @@ class LocalPool:
         return f"local movers of process {os.getpid()}"
 
     def begin(self, *, warm: bool = False) -> None:
-        """Start the feeders; if `warm`, the movers too, to have done their imports."""
+        """Start the feeders; if `warm`, the movers too, to have their imports done."""
         with self._changed:
             for feeder in self._feeders:
                 feeder.begin(warm=warm)
@@ -98,7 +98,7 @@ class LocalPool:
             feeder.end()
 
     def _take(self) -> tuple[str, Order] | None:
-        """Return the next order, or None when there will be none any more."""
+        """Return the next order, or None when there will be no more."""
         with self._changed:
             while not self._waiting and not self._closed and not STOP.is_set():
                 self._changed.wait(0.5)
@@ -133,7 +133,7 @@ class _Feeder:
     def begin(self, *, warm: bool) -> None:
         """Start the thread, once; it starts a mover now or with the first order.
 
-        The thread that calls this may be broken off by a signal anywhere.
+        A signal may interrupt the calling thread anywhere.
         """
         if self._thread is None:
             feed = threading.Thread(target=self._feed, kwargs={"warm": warm})
@@ -159,7 +159,7 @@ class _Feeder:
             self._answer(job, answer)
 
     def _answer_to(self, order: Order) -> Answer:
-        """Have an order carried out; whatever happens, somebody waits for an answer."""
+        """Carry out an order; whatever happens, the caller gets an answer."""
         try:
             return self._carry_out(order)
         except (OSError, ValueError) as err:  # no process, or no JSON
@@ -182,13 +182,13 @@ class _Feeder:
         return _parse(order, line) if line else self._lost(process, order)
 
     def _drop(self) -> None:
-        """See off a mover that has ended or was told to; the next order starts one."""
+        """Discard a mover that has ended or must end; the next order starts one."""
         if process := self._process:
             self._process = None
             _see_off(process)
 
     def stop(self, job: str) -> None:
-        """Tell the mover to stop if it is at an order of `job`."""
+        """Tell the mover to stop if it has an order of `job`."""
         if self._job == job and self._process:
             self._process.terminate()
 
@@ -217,7 +217,7 @@ class _Feeder:
 
 
 def _see_off(process: Fork) -> None:
-    """Wait a little for a mover that was told to stop, end it, and clear up."""
+    """Wait briefly for a mover that was told to stop, kill it, and clean up."""
     process.terminate()
     try:
         process.wait(_STOP_WAIT_S)

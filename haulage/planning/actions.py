@@ -1,4 +1,4 @@
-"""Decides what is done about a difference: one verb a row, by the policy's rules."""
+"""Decide the action for each difference: one verb a row, by the policy's rules."""
 
 from dataclasses import dataclass, replace
 
@@ -37,7 +37,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done about one page of the listing."""
+    """The actions for one page of the listing."""
 
     last: bytes
     listed: int
@@ -56,7 +56,7 @@ _NEW_VERB[[*SPECIALS, *DEVICES]] = Verb.SPECIAL
 
 
 def plan(difference: Difference, intent: Intent) -> Plan:
-    """Return the actions for `difference`; of linked files, what is to be weighed."""
+    """Return the actions for `difference`; linked files apart, to be decided later."""
     every = pa.concat_tables(_new_and_known(difference, intent))
     is_moved = np.isin(_kinds(every), intent.kinds)
     actions = _wanted(every.filter(pa.array(is_moved)))
@@ -78,7 +78,7 @@ def plan(difference: Difference, intent: Intent) -> Plan:
 
 
 def _of_kinds(linked: Linked, kinds: tuple[Kind, ...]) -> tuple[Linked, int]:
-    """Leave out what is not made; tell for how much of that there is anything to do."""
+    """Leave out kinds that are not copied; count those that would need an action."""
     new, known = (np.isin(_kinds(rows), kinds) for rows in (linked.new, linked.known))
     wanted = replace(
         linked,
@@ -91,7 +91,7 @@ def _of_kinds(linked: Linked, kinds: tuple[Kind, ...]) -> tuple[Linked, int]:
 
 
 def _new_and_known(difference: Difference, intent: Intent) -> list[pa.Table]:
-    """Return what would be done about new entries, and about known ones."""
+    """Return the actions for new entries, and for known ones."""
     new = _actions(_as_unproven(difference.new), _new_verbs(difference.new, intent))
     verbs = _changed_verbs(difference, intent)
     known = _with_proof(difference, _doubtful(difference, intent))
@@ -109,7 +109,7 @@ def _new_verbs(new: pa.Table, intent: Intent) -> np.ndarray:
 
 
 def _links(difference: Difference, linked: Linked, intent: Intent) -> pa.Table:
-    """Return the linked files with what would be done if each had one name alone."""
+    """Return the linked files with the actions as if each had one name alone."""
     alone = replace(
         difference,
         new=linked.new,
@@ -136,7 +136,7 @@ def _kinds(table: pa.Table) -> np.ndarray:
 
 
 def _changed_verbs(difference: Difference, intent: Intent) -> np.ndarray:
-    """Return the verbs of the changed rows; of a file's, the first that fits."""
+    """Return the verbs of the changed rows; for a file, the first that fits."""
     kind, fields = _kinds(difference.changed), difference.fields
 
     def has(*wanted: Field) -> np.ndarray:
@@ -172,17 +172,17 @@ def _changed_verbs(difference: Difference, intent: Intent) -> np.ndarray:
 
 
 def _of_content(intent: Intent) -> Field:
-    """Return what tells that the content of a file may have changed."""
+    """Return the fields that tell whether the content of a file may have changed."""
     if intent.versioned:
         return Field.TIME | Field.INODE
     return Field.TIME | Field.INODE | Field.CTIME | Field.RACY
 
 
 def _doubtful(difference: Difference, intent: Intent) -> np.ndarray:
-    """Tell which content may have changed, and is not compared by this policy.
+    """Tell whose content may have changed, but is not compared by this policy.
 
-    What is done about such a file leaves it racy, so that a run that does compare that
-    looks at its content. Where nothing is done, the manifest keeps the old entry.
+    An action on such a file leaves it racy, so that a run which does compare reads its
+    content. Without an action, the manifest keeps the old entry.
     """
     if intent.versioned:  # where racy says something else
         return np.zeros(len(difference.fields), np.bool_)
@@ -193,7 +193,7 @@ def _doubtful(difference: Difference, intent: Intent) -> np.ndarray:
 
 
 def _as_unproven(entries: pa.Table) -> pa.Table:
-    """Give listed entries the manifest's columns, with nothing known of the content."""
+    """Give listed entries the manifest's columns, with unknown content."""
     rows = entries.num_rows
     proof = [
         pa.nulls(rows, MANIFEST.field("checksum").type),
@@ -205,7 +205,7 @@ def _as_unproven(entries: pa.Table) -> pa.Table:
 
 
 def _with_proof(difference: Difference, doubtful: np.ndarray) -> pa.Table:
-    """Give the changed entries what is known of the content that they had."""
+    """Give the changed entries what is known of their previous content."""
     was = difference.was
     racy = pa.array(was["racy"].to_numpy() | doubtful)
     proof = [was["checksum"], was["verified"], racy, was["made"]]
@@ -216,7 +216,7 @@ _UNLISTED = ("mode", "uid", "gid", "mtime_s", "mtime_ns", "dev", "ino", "nlink")
 
 
 def _completed(entries: pa.Table, was: pa.Table) -> pa.Table:
-    """Give objects what they were known to stand for; no listing tells it."""
+    """Give objects the attributes known from the manifest; no listing has them."""
     return with_columns(entries, **{name: was[name] for name in _UNLISTED})
 
 
@@ -246,13 +246,13 @@ def _wanted(actions: pa.Table) -> pa.Table:
 
 
 def remove(entries: pa.Table) -> pa.Table:
-    """Return the actions that delete what a manifest has as `entries`."""
+    """Return the actions that delete `entries` of a manifest."""
     verbs = np.full(entries.num_rows, Verb.DELETE, np.uint8)
     return _actions(entries, verbs, entries)
 
 
 def redo(outcomes: pa.Table) -> pa.Table:
-    """Return the actions that make the entries of `outcomes` from scratch."""
+    """Return the actions that copy the entries of `outcomes` from scratch."""
     verbs = _NEW_VERB[_kinds(outcomes)]
     verbs[outcomes["verb"].to_numpy() == Verb.REPLACE] = Verb.REPLACE
     entries = _as_unproven(outcomes.select(ENTRY.names))
@@ -262,7 +262,7 @@ def redo(outcomes: pa.Table) -> pa.Table:
 def prove(entries: pa.Table) -> pa.Table:
     """Return the actions that verify outcomes, or entries of a manifest.
 
-    These may have a `leader`, of which they are to be other names.
+    Those with a `leader` must be other names of that file.
     """
     verbs = np.full(entries.num_rows, Verb.VERIFY, np.uint8)
     actions = _actions(entries.select(MANIFEST.names), verbs)
@@ -281,7 +281,7 @@ def join_parts(outcomes: pa.Table) -> pa.Table:
 def on_paths(
     paths: pa.Array, verb: Verb, kind: Kind, etags: pa.Array | None = None
 ) -> pa.Table:
-    """Return actions that need nothing but a path, and perhaps an etag."""
+    """Return actions that need only a path, and perhaps an etag."""
     columns = {} if etags is None else {"etag": etags}
     columns |= {
         "verb": pa.array(np.full(len(paths), verb, np.uint8)),

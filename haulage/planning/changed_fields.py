@@ -1,4 +1,4 @@
-"""Tells in what a listed entry differs from what is known of it."""
+"""The fields in which a listed entry differs from the known one."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from haulage.planning.path_ranges import NO_SPANS, Spans
 
 
 class Field(IntFlag):
-    """In what a listed entry differs from the known one."""
+    """A field in which a listed entry differs from the known one."""
 
     NOTHING = 0
     KIND = 1
@@ -37,12 +37,12 @@ class Field(IntFlag):
 class Against:
     """What a listing is compared with.
 
-    `adopted` tells that `known` is a listing of the target, whose ctime and inode say
-    nothing of the source. `versioned` tells that the source's entries are objects: only
-    their etags, sizes and times of change are listed. `covers` tells of gone rows
-    whether the filters still show them. What is `asked` for is looked at, changed or
-    not. With `links`, files with more names than one are told apart; with `joins`,
-    objects that stand for one file are brought together.
+    `adopted`: `known` is a listing of the target, whose ctime and inode mean nothing at
+    the source. `versioned`: the source's entries are objects, listed with etag, size
+    and time of change only. `covers` tells for gone rows whether the filters still
+    include them. Rows that are `asked` for count as changed. With `links`, files with
+    several names are kept apart; with `joins`, objects that stand for one file are
+    combined.
     """
 
     known: Iterable[pa.Table]
@@ -64,7 +64,7 @@ _Differ = Callable[..., np.ndarray]
 
 
 def changed_fields(now: pa.Table, was: pa.Table, against: Against) -> np.ndarray:
-    """Return, row by row, in what `now` differs from `was`."""
+    """Return, row by row, the fields in which `now` differs from `was`."""
 
     def differ(*names: str) -> np.ndarray:
         unequal: np.ndarray = np.logical_or.reduce(
@@ -100,7 +100,7 @@ def _asked(now: pa.Table, against: Against) -> Iterator[np.ndarray]:
 
 
 def _is_unproven(was: pa.Table, proof: int) -> np.ndarray:
-    """Tell of which files it holds; what was listed as one may be a link's object."""
+    """Tell for which files it is true; a listed file may be a link's object."""
     unproven: np.ndarray = (was["verified"].to_numpy() < proof) & is_file(was)
     return unproven
 
@@ -128,7 +128,7 @@ def _of_files(
 def _of_objects(
     now: pa.Table, was: pa.Table, against: Against, differ: _Differ
 ) -> _Found:
-    """Compare versions; what was found in a directory has none, so all may differ."""
+    """Compare versions; an entry found in a directory has none, so all may differ."""
     other = _unequal(now["etag"], was["etag"])
     if not against.adopted:
         apart = was["racy"].to_numpy() & against.joins

@@ -1,4 +1,4 @@
-"""Looks at whole columns of tables, and fills in those that a table has not."""
+"""Predicates on whole columns of tables, and filling of missing columns."""
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ def is_file(table: pa.Table) -> np.ndarray:
 
 
 def is_linked(table: pa.Table) -> np.ndarray:
-    """Tell which rows have more names than one, which a directory never has."""
+    """Tell which rows have more than one name; a directory never has."""
     linked: np.ndarray = ~is_dir(table) & (table["nlink"].to_numpy() > 1)
     return linked
 
@@ -25,7 +25,7 @@ def is_dir(table: pa.Table) -> np.ndarray:
 
 
 def with_columns(table: pa.Table, **columns: pa.Array) -> pa.Table:
-    """Put other values into columns that `table` has."""
+    """Replace the values of columns that `table` has."""
     for name, column in columns.items():
         at = table.schema.get_field_index(name)
         table = table.set_column(at, table.schema.field(at), column)

@@ -1,4 +1,4 @@
-"""What a comparison tells: entries that are new, that changed, and that are gone."""
+"""The result of a comparison: entries that are new, changed, or gone."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from haulage.storage.tree.listing.walk import Unreadable
 class Linked:
     """Entries of one page with more names than one, listed or known; changed or not.
 
-    Row i of `was` belongs to row i of `known` and to `aspects[i]`.
+    Row i of `was` belongs to row i of `known` and to `fields[i]`.
     """
 
     new: pa.Table  # ENTRY
@@ -24,10 +24,10 @@ class Linked:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One page of the listing against what is known.
+    """One page of the listing compared with the known entries.
 
-    Row i of `was` belongs to row i of `changed` and to `aspects[i]`. What is `linked`
-    is told apart, because what is done about it depends on all names of the file.
+    Row i of `was` belongs to row i of `changed` and to `fields[i]`. `linked` entries
+    are separate, because their action depends on all names of the file.
     """
 
     last: bytes

@@ -21,7 +21,7 @@ class Effect(IntEnum):
 
 
 class Finishable(NamedTuple):
-    """Directories, the deepest first, and an etag where an object stands for one."""
+    """Directories, the deepest first, and the etag of an object for each, if any."""
 
     paths: pa.Array
     etags: pa.Array

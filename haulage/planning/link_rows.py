@@ -9,7 +9,7 @@ from haulage.model import ACTION
 
 
 class Rank(IntEnum):
-    """How well a name suits to lead its group, best first; what is gone never does."""
+    """How suitable a name is to lead its group, best first; a gone name never leads."""
 
     GONE = 0
     UNCHANGED = 1
@@ -29,7 +29,7 @@ NO_LINKS = LINKS.empty_table()
 def with_rank(
     actions: pa.Table, rank: np.ndarray, was: pa.Table | None = None
 ) -> pa.Table:
-    """Give actions their rank, and the inode that they were known by."""
+    """Give actions their rank, and the inode under which they were known."""
     nothing = pa.array(np.zeros(actions.num_rows, np.uint64))
     dev, ino = (was["dev"], was["ino"]) if was is not None else (nothing, nothing)
     columns = [*actions.columns, dev, ino, pa.array(rank.astype(np.uint8))]

@@ -1,4 +1,4 @@
-"""Merges a listing with what is known of the target; both are in canonical order."""
+"""Merge a listing with what is known of the target; both in canonical order."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -17,17 +17,17 @@ _WINDOW_ROWS = 100_000  # of what is known, beside one page of the listing
 
 
 class Known:
-    """The known entries, taken up in windows that end with a given path."""
+    """The known entries, read in windows that end at a given path."""
 
     def __init__(self, tables: Iterable[pa.Table]) -> None:
-        """Take up nothing but the first of the tables."""
+        """Read only the first of the tables."""
         self._tables = (table for table in tables if table.num_rows)
         self._head = next(self._tables, None)
 
     def beside(self, page: pa.Table) -> Iterator[tuple[pa.Table, pa.Table, bytes]]:
-        """Yield a page in parts, with the entries up to the end of each, and that end.
+        """Yield a page in parts, each with the known entries up to its end, and that.
 
-        Where very many entries are gone, they are more than a page.
+        Where very many entries are gone, the known ones are more than a page.
         """
         last = page["path"][-1].as_py()
         while True:
@@ -56,7 +56,7 @@ class Known:
         return pa.concat_tables(taken).combine_chunks(), last
 
     def rest(self) -> Iterator[pa.Table]:
-        """Yield what was not taken, in one table at least."""
+        """Yield the remaining entries, in at least one table."""
         yield MANIFEST.empty_table() if self._head is None else self._head
         yield from self._tables
 
@@ -72,7 +72,7 @@ def _rows_up_to(table: pa.Table, last: bytes) -> int:
 def compare(
     pieces: Iterable[pa.Table | Unreadable], against: Against
 ) -> Iterator[Difference]:
-    """Yield the difference page by page, then what is known behind the listing."""
+    """Yield the difference page by page, then the known entries after the listing."""
     known = Known(against.known)
     lost = _Lost()
     last = b""
@@ -90,7 +90,7 @@ def compare(
 
 
 class _Lost:
-    """What was not listed, all of it, and what of it is to be told as a failure yet."""
+    """All that could not be listed, and what of it is still to be reported."""
 
     def __init__(self) -> None:
         self.all: list[Unreadable] = []
@@ -154,7 +154,7 @@ def _page(
 
 
 def _selected(listed: pa.Table) -> tuple[pa.Table, np.ndarray]:
-    """Take off the column that tells which entries take part; all do without it."""
+    """Remove the column that tells which entries are included; by default all are."""
     if SELECTED not in listed.schema.names:
         return listed, np.ones(listed.num_rows, np.bool_)
     return listed.drop_columns(SELECTED), listed[SELECTED].to_numpy()
@@ -178,7 +178,7 @@ def match(
 def _really_gone(
     missing: pa.Table, against: Against, unreadable: list[Unreadable]
 ) -> pa.Table:
-    """Leave out what only looks gone: not covered by the filters, or not readable."""
+    """Leave out what only seems gone: not covered by the filters, or unreadable."""
     if not missing.num_rows or against.adopted:
         return missing.slice(0, 0)
     gone = against.covers(missing)

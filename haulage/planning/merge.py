@@ -1,4 +1,4 @@
-"""Lays a run's outcomes over the old manifest, page by page, into the new one."""
+"""Merge a run's outcomes into the old manifest, page by page."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,17 +29,17 @@ _BASE = -1  # rank of the old manifest's rows
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """One span of the order: its entries now, and each path's last outcome."""
+    """One span of the order: its new entries, and each path's last outcome."""
 
     entries: pa.Table
     last_outcomes: pa.Table  # OUTCOME
 
 
 class Stream:
-    """A sorted stream of tables, taken up in windows."""
+    """A sorted stream of tables, read in windows."""
 
     def __init__(self, tables: Iterable[pa.Table]) -> None:
-        """Wrap `tables`, each sorted by path and all behind one another."""
+        """Wrap `tables`, each sorted by path, and each after the one before."""
         self._tables = iter(tables)
         self._head: pa.Table | None = None
         self._load()
@@ -74,7 +74,7 @@ class Stream:
 
 
 class HasEnd(Protocol):
-    """What is taken up in windows: it tells where its head ends."""
+    """A stream that is read in windows: it tells where its head ends."""
 
     @property
     def next_last(self) -> bytes | None:
@@ -83,7 +83,7 @@ class HasEnd(Protocol):
 
 
 def next_end(streams: Iterable[HasEnd]) -> bytes | None:
-    """Return where the next window of all ends, so that no head is cut twice."""
+    """Return where the next common window ends, so that no head is cut twice."""
     lasts = (stream.next_last for stream in streams)
     return min((last for last in lasts if last is not None), default=None)
 
@@ -100,7 +100,7 @@ def among(tables: Iterable[pa.Table], paths: Iterable[pa.Table]) -> Iterator[pa.
 
 
 class Besides(NamedTuple):
-    """What happened to entries without an outcome of their own, as columns of paths."""
+    """Changes to entries without an outcome of their own, as columns of paths."""
 
     taken: pa.Table = NO_PATHS  # their names are another kind's now
     touched: pa.Table = NO_PATHS  # directories in which something was made or removed
@@ -115,9 +115,10 @@ def merge(
 ) -> Merged:
     """Lay outcomes over entries of one span; later overlays win.
 
-    An outcome that says what the target holds replaces the entry, and one that says it
-    is gone or proven wrong removes it. Any other leaves the entry that was there, but
-    in doubt: nobody knows how far the attempt came, so that the next run looks at it.
+    An outcome that states what the target holds replaces the entry; one that states
+    that the entry is gone or wrong removes it. Any other leaves the old entry, but
+    marked as doubtful: it is unknown how far the attempt came, so the next run checks
+    it.
     """
     ranked = [_ranked(base, _BASE, _BASE)]
     for rank, outcomes in enumerate(overlays):
@@ -147,7 +148,8 @@ _KEEP, _PUT, _REMOVE, _DOUBT = 0, 1, 2, 3
 def _effects(outcomes: pa.Table) -> np.ndarray:
     """Return what each outcome does to the manifest.
 
-    That nothing stands for a directory in a bucket is no word about what stood there.
+    If no object stands for a directory in a bucket, that says nothing of what had its
+    name before.
     """
     statuses, verbs = outcomes["status"].to_numpy(), outcomes["verb"].to_numpy()
     effects = np.where(np.isin(statuses, HOLDS), _PUT, _DOUBT)
@@ -158,9 +160,9 @@ def _effects(outcomes: pa.Table) -> np.ndarray:
 
 
 def _unfinished(overlays: Sequence[pa.Table], touched: pa.Table) -> pa.ChunkedArray:
-    """Return directories that were made or touched, and not given their attributes.
+    """Return directories that were made or touched, and whose attributes were not set.
 
-    What stands for one in a bucket is finished at once.
+    In a bucket an object for a directory is finished at once.
     """
     unfinished = [touched["path"]]
     finished = [NO_PATHS["path"]]
@@ -200,7 +202,7 @@ def _last_of_each_path(rows: pa.Table) -> pa.Table:
 
 
 def _is_last(paths: pa.ChunkedArray) -> pa.Array:
-    """Tell of sorted paths which is the last of its equals."""
+    """Tell for sorted paths which is the last of its equals."""
     if not len(paths):
         return pa.array([], pa.bool_())
     ids = paths.combine_chunks().dictionary_encode().indices.to_numpy()
@@ -208,7 +210,7 @@ def _is_last(paths: pa.ChunkedArray) -> pa.Array:
 
 
 def _last_outcomes(overlays: Sequence[pa.Table]) -> pa.Table:
-    """Return the last word on each path; that a part of a file arrived is none."""
+    """Return each path's last outcome; the arrival of a part does not count."""
     every = pa.concat_tables(
         table.append_column("rank", pa.array(np.full(table.num_rows, rank)))
         for rank, table in enumerate(overlays or [OUTCOME.empty_table()])

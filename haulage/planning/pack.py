@@ -1,4 +1,4 @@
-"""Cuts actions into shards that cost about the same."""
+"""Cut actions into shards of about equal cost."""
 
 import math
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ class Bounds:
 
     @property
     def entry_cost(self) -> int:
-        """Return what an entry costs beside its bytes, as bytes.
+        """Return the cost of an entry besides its bytes, in bytes.
 
         With the default bounds about 100 kB: what a local mover copies in the time that
         it needs to open, name and close a file.

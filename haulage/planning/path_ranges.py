@@ -1,4 +1,4 @@
-"""Spans of the canonical order that an earlier run could not look after."""
+"""Spans of the canonical order that an earlier run did not cover."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ def alone(path: bytes) -> Span:
 
 
 def below(path: bytes) -> Span:
-    """Return the span of all that a directory holds, if `path` is one."""
+    """Return the span of everything below `path`, if it is a directory."""
     name = path.removesuffix(b"/")
     return name + b"/", name + b"0"  # the byte behind the slash
 
@@ -28,7 +28,7 @@ def between(first: bytes, last: bytes) -> Span:
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Spans in order that do not overlap, so that few are looked at for a page."""
+    """Sorted spans that do not overlap, so that few are checked for a page."""
 
     starts: tuple[bytes, ...] = ()
     ends: tuple[bytes, ...] = ()
@@ -53,7 +53,7 @@ NO_SPANS = Spans()
 
 
 def spans(found: Iterable[Span]) -> Spans:
-    """Join what overlaps."""
+    """Merge overlapping spans."""
     starts: list[bytes] = []
     ends: list[bytes] = []
     for start, end in sorted(found):

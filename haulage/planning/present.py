@@ -1,4 +1,4 @@
-"""Finds what of a manifest a store holds as it was made, by the store's own listing."""
+"""Find the entries of a manifest that a store still holds, by a listing of it."""
 
 from collections.abc import Iterable, Iterator
 
@@ -18,7 +18,7 @@ def present(
 ) -> Iterator[pa.Table]:
     """Yield the known entries that are listed as they were made.
 
-    An object's version is proof of its content; a file is to be proven again.
+    An object's version proves its content; a file must be verified again.
     """
     ours = Known(known)
     for page in listing:

@@ -1,1 +1,1 @@
-"""One run, from its begin to its end; `sequence` is the table of contents."""
+"""One run, from start to end; `sequence` is the table of contents."""

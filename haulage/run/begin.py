@@ -1,4 +1,4 @@
-"""How a run begins, or goes on, and what becomes of the one before it."""
+"""Start or resume a run, superseding an unfinished predecessor."""
 
 import os
 
@@ -26,7 +26,7 @@ _PROOFS = (Pass.PUBLISH, Pass.VERIFY, Pass.DIRS)
 def begin(
     request: Request, trigger: str, flow_run_id: str | None, resume: str | None
 ) -> Run:
-    """Begin a run or go on with one; what an earlier one left undone is not lost."""
+    """Start or resume a run; an unfinished predecessor is committed first."""
     catalog = request.catalog
     take_over = request.once.take_over
     earlier = to_resume(catalog, flow_run_id, resume, take_over=take_over)
@@ -55,14 +55,14 @@ def begin(
 def _looking(
     request: Request, row: DatasetRow, policy: RunPolicy, run: Run | None = None
 ) -> Looking:
-    """Return what both ends are looked at for before a run begins or goes on."""
+    """Return what the checks of both endpoints need before a run starts or resumes."""
     base = run.base_manifest_id if run else row.manifest_id
     comparison = Comparison(request.pair, policy, Manifest(request.catalog, base), 0.0)
     return Looking(request.catalog, row.id, row.dataset.name, comparison, run)
 
 
 def _noted(catalog: Catalog, run: Run, what: str, trigger: str) -> Run:
-    """Record who began a run or went on with it."""
+    """Record who started or resumed a run."""
     detail = {"trigger": trigger, "process": run.driver.pid}
     events.note(catalog, run.id, what, detail, who=f"uid {os.getuid()}")
     return run
@@ -75,9 +75,9 @@ def _supersede(request: Request, run: Run) -> None:
 
 
 def _taken(request: Request, run: Run) -> Run:
-    """Drive a run from here; what a power cut may have taken back is proven again.
+    """Take a run over; what a power cut may have undone is verified again.
 
-    What was not forced to disk was read back from memory, perhaps.
+    Content that was not forced to disk may have been read back from memory.
     """
     catalog, target = request.catalog, request.pair.target
     taken = runs.take_over(catalog, run)

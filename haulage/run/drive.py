@@ -1,4 +1,4 @@
-"""Drives a run: opens the place where it happens, and records how it ended."""
+"""Drive a run: open its context, and record how it ended."""
 
 import logging
 import shutil
@@ -39,10 +39,10 @@ def driven(
     *,
     goes_on: bool = True,
 ) -> Iterator[RunContext]:
-    """Open the place where `run` happens; record its end if it did not finish.
+    """Open the context of `run`; record its end if it does not finish.
 
-    What is not in its workspace any more counts as never done. Afterwards the catalog
-    is cleared of what nothing needs any more.
+    Shards that are missing in its workspace count as never done. Afterwards old records
+    are removed from the catalog.
     """
     workspace, had_workspace = workspace_of(run), is_here(run)
     end_leftover_movers(workspace / "logs")
@@ -94,7 +94,7 @@ def _end_recorded(context: RunContext) -> Iterator[None]:
 
 @contextmanager
 def _alive(context: RunContext, runner: TaskRunner | None) -> Iterator[None]:
-    """Tell of the progress and prove that the driver lives, until the run ends."""
+    """Report the progress and send heartbeats until the run ends."""
     context.prove_life()
     watch = context.watch(runner.note if runner else lambda _: None)
     try:
@@ -106,10 +106,10 @@ def _alive(context: RunContext, runner: TaskRunner | None) -> Iterator[None]:
 
 
 def _record_end(context: RunContext, err: BaseException) -> None:
-    """Record an early end, unless the run is no longer ours.
+    """Record an early end, unless another process drives the run now.
 
-    What cannot be recorded must not hide why the run ended; without an end it is one
-    that was interrupted.
+    A failure to record it must not hide why the run ended; without an end the run
+    counts as interrupted.
     """
     asked = not isinstance(err, Exception)  # by a signal, as Prefect's cancel is
     stopped = asked or isinstance(err, CancelledError) or STOP.is_set()

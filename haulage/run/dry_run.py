@@ -1,4 +1,4 @@
-"""What a run would do: the same listing, comparison and plan, with nothing recorded."""
+"""Dry run: the same listing, comparison and plan, with nothing recorded."""
 
 import tempfile
 from collections.abc import Iterator
@@ -24,16 +24,14 @@ from haulage.storage.tree.listing.walk import Unreadable
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What would be done about one page, and what could not be."""
+    """The actions planned for one page, and the failures that a run would have."""
 
     plan: Plan
     failures: tuple[Failure, ...] = ()
 
 
 def planned(comparison: Comparison, shared: Shared) -> Iterator[Planned]:
-    """Yield the plan page by page, in canonical order; then that of linked files, and
-    of directories whose attributes alone are asked for.
-    """
+    """Yield the plan page by page, then that of linked files and of directories."""
     intent, replacing = (
         intent_of(comparison),
         replacing_in(comparison.pair, comparison.manifest),
@@ -58,14 +56,14 @@ def planned(comparison: Comparison, shared: Shared) -> Iterator[Planned]:
 def _weighed(
     page: Plan, readable: Readable, unlisted: tuple[Unreadable, ...] = ()
 ) -> Planned:
-    """Take out of a plan what could not be read, and tell it as failures."""
+    """Move unreadable entries from a plan to its failures."""
     failures = [failure for lost in unlisted if (failure := failure_of(lost))]
     actions, shut = readable.of(page.actions)
     return Planned(replace(page, actions=actions), (*failures, *shut))
 
 
 def _of_links(links: LinkSpool, last: bytes) -> Iterator[Plan]:
-    """Yield what would be done about linked files: leaders first."""
+    """Yield the plan for linked files, leaders first."""
     numbers = links.elect()
     nothing = ACTION.empty_table()
     unchanged = numbers.listed - numbers.leaders - numbers.members

@@ -16,7 +16,7 @@ MAKES_AND_PROVES = (*MAKES, Pass.VERIFY)
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """Passes that follow each other in each of some rounds.
+    """Passes that follow one another in each of some rounds.
 
     `rounds_of` takes the attempts that the policy allows, and returns round numbers.
     """

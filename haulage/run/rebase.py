@@ -1,4 +1,4 @@
-"""Has a run begin with what its target is, which may not be what last night left."""
+"""Base a run on the target's present state, which may not be last night's."""
 
 from collections.abc import Iterator
 
@@ -18,9 +18,9 @@ from haulage.storage.tree.spelling import Probe
 
 
 def settle_base(context: RunContext) -> None:
-    """Make the manifest say what the target holds, and the target who works on it.
+    """Rebase the run on what the target holds, and mark the target.
 
-    Both may be done again by a run that goes on.
+    A resumed run may repeat both.
     """
     run = context.run
     manifest = Manifest(context.catalog, run.base_manifest_id)
@@ -48,9 +48,9 @@ def settle_base(context: RunContext) -> None:
 
 
 def _present(context: RunContext, comparison: Comparison) -> ManifestWriter:
-    """Take up what the target has as it was made; of a broken manifest, nothing.
+    """Take over entries that are as Haulage made them; none of a damaged manifest.
 
-    Then the run compares with a listing of the target as a first run does.
+    In that case the run compares with a listing of the target, as a first run does.
     """
     version, is_bucket = (
         ManifestWriter(context.catalog, context.run),
@@ -72,7 +72,7 @@ def _begin_with(context: RunContext, version: ManifestWriter, after_run: str) ->
 
 
 def _listed(context: RunContext, comparison: Comparison) -> Iterator[pa.Table]:
-    """Yield the listing of the target; what cannot be read there is not known."""
+    """Yield the listing of the target; entries that cannot be read count as unknown."""
     context.progress.stage = "list the target"
     with listers_of(
         comparison, comparison.pair.target, None, context.workspace / "spool"
@@ -84,7 +84,7 @@ def _listed(context: RunContext, comparison: Comparison) -> Iterator[pa.Table]:
 
 
 def _folding(context: RunContext) -> Probe | None:
-    """Return what tells which names the target takes for one, if there are any."""
+    """Return the probe for names that the target folds, or None if it folds none."""
     target = context.pair.target
     if target.is_bucket or context.run.trigger == VERIFY:
         return None
@@ -93,14 +93,14 @@ def _folding(context: RunContext) -> Probe | None:
 
 
 def _keep_mark(context: RunContext, found: Target) -> None:
-    """Write nothing: the mark that was recognised says how the target stays."""
+    """Write nothing: the recognised mark stays valid."""
     left = found.left or left_as(context.catalog, context.run.base_manifest_id)
     if left and left.marked:
         note_mark(context.catalog, context.run)
 
 
 def _mark(context: RunContext) -> None:
-    """Write who works on the target from now on into its root."""
+    """Write a mark with this run's id into the target's root."""
     if context.run.base_manifest_id is None:
         context.probed()  # a target that is refused keeps no mark
     mark = Mark(context.run.id, context.run.after_run or None, mounts_of(context.pair))

@@ -1,4 +1,4 @@
-"""What may be asked for, each as a run, and the one sequence of a sync."""
+"""The entry points (sync, resume, verify, undo, ...) and the one sequence of a run."""
 
 import os
 import shutil
@@ -71,14 +71,13 @@ def sync(  # noqa: PLR0913  everything a trigger may say of a run
     keep_policy: bool = False,
     secrets: Mapping[str, str] | None = None,
 ) -> Summary:
-    """Make the dataset's target equal to its source; return what became of it.
+    """Make the dataset's target equal to its source; return the summary.
 
-    `resume` names a run to go on with; so does a `flow_run_id` that began one. The
-    dataset's recorded policy becomes what `dataset` says when a run begins, or stays
-    what it is with `keep_policy`; what is asked for `once` is never recorded there.
-    `secrets` are variables for the environment of movers and listers. RefusedError
-    means that nothing was touched; after CancelledError and FatalError the run can be
-    resumed.
+    `resume` names a run to resume; so does a `flow_run_id` that started one. When a run
+    starts, the policy of `dataset` becomes the recorded one, unless `keep_policy`;
+    options of `once` are never recorded. `secrets` are variables for the environment of
+    movers and listers. RefusedError means that nothing was touched; after
+    CancelledError and FatalError the run can be resumed.
     """
     dataset, pair = check_ends(dataset, secrets, once)
     with open_catalog(catalog_url) as catalog:
@@ -97,9 +96,10 @@ def plan(
     catalog_url: str | None = None,
     secrets: Mapping[str, str] | None = None,
 ) -> Summary:
-    """Return what `sync` would do, having written nothing anywhere.
+    """Return the summary of what `sync` would do; nothing is written anywhere.
 
-    `tell` is told page by page. What a run could not read makes the exit code 1.
+    `tell` gets the plan page by page. If a run could not read some entries, the
+    summary's exit code is 1.
     """
     dataset, pair = check_ends(dataset, secrets, once, looks=True)
     with looked_into(catalog_url) as catalog:
@@ -113,9 +113,9 @@ def resume(
     catalog_url: str | None = None,
     take_over: bool = False,
 ) -> Summary:
-    """Go on with a run that stopped, by the policy that it began with.
+    """Resume a stopped run, with the policy that it began with.
 
-    A verification is begun anew: what it found before is kept all the same.
+    A verification starts over, but keeps what it found before.
     """
     with open_catalog(catalog_url) as catalog:
         run = runs.find(catalog, run_id)
@@ -152,7 +152,7 @@ def verify(
     once: Once = NOTHING_ONCE,
     catalog_url: str | None = None,
 ) -> Summary:
-    """Read all of a dataset's target again; what differs leaves the manifest."""
+    """Read all of a dataset's target again; entries that differ leave the manifest."""
     with open_catalog(catalog_url) as catalog:
         dataset, pair = check_ends(datasets.find(catalog, name).dataset)
         dataset = _changed(dataset, verify=Verify.CHECKSUM, share_target=True)
@@ -176,7 +176,8 @@ def apply_deletes(  # noqa: PLR0913  everything a trigger may say of a run
 ) -> Summary:
     """Carry out a delete plan that a person approved, as a run of its own.
 
-    Every entry is proven again: gone at the source, and in the target as we made it.
+    Every entry is checked again: gone from the source, and in the target as Haulage
+    made it.
     """
     with open_catalog(catalog_url) as catalog:
         taken = once.take_over
@@ -203,9 +204,9 @@ def undo(
     catalog_url: str | None = None,
     resume: str | None = None,
 ) -> Summary:
-    """Bring back what a run moved into the trash, where nothing stands in the way.
+    """Restore what a run moved into the trash, except where a name is taken.
 
-    The source may be gone: then changed directories keep the times that they have.
+    The source may be away: then changed directories keep their present times.
     """
     with open_catalog(catalog_url) as catalog:
         undone = runs.find(catalog, run_id)
@@ -227,9 +228,9 @@ def undo(
 def abandon(
     run_id: str, *, catalog_url: str | None = None, take_over: bool = False
 ) -> Run:
-    """Give up a run that stopped: nothing goes on with it, nothing of it is committed.
+    """Give up a stopped run: it cannot be resumed, and nothing of it is committed.
 
-    What it copied stays in the target, where the next run finds it; so do temporaries,
+    Its copies stay in the target, where the next run finds them; so do temporaries,
     unless they can be removed now.
     """
     with open_catalog(catalog_url) as catalog:
@@ -259,7 +260,7 @@ def _changed(dataset: Dataset, **policy: object) -> Dataset:
 
 
 def _carry_out(context: RunContext, runner: TaskRunner) -> Summary:
-    """Carry out the sequence. Every step asks the catalog what is left of it to do."""
+    """Carry out the sequence. Every step asks the catalog what is left to do."""
     prepare_target(context)
     waves = [
         runner.start(wave.name, partial(run_wave, context, wave))
@@ -274,7 +275,7 @@ def _carry_out(context: RunContext, runner: TaskRunner) -> Summary:
 
 
 def _finish_target(context: RunContext, runner: TaskRunner) -> None:
-    """Leave nothing of Haulage's own, then give directories their attributes."""
+    """Remove Haulage's leftovers, then set the attributes of directories."""
     sweep(context)
     empty_expired(context)
     finish_dirs(context, runner)
@@ -292,7 +293,7 @@ _PHASES: Mapping[Phase, Callable[[RunContext, TaskRunner], None]] = {
 
 
 def _finish(context: RunContext, runner: TaskRunner) -> Summary:
-    """Commit what the passes have done and say what it adds up to."""
+    """Commit what the passes have done and return the summary."""
     context.progress.stage = "commit"
     ledger = runner.call("commit the manifest", partial(commit, context))
     summary = summary_of(context, ledger)

@@ -1,4 +1,4 @@
-"""What a run says of itself when it has ended."""
+"""The summary of a run that has ended."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -47,7 +47,7 @@ _LOST_WHAT = {
 
 
 def summary_of(context: RunContext, result: Ledger) -> Summary:
-    """Return the summary of a run whose outcomes are all in."""
+    """Return the summary of a run that has all its outcomes."""
     tally = tally_of(context)
     if result.unlisted:
         every = result.listed + result.unlisted
@@ -108,18 +108,18 @@ def _summary(
 
 
 def _fidelity(lost: int, held: int) -> float:
-    """Return which share of the `held` entries this run has not told as lost.
+    """Return the share of the `held` entries that this run did not report as lost.
 
-    They are those of the new manifest, or what was listed if the run ended early; not
-    what was made, because an old loss may be told again in a night that makes nothing.
-    A retried entry counts again.
+    `held` are the entries of the new manifest, or those listed if the run ended early;
+    not those made, because an old loss may be reported again in a night that makes
+    nothing. A retried entry counts again.
     """
     every = max(held, lost)
     return 1 - lost / every if every else 1.0
 
 
 def _shown_fidelity(fidelity: float, tally: Counter[str]) -> str:
-    """Say how faithful the run was, never rounded up to all of it."""
+    """Return the fidelity as text, never rounded up to 100 %."""
     percent = min(99.99, round(fidelity * 100, 2))
     losses = [
         f"{tally[name]} entries lost {_LOST_WHAT[kind]}"
@@ -136,7 +136,7 @@ def _exit_code(state: str, failed: int) -> int:
 
 
 def tally_of(context: RunContext) -> Counter[str]:
-    """Add up the tallies of every finished shard; each action must have its outcome."""
+    """Add up the tallies of all finished shards; each action must have an outcome."""
     total: Counter[str] = Counter()
     for shard in ledger.listed(
         context.catalog, context.run.id, states=[ShardState.DONE]
@@ -168,7 +168,7 @@ def dry_summary(
     request: Request,
     tell: Callable[[Planned], None] = lambda _: None,
 ) -> Summary:
-    """Return what a run would do, having touched nothing; `tell` it page by page."""
+    """Return the summary of a dry run; `tell` gets the plan page by page."""
     catalog, dataset = request.catalog, request.dataset
     refuse_unshared(catalog, dataset)
     comparison, words = _ends_of(request)
@@ -218,7 +218,7 @@ def _count(counts: Counter[str], page: Planned) -> None:
 
 
 def _unreadable(counts: Counter[str], first: list[str]) -> list[str]:
-    """Say which entries a run would fail in, by what the listing has shown."""
+    """Name the entries in which a run would fail, as far as the listing shows."""
     if not counts["failed"]:
         return []
     more = ", ..." if counts["failed"] > len(first) else ""
@@ -250,7 +250,7 @@ def _intentions(comparison: Comparison, counts: Counter[str]) -> list[str]:
 
 
 def _ends_of(request: Request) -> tuple[Comparison, tuple[str, ...]]:
-    """Return what a plan without a run compares, and what is to be said of that."""
+    """Return the comparison of a dry run, and the notes about its target."""
     catalog, pair, policy = request.catalog, request.pair, request.policy
     row = datasets.known(catalog, request.dataset)
     if row is None:  # a dataset that was never synced has no manifest

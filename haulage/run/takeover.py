@@ -17,7 +17,7 @@ def to_resume(
     *,
     take_over: bool = False,
 ) -> Run | None:
-    """Return the run to go on with, if there is one; RefusedError if it may not be."""
+    """Return the run to resume, or None; RefusedError if it may not be resumed."""
     if resume:
         run = runs.find(catalog, resume)
         if run.state not in runs.RESUMABLE:
@@ -35,7 +35,7 @@ def to_resume(
 
 
 def _await_lease(catalog: Catalog, run: Run) -> None:
-    """Wait for the lease of a driver on another host that is not heard any more."""
+    """Wait until the lease of a silent driver on another host expires."""
     while not run.driver.is_local() and runs.is_driven(catalog, run):
         if STOP.wait(_POLL_S):
             raise CancelledError(f"stopped while it waited for run {run.id}")
@@ -44,10 +44,10 @@ def _await_lease(catalog: Catalog, run: Run) -> None:
 
 
 def check_free(catalog: Catalog, run: Run, *, take_over: bool = False) -> None:
-    """Refuse a run that may have a driver; a person may know that it is dead.
+    """Refuse a run that may have a driver, unless a person declares that one dead.
 
-    In the workspace of the run itself a late driver is found and ended, its movers are
-    shut out; elsewhere only time tells.
+    On the host of the run's workspace, a late driver is found and ended, and its movers
+    are fenced off. Elsewhere only the lease's time decides.
     """
     if run.state is not RunState.ACTIVE:
         return

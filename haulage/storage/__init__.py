@@ -1,1 +1,1 @@
-"""Stores: roots that hold entries."""
+"""Stores: directories and buckets that hold entries."""

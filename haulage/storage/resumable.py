@@ -1,7 +1,7 @@
-"""What a large transfer has done so far, kept as small files in the run's workspace.
+"""Records of large transfers, kept as small files in the run's workspace.
 
-So every mover that works on the same entry knows the same upload, and whoever goes on
-after a kill does not send again what arrived.
+With them every mover of the same entry uses the same upload, and a resumed run does not
+send again what arrived.
 """
 
 import errno
@@ -23,10 +23,10 @@ _DROPPED = "its transfer was dropped meanwhile; it starts over"
 
 
 class Done(NamedTuple):
-    """One range that was made: its xxh3-128, and its etag where it has one.
+    """One range that was written: its xxh3-128, and its etag if it has one.
 
-    `summed` is what the source's `Sums` say of it, `crc` the CRC64NVME of a part that
-    was sent, by which the target's server can tell the whole.
+    `summed` is the result of the source's `Sums`, `crc` the CRC64NVME of a part that
+    was sent, from which the target's server can compute the whole's.
     """
 
     digest: bytes
@@ -36,18 +36,18 @@ class Done(NamedTuple):
 
 
 class Ranges:
-    """The record of one entry's transfer; a changed source has a record of its own."""
+    """The record of one entry's transfer; a changed source has a new record."""
 
     def __init__(self, root: Path, path: bytes, entry: Entry) -> None:
-        """Name the record below `root`; nothing is written before `claim`."""
+        """Set the record's name below `root`; nothing is written before `claim`."""
         self._path = path
         self._dir = root / f"{_name_of(path)}-{_version_of(entry)}"
         self._claimed: str | None = None
 
     def claim(self, begin: Callable[[], str], drop: Callable[[str], None]) -> str:
-        """Return the transfer's id, from `begin` if nobody has begun it.
+        """Return the transfer's id, from `begin` if none was started.
 
-        Of two that begin at once the one that is later drops its own.
+        Of two that start at once the later one drops its own.
         """
         self._claimed = self.id or self._begin(begin, drop)
         return self._claimed
@@ -73,16 +73,16 @@ class Ranges:
 
     @property
     def id(self) -> str | None:
-        """Return the transfer's id, if it was begun."""
+        """Return the transfer's id, if it was started."""
         try:
             return _read(self._dir / _ID)[1]
         except FileNotFoundError:
             return None
 
     def note(self, offset: int, done: Done) -> None:
-        """Remember a range of the claimed transfer; UnstableError if that was dropped.
+        """Record a range of the claimed transfer; UnstableError if that was dropped.
 
-        A name holds it all, so that it is there or not.
+        A file name holds all of it, so that it exists or not.
         """
         name = "-".join([str(offset), *(each.hex() for each in done), self._mark])
         try:
@@ -93,12 +93,12 @@ class Ranges:
 
     @property
     def _mark(self) -> str:
-        """Tell the notes of this transfer from those of one that was dropped."""
+        """Return what tells this transfer's notes from those of a dropped one."""
         assert self._claimed is not None
         return xxhash.xxh3_64_hexdigest(self._claimed.encode())
 
     def done(self) -> dict[int, Done]:
-        """Return the ranges of the claimed transfer that are made, by their offsets."""
+        """Return the finished ranges of the claimed transfer, by their offsets."""
         found = {}
         for name in _names_in(self._dir):
             if not name.startswith(_ID):
@@ -122,7 +122,7 @@ def begun(root: Path, path: bytes | None = None) -> Iterator[tuple[bytes, str, P
 
 
 def drop(record: Path) -> None:
-    """Remove a record; one that somebody else removed is no error."""
+    """Remove a record; no error if somebody else removed it."""
     gone = record.with_name(f"{_GONE}{secrets.token_hex(6)}")
     try:
         os.rename(record, gone)  # whoever is about to note something finds nothing
@@ -161,6 +161,6 @@ def _name_of(path: bytes) -> str:
 
 
 def _version_of(entry: Entry) -> str:
-    """Return what is another for every version of the source, on every machine."""
+    """Return an id that differs for every version of the source, on every machine."""
     version = entry._replace(path=b"", dev=0, nlink=0, target=None)
     return xxhash.xxh3_64_hexdigest(repr(tuple(version)).encode())

@@ -1,7 +1,7 @@
-"""What every store promises: to look, to read, and to make entries whole or not at all.
+"""The store protocol: look up, read, and make entries, whole or not at all.
 
-A directory is a store (`tree`), a bucket's prefix is one (`objects`). What moves bytes
-between two of them knows no more than this.
+A directory is a store (`tree`), a bucket's prefix is one (`objects`). Code that moves
+bytes between two stores uses only this protocol.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +15,7 @@ from haulage.storage.resumable import Done
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What only objects have, and what goes from bucket to bucket with the bytes."""
+    """What only objects have; it is copied from bucket to bucket with the content."""
 
     content_type: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)  # Cache-Control and such
@@ -27,14 +27,14 @@ NOTHING_CARRIED = Carried()
 
 
 class Now(NamedTuple):
-    """The time by a store's clock, which it has reached but has not passed."""
+    """The time by a store's clock: reached, but not passed."""
 
     earliest_ns: int
     latest_ns: int
 
 
 class Seen(NamedTuple):
-    """An entry as it is now, what an object carries beside it, what none can hold."""
+    """An entry at present, an object's other metadata, and what no object can hold."""
 
     entry: Entry
     carried: Carried = NOTHING_CARRIED
@@ -42,11 +42,11 @@ class Seen(NamedTuple):
 
 
 class Made(NamedTuple):
-    """What became of an entry that was made.
+    """The result for an entry that was made.
 
-    `etag` is the target's own, where it has one; of a file that could not have its
+    `etag` is the target's own, if it has one; for a file that could not get its
     source's time it is a `mtime_mark`. `lost` says what the store could not keep;
-    `proven` tells that what arrived is what was sent.
+    `proven` tells that the content that arrived is what was sent.
     """
 
     etag: bytes | None = None
@@ -59,7 +59,7 @@ class Made(NamedTuple):
 
 
 def is_implied(entry: Entry) -> bool:
-    """Tell whether nothing stands for a directory: no inode and no object."""
+    """Tell whether a directory is only implied: it has neither inode nor object."""
     return not entry.nlink and entry.etag is None
 
 
@@ -74,36 +74,36 @@ Chunks = Iterator[bytes | memoryview]
 
 
 class Sums:
-    """Holds what came of a large entry against its store's own sum; here there is none.
+    """Compares the content of a large entry with its store's sum; here there is none.
 
-    Ranges may come to several processes: what `of` says of each is kept for `check`.
+    Ranges may be read by several processes: the results of `of` are kept for `check`.
     """
 
     def of(self, extent: Extent, content: bytes | memoryview) -> bytes:
-        """Return what has to be known of a range; from any thread."""
+        """Return what must be remembered of a range; from any thread."""
         return b""
 
     def follow(self, extent: Extent, content: bytes | memoryview) -> None:
-        """Take a range of what is read from its begin to its end."""
+        """Add a range of content that is read from start to end."""
 
     def check(self, known: Mapping[int, bytes]) -> None:
-        """Raise MismatchError if all ranges, by their offsets, are not the whole."""
+        """Raise MismatchError if the ranges, by offset, do not give the whole's sum."""
 
 
 class Reading(Protocol):
-    """A source's file or object, open; use as a context manager."""
+    """A source's open file or object; use as a context manager."""
 
     seen: Seen
 
     def read(self, extent: Extent) -> bytes | memoryview:
-        """Return exactly the range; UnstableError if there is less, or another version.
+        """Return exactly the range; UnstableError if it is shorter, or another version.
 
         May be called from any thread.
         """
         ...
 
     def forget_cached(self) -> None:
-        """Have the next reads come from the store itself, not from a cache."""
+        """Make the next reads come from the store itself, not from a cache."""
         ...
 
     def digest(self) -> bytes | None:
@@ -120,12 +120,12 @@ class Reading(Protocol):
         ...
 
     def confirm(self) -> None:
-        """Raise UnstableError if the source moved since it was opened."""
+        """Raise UnstableError if the source changed after it was opened."""
         ...
 
     @property
     def sums(self) -> Sums:
-        """Return what proves a large one that is read in ranges, the same each time."""
+        """Return the sums for a large entry read in ranges, the same each time."""
         return Sums()
 
     def __enter__(self) -> Self: ...
@@ -143,36 +143,37 @@ def nothing() -> None:
 
 
 class Writing(Protocol):
-    """A large file or object that is made range by range, by one mover or by several.
+    """A large file or object made range by range, by one mover or by several.
 
-    Ranges are aligned to `place.part_bytes` of the whole size, and may come in any
-    order, from any thread, twice. What another attempt has finished is in `done`.
+    Ranges are aligned to `place.part_bytes` of the whole size. They may be written in
+    any order, from any thread, and twice. `done` has the ranges that another attempt
+    has finished.
     """
 
     done: Mapping[int, Done]  # by the offset of the range
 
     def write(self, offset: int, content: bytes | memoryview, done: Done) -> None:
-        """Make one range, and remember that it is `done`, but for its etag here."""
+        """Write one range, and record it as `done`; this sets its etag."""
         ...
 
     def finish(
         self, seen: Seen, *, prove: bool, confirm: Callable[[], None] = nothing
     ) -> Made:
-        """Give the whole its attributes and its name; every range must be made.
+        """Set the attributes and the final name; every range must be written.
 
-        `prove` reads back what arrived and holds it against each range's checksum;
-        MismatchError if one differs, UnstableError if one is missing. `confirm` is
-        called right before the name is given; it may raise what is to prevent that.
-        What is proven wrong is removed; who is only stopped leaves the ranges.
+        `prove` reads the content back and compares each range's checksum; MismatchError
+        if one differs, UnstableError if one is missing. `confirm` is called right
+        before the final name is set; it may raise to prevent that. Wrong content is
+        removed; a mere stop keeps the ranges.
         """
         ...
 
     def abandon(self) -> None:
-        """Remove what was made so far."""
+        """Remove the ranges written so far."""
         ...
 
     def leave(self) -> None:
-        """Let go of it; another attempt goes on, or what cannot go on is removed."""
+        """Close it; another attempt continues, unless it cannot and this is removed."""
         ...
 
 
@@ -183,20 +184,17 @@ class Store(Protocol):
     """
 
     def look(self, path: bytes, *, anew: bool = True) -> Seen | None:
-        """Return the entry as it is now; None is proof of its absence.
-
-        Without `anew` a directory above it may be one that was replaced since.
-        """
+        """Return the entry at present; None is proof of its absence."""
         ...
 
     def copy_within(self, source: "Store", action: Action) -> tuple[Seen, Made] | None:
-        """Have the store's own server copy from `source`; None where it cannot."""
+        """Copy from `source` within the store's own server; None if it cannot."""
         ...
 
     def open(self, path: bytes, size: int, etag: bytes | None = None) -> Reading:
-        """Open what is read like a file, of `size` and `etag` as it was listed.
+        """Open a file or object, of `size` and `etag` as it was listed.
 
-        Another version is opened as well, and says so in `seen`. VanishedError if it is
+        Another version is opened as well, and `seen` says so. VanishedError if it is
         gone; UnstableError if it is no file now.
         """
         ...
@@ -206,30 +204,30 @@ class Store(Protocol):
         ...
 
     def now(self) -> Now:
-        """Return the time by the clock that stamps the store's entries."""
+        """Return the time by the clock that sets the times of the store's entries."""
         ...
 
     def is_empty(self) -> bool:
-        """Tell whether the root holds no entry, or is not there at all."""
+        """Tell whether the root holds no entry, or does not exist."""
         ...
 
     def write(
         self, path: bytes, row: int, content: bytes | memoryview, seen: Seen
     ) -> Made:
-        """Make a whole small file or object of `content`, like `seen` in all else."""
+        """Write a small file or object of `content`, with the attributes of `seen`."""
         ...
 
     def begin(self, path: bytes, row: int, seen: Seen, *, shared: bool) -> Writing:
-        """Begin or go on with a large one; `shared` by the movers of a split file."""
+        """Start or continue a large one; `shared` by the movers of a split file."""
         ...
 
     @property
     def takes_ranges(self) -> bool:
-        """Tell whether a large entry is made by `begin`; otherwise `pour` makes it."""
+        """Tell whether large entries are made by `begin`; otherwise by `pour`."""
         ...
 
     def pour(self, path: bytes, chunks: Chunks, seen: Seen) -> Made:
-        """Make a large entry of its content from begin to end."""
+        """Write a large entry from its content, from start to end."""
         ...
 
     def link(self, path: bytes, row: int, entry: Entry) -> Made:
@@ -238,43 +236,44 @@ class Store(Protocol):
 
     @property
     def has_directories(self) -> bool:
-        """Tell whether directories are there by themselves, as in a tree."""
+        """Tell whether directories exist by themselves, as in a tree."""
         ...
 
     def make_dir(self, path: bytes, row: int) -> Lost | None:
-        """Make sure that the directory is there; `finish_dir` gives its attributes.
+        """Make sure that the directory exists; `finish_dir` sets its attributes.
 
-        Returned is what it could not be made with.
+        Returns what it could not be given, or None.
         """
         ...
 
     def finish_dir(self, path: bytes, seen: Seen) -> Made | None:
-        """Give a directory its final attributes, after all that happened below it.
+        """Set a directory's final attributes, after everything below it is done.
 
-        None where nothing stands for it, here as at the source.
+        None if no object stands for it, neither here nor at the source.
         """
         ...
 
     def implied(self, path: bytes) -> Seen:
-        """Return what a directory is like that only the entries below it imply.
+        """Return a directory that only the entries below it imply.
 
         VanishedError in a store where every directory is an entry.
         """
         ...
 
     def set_attributes(self, action: Action, seen: Seen) -> Made | None:
-        """Give what we made before the attributes of `seen`; None if it is not that."""
+        """Set the attributes of `seen` on our entry; None if it is no longer ours."""
         ...
 
     def join(self, action: Action, row: int) -> Made:
-        """Make what was copied by itself the same file as `action.leader`.
+        """Make a separate copy the same file as `action.leader`.
 
-        UnstableError if that is not what was made; OSError where no link can be.
+        UnstableError if the leader is not what was made; OSError if no link is
+        possible.
         """
         ...
 
     def settle(self, path: bytes, row: int) -> None:
-        """See that what was made is spelt so; mostly, no spelling is another's name."""
+        """Make sure that a new entry is spelled as in `path`, if names are folded."""
         return
 
     def differences(self, action: Action, found: Entry) -> list[str]:
@@ -282,7 +281,7 @@ class Store(Protocol):
         ...
 
     def remove(self, action: Action) -> Outcome:
-        """Remove what we made, if it still is what we made."""
+        """Remove our entry, if it is still as we made it."""
         ...
 
     def restore(self, action: Action) -> Outcome:
@@ -290,14 +289,14 @@ class Store(Protocol):
         ...
 
     def vacate(self, path: bytes) -> None:
-        """Remove what stands where an entry of another kind is to be.
+        """Remove an entry of another kind to make room for a new one.
 
         BlockedError if that is a directory with content.
         """
         ...
 
     def discard(self, path: bytes) -> None:
-        """Drop every large transfer of this entry that was begun and not finished."""
+        """Drop every unfinished large transfer of this entry."""
         ...
 
     def why_refused(self, path: bytes, err: OSError) -> str | None:
@@ -305,5 +304,5 @@ class Store(Protocol):
         return None
 
     def close(self) -> None:
-        """Let go of every descriptor and connection."""
+        """Close every descriptor and connection."""
         ...

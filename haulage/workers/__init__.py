@@ -1,1 +1,1 @@
-"""The processes that do the work: movers, listers, and the one that forks them."""
+"""The worker processes: movers, listers, and the one that forks them."""

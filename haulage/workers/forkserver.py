@@ -1,9 +1,10 @@
-"""Forks movers and listers off one process, which has done their imports.
+"""Fork movers and listers from one process, which has done their imports.
 
 An interpreter that imports Arrow takes 0.2 s of a processor, a fork of one that has
 done so 0.01 s. Requests come through a socket, in lines of JSON, and so do answers:
 `start` comes with three descriptors, which the new process gets as its standard input,
-output and error; `reap` asks how one ended that is over. It ends when the socket does.
+output and error; `reap` asks how a finished one ended. The server ends when the socket
+closes.
 """
 
 import haulage.start  # comes before all else
@@ -36,7 +37,7 @@ from setproctitle import setproctitle  # noqa: E402  reads that when it is loade
 
 
 def main() -> int:
-    """Serve until whoever started this is gone."""
+    """Serve until the process that started this is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides, then ends us
     setproctitle("haulage.forkserver")
     gc.collect()
@@ -50,7 +51,7 @@ def main() -> int:
 
 
 def _requests(channel: socket.socket) -> Iterator[tuple[dict[str, Any], list[int]]]:
-    """Yield requests, each with the descriptors that came along; one at a time."""
+    """Yield requests one at a time, each with the descriptors that came along."""
     while True:
         line, given, _, _ = socket.recv_fds(channel, 1 << 16, _STANDARD)
         while line and not line.endswith(b"\n"):
@@ -79,7 +80,7 @@ def _answer(
 
 
 def _reaped(pid: int) -> dict[str, int]:
-    """Return how a process ended; whoever asks twice is told so as an error."""
+    """Return how a process ended; a second request for it is an error."""
     try:
         _, status = os.waitpid(pid, 0)
     except ChildProcessError as err:
@@ -88,7 +89,7 @@ def _reaped(pid: int) -> dict[str, int]:
 
 
 def _become(kind: str, environ: Mapping[str, str], given: Sequence[int]) -> NoReturn:
-    """Be a mover or a lister, and end with what it returns."""
+    """Become a mover or a lister, and exit with its exit code."""
     code = 1
     try:
         os.setpgid(0, 0)

@@ -1,9 +1,10 @@
-"""A lister process: lists the spans that it is ordered to, and writes pages to a spool.
+"""A lister process: lists the spans that it is given, and writes pages to a spool.
 
-Its first line of standard input tells what to list and where the spool is; each further
+Its first line of standard input says what to list and where the spool is; each further
 line orders one span. It answers in lines of JSON, of each span in order; a page is a
-file of the spool, named in its line. It ends when its input does. It works on as many
-spans at once as it has lanes: a bucket's server is waited for, a directory is not.
+file of the spool, named in its line. It ends when its input does. It lists as many
+spans at once as it has lanes: requests to a bucket's server take time, a directory
+answers at once.
 """
 
 import haulage.start  # comes before all else
@@ -45,7 +46,7 @@ from haulage.storage.tree.listing.walk import Given, Page, Piece, Span
 
 @dataclass(frozen=True, slots=True)
 class _Desk:
-    """What a lister works with from its first order to its last."""
+    """The state of a lister from its first order to its last."""
 
     root: Descent | KeyRoot
     selection: Selection
@@ -68,7 +69,7 @@ class _Desk:
 
 
 def main() -> int:
-    """Serve orders until standard input ends, or nobody reads the answers any more."""
+    """Serve orders until standard input ends, or the reader of the answers is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the consumer decides, then ends us
     try:
         _serve()
@@ -115,7 +116,7 @@ def _root(setup: Setup) -> Descent | KeyRoot:
 
 
 def _obey_apart(desk: _Desk, line: bytes) -> None:
-    """Obey one order in a thread, whose failure must end the whole process."""
+    """Carry out one order in a thread, whose failure must end the whole process."""
     try:
         _obey(desk, line)
     except BrokenPipeError:
@@ -126,7 +127,7 @@ def _obey_apart(desk: _Desk, line: bytes) -> None:
 
 
 def _obey(desk: _Desk, line: bytes) -> None:
-    """List one span and tell of each piece; what cannot be read is told as such."""
+    """List one span and report each piece, unreadable paths included."""
     order = json.loads(line)
     number = int(order.pop("span"))
     try:

@@ -1,9 +1,9 @@
-"""A mover: takes shard files, does their actions, and writes what became of each.
+"""A mover: reads shard files, carries out their actions, and writes the outcomes.
 
-What local workers, pods and cluster jobs execute. It needs the source, the target and
-the workspace, and no database. Orders are lines of JSON on standard input; a line on
-standard output answers each. It stops, removing its temporary, when it is told to
-(SIGTERM) or when its input ends, because then nobody waits for it any more.
+Local workers, pods and cluster jobs execute it. It needs the source, the target and the
+workspace, and no database. Orders are lines of JSON on standard input; a line on
+standard output answers each. It stops, removing its temporary, on SIGTERM or when its
+input ends, because then nobody waits for it any more.
 """
 
 import haulage.start  # comes before all else
@@ -60,9 +60,9 @@ _RANGE_THREADS = 16  # of one mover, for the parts of its large entries
 
 
 def run_shard(order: Order, cancelled: Callable[[], bool]) -> dict[str, int]:
-    """Do one shard and return its tally.
+    """Carry out one shard and return its tally.
 
-    FatalError and CancelledError leave it unfinished; the latter also comes when
+    FatalError and CancelledError leave it unfinished; the latter is also raised when
     another attempt has the shard meanwhile.
     """
     actions, job = read_shard(order.shard)
@@ -128,7 +128,7 @@ def _buckets(job: Job) -> list[Place]:
 
 
 def _maker(ordered: _Ordered, source: Store) -> LustreMaker | None:
-    """Return what makes directories where a Lustre's layouts are asked for."""
+    """Return what makes directories if Lustre layouts are requested, or None."""
     order, job = ordered.order, ordered.job
     keeps = rules_of(job.stripe).keeps_directories
     like = source.descent if keeps and isinstance(source, Files) else None
@@ -193,7 +193,7 @@ def _open_end(
 
 
 def _kind_of(place: Place, job: Job) -> type[Objects]:
-    """Return what a bucket's prefix is for the other end of a job."""
+    """Return the class of a bucket's prefix, which depends on the other endpoint."""
     if place is job.target:
         return Objects
     if job.target.is_bucket:
@@ -209,21 +209,21 @@ def _bucket(place: Place) -> Bucket:
 
 @lru_cache(maxsize=8)
 def _spellings(place: Place) -> Spellings:
-    """Remember for all shards what a server makes of peculiar keys."""
+    """Remember for all shards how a server spells unusual keys."""
     return Spellings(_bucket(place), place.prefix)
 
 
 def _telling(
     outcomes: Iterator[Outcome], fence: Fence, attempt: Attempt
 ) -> Iterator[Outcome]:
-    """Pass outcomes on, and tell how far the shard is."""
+    """Pass outcomes on, and report the shard's progress."""
     for count, outcome in enumerate(outcomes, 1):
         fence.tell(count, attempt.moved)
         yield outcome
 
 
 def main() -> int:
-    """Serve orders until standard input ends or a signal says stop."""
+    """Serve orders until standard input ends or a signal stops the process."""
     orders: SimpleQueue[bytes] = SimpleQueue()
 
     def end() -> None:
@@ -248,7 +248,7 @@ def main() -> int:
 
 
 def _receive(orders: "SimpleQueue[bytes]", end: Callable[[], None]) -> None:
-    """Queue orders; the end of the input stops the work under way as well.
+    """Queue orders; the end of the input stops the current work as well.
 
     Standard input is read without Python's buffer, whose lock this thread would hold
     when the interpreter ends.

@@ -1,1 +1,1 @@
-"""The database: engine, tables, migrations, and what it takes to be patient."""
+"""The database: engine, tables, migrations, and retries while it is away."""

@@ -14,7 +14,7 @@ BigId = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """Gives times back as aware UTC; SQLite keeps them as text that sorts."""
+    """Returns times as aware UTC; SQLite stores them as text that sorts."""
 
     impl = String(32)
     cache_ok = True
@@ -28,22 +28,23 @@ class UtcTime(TypeDecorator[datetime]):
     def process_bind_param(
         self, value: datetime | None, dialect: Dialect
     ) -> datetime | str | None:
-        """Return a time as SQLite's own clock writes it."""
+        """Return a time in the form that SQLite's own clock writes."""
         if value is None or dialect.name == "postgresql":
             return value
         utc = value.astimezone(UTC).replace(tzinfo=None)
         return f"{utc.isoformat(timespec='milliseconds')}Z"
 
     def process_result_value(self, value: object, dialect: Dialect) -> datetime | None:
-        """Return what the database gave as an aware UTC time."""
+        """Return the database's value as an aware UTC time."""
         if isinstance(value, str):
             value = datetime.fromisoformat(value)
         return value.astimezone(UTC) if isinstance(value, datetime) else None
 
 
 class Note(TypeDecorator[str]):
-    """Keeps any message: Postgres text refuses NUL and what is not Unicode, an error
-    that quotes a file name may hold both, so these are written as escapes.
+    """Stores any message, with what Postgres text refuses written as escapes.
+
+    That is NUL and what is not Unicode: an error that quotes a file name may have both.
     """
 
     impl = Text
@@ -57,7 +58,7 @@ class Note(TypeDecorator[str]):
 
 
 class DatabaseNow(FunctionElement[datetime]):
-    """The database's clock at this very statement, not at the transaction's start."""
+    """The database's clock at this statement, not at the transaction's start."""
 
     type = UtcTime()
     inherit_cache = True

@@ -1,4 +1,4 @@
-"""Finds out what became of a transaction whose COMMIT was sent but not answered."""
+"""Find out whether a transaction committed whose COMMIT was not answered."""
 
 import threading
 import time
@@ -12,9 +12,9 @@ _ASK_AGAIN_S = 0.2
 
 
 def number_of(connection: Connection) -> str | None:
-    """Return what the server will know a transaction by; None if it wrote nothing.
+    """Return the transaction's number at the server; None if it wrote nothing.
 
-    A SQLite file cannot be cut off.
+    A SQLite file has no connection that could break.
     """
     if connection.dialect.name != "postgresql":
         return None
@@ -25,7 +25,7 @@ def number_of(connection: Connection) -> str | None:
 def was_committed(
     engine: Engine, number: str, hurried: threading.Event, limit_s: float
 ) -> bool | None:
-    """Ask over another connection; None if nobody says for certain within the limit."""
+    """Ask over another connection; None if there is no certain answer in time."""
     until = time.monotonic() + limit_s
     while True:
         status = _status(engine, number)

@@ -44,7 +44,7 @@ Insert = postgresql.Insert | sqlite.Insert
 
 @dataclass(frozen=True)
 class Catalog:
-    """A door to the ledger. `shown` is the URL as it may be printed.
+    """The open catalog. `shown` is the URL without its password.
 
     Once it is `hurried`, nobody waits for a database that is away.
     """
@@ -65,8 +65,8 @@ class Catalog:
     def begin(self) -> Iterator[Connection]:
         """Yield a connection in one transaction that may write.
 
-        When the connection breaks while it commits, the database is asked what became
-        of it: AwayError is raised only for what did not happen.
+        If the connection breaks during the commit, the database is asked whether it
+        succeeded: AwayError is raised only if nothing happened.
         """
         with (
             self._sorted_errors(),
@@ -83,12 +83,12 @@ class Catalog:
             yield connection
 
     def is_away_for_s(self) -> float:
-        """Return for how long the database could not be reached."""
+        """Return for how many seconds the database has been unreachable."""
         return time.monotonic() - self._away_since[0] if self._away_since else 0.0
 
     @contextmanager
     def _begun(self, engine: Engine) -> Iterator[tuple[Connection, RootTransaction]]:
-        """Yield a transaction; what fails before there is one has done nothing."""
+        """Yield a transaction; a failure before it starts has done nothing."""
         with ExitStack() as stack:
             try:
                 connection = stack.enter_context(engine.connect())
@@ -156,12 +156,12 @@ def home() -> Path:
 
 
 def default_url() -> str:
-    """Return the URL of the catalog that is used when none is named."""
+    """Return the URL of the default catalog."""
     return os.environ.get("HAULAGE_CATALOG") or f"sqlite:///{home() / 'catalog.db'}"
 
 
 def open_catalog(url: str | None = None) -> Catalog:
-    """Open the catalog at `url`, making or migrating its tables when need be."""
+    """Open the catalog at `url`; its tables are created or migrated if necessary."""
     catalog = as_it_is(url)
     try:
         bring_up_to_date(catalog.engine, catalog.shown)
@@ -194,9 +194,9 @@ def as_it_is(url: str | None = None) -> Catalog:
 
 
 def is_made(url: str | None = None) -> tuple[bool, str]:
-    """Tell whether there is a catalog at `url`, and how that URL may be shown.
+    """Tell whether there is a catalog at `url`, and return that URL without password.
 
-    What cannot be asked counts as made: opening it says what is wrong.
+    A server that does not answer counts as yes: opening it explains the error.
     """
     parsed = _parse(url or default_url())
     shown = _shown(parsed)
@@ -213,7 +213,7 @@ def is_made(url: str | None = None) -> tuple[bool, str]:
 
 @lru_cache
 def _warn_of_transport(url: URL) -> None:
-    """Say once what others on the way to the database could read and change."""
+    """Warn once if others on the network could read and change the traffic."""
     if host := unprotected_host(url):
         _log.warning(
             "the catalog's server %s is not verified, and the connection may be "
@@ -223,7 +223,7 @@ def _warn_of_transport(url: URL) -> None:
 
 
 def insert_or_update(connection: Connection, table: type[Any]) -> Insert:
-    """Return an INSERT for `table` that has ON CONFLICT, in the database's dialect."""
+    """Return an INSERT with ON CONFLICT for `table`, in the database's dialect."""
     if connection.dialect.name == "postgresql":
         return postgresql.insert(table)
     return sqlite.insert(table)

@@ -1,4 +1,4 @@
-"""Rides out a database that is away for a moment: restarted, cut off, or busy."""
+"""Retry while the database is away for a moment: restarted, cut off, or busy."""
 
 import time
 from collections.abc import Callable
@@ -17,11 +17,11 @@ _Transaction = Callable[Concatenate[Catalog, P], T]
 
 
 def patient(function: _Transaction[P, T]) -> _Transaction[P, T]:
-    """Have a function that is one transaction called again while the catalog is away.
+    """Call a one-transaction function again while the catalog is away.
 
-    An AwayError says for certain that nothing of the transaction happened, so that
-    doing it again does nothing twice. What is called from two sides at once is told
-    apart by the tokens in its statements, as ever.
+    An AwayError guarantees that nothing of the transaction happened, so that a retry
+    does nothing twice. Concurrent callers are told apart by the tokens in their
+    statements, as always.
     """
 
     @wraps(function)

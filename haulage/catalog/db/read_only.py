@@ -1,4 +1,4 @@
-"""Look into a catalog without making one."""
+"""Read a catalog without creating one."""
 
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from haulage.catalog.db.engine import Catalog, is_made, open_catalog
 
 @contextmanager
 def looked_into(url: str | None = None) -> Iterator[Catalog]:
-    """Yield the catalog at `url`; where there is none, an empty one for this once."""
+    """Yield the catalog at `url`; if there is none, a temporary empty one."""
     made, shown = is_made(url)
     if made:
         with open_catalog(url) as catalog:

@@ -1,4 +1,4 @@
-"""Make and migrate the tables, when several processes may want to do so at once."""
+"""Create and migrate the tables; several processes may do so at once."""
 
 import fcntl
 import os
@@ -19,7 +19,7 @@ _MADE_ON = select(CatalogInfo.value).where(CatalogInfo.key == "machine")
 
 
 def bring_up_to_date(engine: Engine, shown: str) -> None:
-    """Make sure that `engine` leads to a catalog with the tables of this program."""
+    """Make sure that `engine` leads to a catalog with this program's tables."""
     on_sqlite = engine.dialect.name == "sqlite"
     if on_sqlite:
         _make_file(Path(str(engine.url.database)), shown)
@@ -38,7 +38,7 @@ def bring_up_to_date(engine: Engine, shown: str) -> None:
 
 
 def machine_id() -> str:
-    """Return what tells this machine from others."""
+    """Return an id that distinguishes this machine from others."""
     try:
         known = Path("/etc/machine-id").read_text(encoding="ascii").strip()
     except OSError:
@@ -47,9 +47,9 @@ def machine_id() -> str:
 
 
 def _make_file(file: Path, shown: str) -> None:
-    """Have a file that its owner alone may read, and what SQLite puts beside it too.
+    """Create a file, and SQLite's files beside it, readable by their owner alone.
 
-    SQLite gives those the mode of the file. That is never opened here if it is there:
+    SQLite gives its files the mode of this one. An existing file is never opened here:
     closing it would drop the locks that this process has on it.
     """
     try:
@@ -65,7 +65,7 @@ def _make_file(file: Path, shown: str) -> None:
 
 
 def _version(connection: Connection, shown: str) -> str | None:
-    """Return the revision of the tables, or nothing for an empty database."""
+    """Return the revision of the tables, or None for an empty database."""
     names = set(inspect(connection).get_table_names())
     if not names:
         return None

@@ -1,4 +1,4 @@
-"""The tables. Paths are bytes and stand in no index, whose rows Postgres bounds."""
+"""The tables. Paths are bytes and in no index, because Postgres limits index rows."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -45,7 +45,7 @@ class Base(DeclarativeBase):
 
 
 class CatalogInfo(Base):
-    """What the catalog knows of itself: the machine that a SQLite file serves."""
+    """Facts about the catalog itself: the machine that a SQLite file belongs to."""
 
     __tablename__ = "catalog_info"
 
@@ -54,7 +54,7 @@ class CatalogInfo(Base):
 
 
 class DatasetTable(Base):
-    """A standing source, target and policy."""
+    """A recorded source, target and policy."""
 
     __tablename__ = "datasets"
 
@@ -75,7 +75,7 @@ class DatasetTable(Base):
 
 
 class RunTable(Base):
-    """One execution for a dataset."""
+    """One run of a dataset."""
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -120,7 +120,7 @@ class RunTable(Base):
 
 
 class ShardTable(Base):
-    """Bounded work of one pass; `token` is that of the attempt that may finish it."""
+    """Bounded work of one pass; `token` is the attempt's that may finish it."""
 
     __tablename__ = "shards"
     __table_args__ = (UniqueConstraint("run_id", "pass", "round", "seq"),)
@@ -144,7 +144,7 @@ class ShardTable(Base):
 
 
 class AttemptTable(Base):
-    """One try at a shard: running, done or lost."""
+    """One attempt at a shard: running, done or lost."""
 
     __tablename__ = "attempts"
     __table_args__ = (UniqueConstraint("shard_id", "number"),)
@@ -205,7 +205,7 @@ class ManifestPageTable(Base):
 
 
 class FailureTable(Base):
-    """An entry that a run could not do."""
+    """An entry that a run failed to do."""
 
     __tablename__ = "failures"
 
@@ -235,7 +235,7 @@ class TombstoneTable(Base):
 
 
 class TrashTable(Base):
-    """What a run moved aside instead of deleting it."""
+    """The trash of a run."""
 
     __tablename__ = "trashes"
 
@@ -248,7 +248,7 @@ class TrashTable(Base):
 
 
 class DeletePlanTable(Base):
-    """Deletes that no run may carry out before a person approves them."""
+    """Deletes that wait for a person's approval."""
 
     __tablename__ = "delete_plans"
     __table_args__ = _NEVER_REUSED
@@ -269,7 +269,7 @@ class DeletePlanTable(Base):
 
 
 class DeletePlanPageTable(Base):
-    """Entries of a plan as its manifest had them; gone when the plan is decided."""
+    """Manifest entries of a plan; removed when the plan is decided."""
 
     __tablename__ = "delete_plan_pages"
 
@@ -294,7 +294,7 @@ class EventTable(Base):
 
 
 class ResultTable(Base):
-    """What a flow returned, by key."""
+    """A flow's return value, by key."""
 
     __tablename__ = "results"
 

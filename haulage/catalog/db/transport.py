@@ -1,4 +1,4 @@
-"""Whether what a database's server says and is told is protected on its way."""
+"""Whether the connection to a database's server is protected."""
 
 import os
 
@@ -9,7 +9,7 @@ _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 def unprotected_host(url: URL) -> str | None:
-    """Return a host of another machine that is reached without insisting on TLS."""
+    """Return the URL's remote host if the connection does not insist on TLS."""
     mode = url.query.get("sslmode") or os.environ.get("PGSSLMODE")
     if mode in _PROTECTED:
         return None
@@ -19,6 +19,6 @@ def unprotected_host(url: URL) -> str | None:
 
 
 def _is_local(host: str) -> bool:
-    """Tell whether a host is this machine, by the socket's path or by its name."""
+    """Tell whether a host is this machine, by a socket's path or by its name."""
     name = host.rpartition(":")[0] if host.count(":") == 1 else host
     return not name or name.startswith(("/", "@")) or name in _LOCAL

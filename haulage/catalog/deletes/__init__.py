@@ -1,1 +1,1 @@
-"""Deletes that wait, happened, or can be undone."""
+"""Deletes: waiting plans, tombstones, and trashes that can be undone."""

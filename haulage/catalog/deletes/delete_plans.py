@@ -1,4 +1,4 @@
-"""Deletes that wait for a person: keep, look at, approve, decline, outdate."""
+"""Delete plans, which wait for a person: keep, show, approve, decline, outdate."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from haulage.model import MANIFEST, Kind
 
 
 class PlanState(StrEnum):
-    """How a plan stands."""
+    """State of a plan."""
 
     WAITING = "waiting"
     APPLIED = "applied"
@@ -40,10 +40,10 @@ class PlanState(StrEnum):
 
 @dataclass(frozen=True)
 class DeletePlan:
-    """What a run found gone and did not delete.
+    """The entries that a run found gone and did not delete.
 
     `manifest_id` is the version that the run began with. `apply_run_id` is the run that
-    deletes, or has deleted, what the plan lists.
+    deletes, or has deleted, the plan's entries.
     """
 
     id: int
@@ -92,7 +92,7 @@ def record(
 
 @patient
 def find(catalog: Catalog, plan_id: int) -> DeletePlan:
-    """Return a plan; RefusedError if there is none of this number."""
+    """Return a plan; RefusedError if there is none with this number."""
     with catalog.read() as connection:
         return _one(connection, plan_id, catalog)
 
@@ -108,13 +108,13 @@ def listed(
 
 
 def applied_by(catalog: Catalog, run: Run) -> DeletePlan | None:
-    """Return the plan that the run carries out, if it does such a thing."""
+    """Return the plan that the run carries out, or None."""
     wanted = select(DeletePlanTable).where(DeletePlanTable.apply_run_id == run.id)
     return next(iter(_every(catalog, wanted)), None)
 
 
 def tables(catalog: Catalog, plan: DeletePlan) -> Iterator[pa.Table]:
-    """Yield a plan's entries a page at a time; those of a decided plan are gone."""
+    """Yield a plan's entries a page at a time; a decided plan has none."""
     broken = (
         f"delete plan {plan.id} is damaged in {catalog.shown}: check its disk. "
         f"'haulage deletes decline {plan.id}' drops it, and the next run makes a new "
@@ -146,7 +146,7 @@ def _content(catalog: Catalog, plan: DeletePlan, position: int) -> bytes | None:
 
 @patient
 def outdate(catalog: Catalog, run: Run) -> None:
-    """Make stale what earlier runs kept, because `run` lists the source anew."""
+    """Make the plans of earlier runs stale, because `run` lists the source anew."""
     older = (
         DeletePlanTable.dataset_id == run.dataset_id,
         DeletePlanTable.run_id != run.id,
@@ -161,7 +161,7 @@ def outdate(catalog: Catalog, run: Run) -> None:
 
 @patient
 def approve(catalog: Catalog, run: Run, plan: DeletePlan, who: str) -> None:
-    """Have `run` carry the plan out; one that was interrupted at it may have been."""
+    """Assign the plan to `run`; an interrupted run may have been at it before."""
     with catalog.begin() as connection:
         hold(connection, run)
         values = {"apply_run_id": run.id, "decided_by": who}
@@ -175,7 +175,7 @@ def approve(catalog: Catalog, run: Run, plan: DeletePlan, who: str) -> None:
 
 @patient
 def close(catalog: Catalog, run: Run, plan: DeletePlan) -> None:
-    """Record that `run` has tried everything that the plan lists."""
+    """Record that `run` has processed all entries of the plan."""
     with catalog.begin() as connection:
         hold(connection, run)
         _decide(connection, plan.id, PlanState.APPLIED)
@@ -194,7 +194,7 @@ def decline(catalog: Catalog, plan_id: int, who: str, because: str | None) -> No
 
 
 def not_waiting(plan: DeletePlan) -> str:
-    """Say why a plan can be neither applied nor declined."""
+    """Return why a plan can be neither applied nor declined."""
     if plan.state is PlanState.STALE:
         return (
             f"delete plan {plan.id} is stale: a later run has listed the source since"
@@ -251,7 +251,7 @@ def _waiting(plan_id: int) -> Update:
 
 
 def _decide(connection: Connection, plan_id: int, state: PlanState) -> None:
-    """Give a waiting plan its last state; nobody needs its entries any more."""
+    """Set a waiting plan's final state, and remove its entries."""
     statement = _waiting(plan_id)
     # Who approved it and when stands there already, where a person did.
     decided_at = func.coalesce(DeletePlanTable.decided_at, DatabaseNow())

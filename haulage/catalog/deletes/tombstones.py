@@ -1,4 +1,4 @@
-"""What was deleted, and who approved it."""
+"""Tombstones: deleted entries, and who approved them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ _BATCH_ROWS = 1000
 
 @dataclass(frozen=True)
 class Tombstone:
-    """An entry that is no longer at the target."""
+    """An entry that is no longer in the target."""
 
     path: bytes
     kind: int
@@ -42,7 +42,7 @@ def add(catalog: Catalog, run: Run, approved_by: str, rows: Sequence[Tombstone])
 
 @patient
 def of_run(catalog: Catalog, run_id: str) -> list[Tombstone]:
-    """Return what the run deleted, in canonical order."""
+    """Return the tombstones of a run, in canonical order."""
     table = TombstoneTable
     wanted = select(table.path, table.kind, table.size).where(table.run_id == run_id)
     with catalog.read() as connection:
@@ -51,7 +51,7 @@ def of_run(catalog: Catalog, run_id: str) -> list[Tombstone]:
 
 
 def paths(catalog: Catalog, run_id: str, at_once: int) -> Iterator[list[bytes]]:
-    """Yield what the run deleted and nobody restored, in canonical order."""
+    """Yield the paths that a run deleted and nobody restored, in canonical order."""
     table = TombstoneTable
     is_gone = (table.run_id == run_id, table.restored_at.is_(None))
     wanted = select(table.path).where(*is_gone).order_by(table.path)
@@ -65,7 +65,7 @@ def paths(catalog: Catalog, run_id: str, at_once: int) -> Iterator[list[bytes]]:
 def restored(
     catalog: Catalog, run: Run, deleted_by: str, brought_back: list[bytes]
 ) -> None:
-    """Record that `run` brought back what another has deleted."""
+    """Record that `run` restored entries that another run deleted."""
     table = TombstoneTable
     with catalog.begin() as connection:
         hold(connection, run)

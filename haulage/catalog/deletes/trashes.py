@@ -1,4 +1,4 @@
-"""What runs moved aside instead of deleting it, and until when it is kept."""
+"""The trashes of runs, and until when they are kept."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from haulage.catalog.runs.run import Run, hold
 
 
 class TrashState(StrEnum):
-    """What became of what was moved aside."""
+    """State of a trash."""
 
     KEPT = "kept"
     UNDONE = "undone"  # all of it was brought back
@@ -24,7 +24,7 @@ class TrashState(StrEnum):
 
 @dataclass(frozen=True)
 class Trash:
-    """What one run moved aside."""
+    """The trash of one run."""
 
     run_id: str
     state: TrashState
@@ -35,7 +35,7 @@ class Trash:
 
 @patient
 def note(catalog: Catalog, run: Run, keep_s: float) -> None:
-    """Record, before the first entry is moved, that `run` moves entries aside."""
+    """Record that `run` has a trash, before it moves the first entry there."""
     with catalog.begin() as connection:
         hold(connection, run)
         statement = insert_or_update(connection, TrashTable).values(
@@ -48,13 +48,13 @@ def note(catalog: Catalog, run: Run, keep_s: float) -> None:
 
 
 def of_run(catalog: Catalog, run_id: str) -> Trash | None:
-    """Return what the run moved aside, if it did such a thing."""
+    """Return the trash of a run, or None."""
     return next(iter(_where(catalog, TrashTable.run_id == run_id)), None)
 
 
 @patient
 def unknown(catalog: Catalog, run_ids: Sequence[str]) -> list[str]:
-    """Return which of some runs have moved nothing aside as far as is known here."""
+    """Return which of these runs have no trash that the catalog knows."""
     wanted = select(TrashTable.run_id).where(TrashTable.run_id.in_(run_ids))
     with catalog.read() as connection:
         known = set(connection.scalars(wanted))
@@ -62,14 +62,14 @@ def unknown(catalog: Catalog, run_ids: Sequence[str]) -> list[str]:
 
 
 def kept(catalog: Catalog, dataset_id: int) -> list[Trash]:
-    """Return all that is in the trash of a dataset's target, oldest first."""
+    """Return the trashes that a dataset's target still has, oldest first."""
     is_kept = TrashTable.state == TrashState.KEPT
     return _where(catalog, TrashTable.dataset_id == dataset_id, is_kept)
 
 
 @patient
 def see(catalog: Catalog, run: Run, trash: Trash) -> None:
-    """Record whether the time of what was moved aside is over as `run` sees it."""
+    """Record whether the trash has expired, by the time of `run`."""
     statement = update(TrashTable).where(TrashTable.run_id == trash.run_id)
     with catalog.begin() as connection:
         hold(connection, run)
@@ -78,7 +78,7 @@ def see(catalog: Catalog, run: Run, trash: Trash) -> None:
 
 @patient
 def close(catalog: Catalog, run: Run, trash: Trash, state: TrashState) -> None:
-    """Record that `run` has brought everything back, or has removed it."""
+    """Record that `run` has restored everything, or has removed the trash."""
     statement = update(TrashTable).where(TrashTable.run_id == trash.run_id)
     with catalog.begin() as connection:
         hold(connection, run)

@@ -1,4 +1,4 @@
-"""How a page of a manifest is stored: Parquet, encoded for sorted listings."""
+"""Storage format of a manifest page: Parquet, encoded for sorted listings."""
 
 from collections.abc import Sequence
 
@@ -45,15 +45,15 @@ def encoded(table: pa.Table) -> bytes:
 
 
 def checksum_of(content: bytes) -> bytes:
-    """Return what is stored beside a page, to know it again."""
+    """Return the checksum that is stored beside a page."""
     return xxhash.xxh3_128_digest(content)
 
 
 def decoded(content: bytes, columns: Sequence[str] | None, broken: str) -> pa.Table:
-    """Return the entries of one page, or only some columns of them; BrokenPageError
-    with the words `broken` where they cannot be read.
+    """Return the entries of one page, or only some columns of them.
 
-    A page that was written before a column came into use has nulls there.
+    BrokenPageError with the message `broken` if they cannot be read. A column that came
+    into use after the page was written has nulls.
     """
     names = MANIFEST.names if columns is None else list(columns)
     try:

@@ -1,4 +1,4 @@
-"""Remove what nothing needs any more, in small transactions beside other runs."""
+"""Remove unneeded versions and pages, in small transactions beside other runs."""
 
 from collections.abc import Iterator
 
@@ -22,11 +22,11 @@ _PAGES_AT_ONCE = 50  # some megabytes each, under SQLite's only write lock
 def prune_manifests(
     catalog: Catalog, dataset_id: int, keep: int = KEPT_VERSIONS
 ) -> Iterator[int]:
-    """Remove all but the newest `keep` versions, what an active run builds on, and what
-    the last `keep` targets are as; then pages that nothing uses.
+    """Remove old versions of a dataset's manifest, then pages that no version uses.
 
-    Every step is a transaction of its own, and yields how many versions went in it: who
-    has no time may stop between two of them.
+    Kept are the newest `keep` versions, those that an active run builds on, and those
+    of the last `keep` targets. Every step is one transaction and yields how many
+    versions it removed; a caller may stop between two steps.
     """
     for version in _found(catalog, _old_versions(dataset_id, keep)):
         yield _remove(catalog, ManifestTable, [version])
@@ -66,9 +66,9 @@ def _old_versions(dataset_id: int, keep: int) -> Select[tuple[int]]:
 
 
 def _last_of_targets(dataset_id: int, keep: int) -> Select[tuple[int]]:
-    """Return what no later run has built on: what a disk is as that is away.
+    """Return versions that no later run builds on: those of disks that are away.
 
-    It comes back when many nights have gone to another one.
+    Such a disk may return after many nights on another one.
     """
     built_on = select(RunTable.after_run).where(
         RunTable.dataset_id == dataset_id,
@@ -88,9 +88,9 @@ def _last_of_targets(dataset_id: int, keep: int) -> Select[tuple[int]]:
 
 
 def _orphans(dataset_id: int) -> Select[tuple[int]]:
-    """Return the pages of no version; nothing names such a page ever again.
+    """Return the pages of no version; nothing will ever name them again.
 
-    What an active run has written is in no version yet.
+    Pages that an active run has written are not in a version yet.
     """
     writing = select(RunTable.id).where(RunTable.state == "active")
     return select(PageTable.id).where(

@@ -36,7 +36,7 @@ class Manifest:
     """One version; without an id, the empty one."""
 
     def __init__(self, catalog: Catalog, manifest_id: int | None) -> None:
-        """Name the version; nothing is read yet."""
+        """Set the version; nothing is read yet."""
         self.catalog = catalog
         self.manifest_id = manifest_id
 
@@ -80,7 +80,7 @@ def _pages_of(catalog: Catalog, manifest_id: int | None) -> list[PageRef]:
 
 @dataclass(frozen=True)
 class Version:
-    """A version as a list shows it; pages may be shared with other versions."""
+    """A version as a list shows it; it may share pages with other versions."""
 
     id: int
     run_id: str

@@ -1,4 +1,4 @@
-"""Write a new version of a manifest, sharing the pages in which nothing changed."""
+"""Write a new version of a manifest, sharing the pages without changes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -69,7 +69,7 @@ class ManifestWriter:
     """Takes pages to keep and new entries, in canonical order, and commits them."""
 
     def __init__(self, catalog: Catalog, run: Run) -> None:
-        """Begin with an empty version for `run`."""
+        """Start with an empty version for `run`."""
         self._catalog = catalog
         self._run = run
         self._refs: list[PageRef] = []
@@ -105,9 +105,9 @@ class ManifestWriter:
             self._cut(PAGE_ENTRIES)
 
     def commit(self) -> int:
-        """Make what was taken the dataset's current version, and return its id.
+        """Make the result the dataset's current version, and return its id.
 
-        That is the version which the run began with, where all its pages were kept.
+        If all pages were kept, that is the version which the run began with.
         """
         self._flush()
         return _make_current(self._catalog, self._run, self._refs)
@@ -200,7 +200,7 @@ def _make_current(catalog: Catalog, run: Run, refs: Sequence[PageRef]) -> int:
 
 
 def _same(connection: Connection, run: Run, refs: Sequence[PageRef]) -> int | None:
-    """Return the version that the run began with, if it has these very pages."""
+    """Return the version that the run began with, if it has exactly these pages."""
     table = ManifestPageTable
     wanted = select(table.page_id).where(table.manifest_id == run.base_manifest_id)
     known = list(connection.scalars(wanted.order_by(table.position)))

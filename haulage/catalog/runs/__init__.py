@@ -1,1 +1,1 @@
-"""Runs, who drives them, their shards, and the targets that they share."""
+"""Runs, their drivers, their shards, and the targets that they share."""

@@ -1,4 +1,4 @@
-"""Who drives a run: which process, on which host, and whether it still lives."""
+"""The driver of a run: its process, its host, and whether it lives."""
 
 import os
 import socket
@@ -50,8 +50,10 @@ class Driver:
         return is_of_this_boot and _started(self.pid) == self.pid_started
 
     def life(self, silent: timedelta) -> Life:
-        """Tell whether the driver lives: looked up by its number on this host, told by
-        how long it was not heard on another one.
+        """Tell whether the driver lives.
+
+        On this host its process is looked up; on another one, `silent` tells for how
+        long it sent no heartbeat.
         """
         if self.is_local():
             return Life.ALIVE if self.is_alive() else Life.DEAD
@@ -61,7 +63,7 @@ class Driver:
 
 
 def boot_id() -> str:
-    """Return what tells this boot of the machine from every other."""
+    """Return an id that distinguishes this boot of the machine from all others."""
     file = Path("/proc/sys/kernel/random/boot_id")
     return file.read_text(encoding="ascii").strip()
 

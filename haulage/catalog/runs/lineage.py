@@ -1,4 +1,4 @@
-"""Which run left a target as a version of the manifest says, and what came after it."""
+"""Which run left a target in the state of a manifest version, and its successors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ VERIFY = "verify"  # the trigger of a run that only looks at the target
 
 @dataclass(frozen=True)
 class Left:
-    """A version, and the run that left the target so; `marked` if that stands there."""
+    """A version, and the run that left the target so; `marked` if it set a mark."""
 
     manifest_id: int
     run_id: str
@@ -26,7 +26,7 @@ class Left:
 
 
 def leaver_of(manifest_id: Select[tuple[int | None]]) -> Select[tuple[str]]:
-    """Return the run after which a target is as a version says."""
+    """Return the run that left a target in the state of a version."""
     return (
         select(LEFT_BY)
         .join_from(ManifestTable, RunTable, RunTable.id == ManifestTable.run_id)
@@ -37,7 +37,7 @@ def leaver_of(manifest_id: Select[tuple[int | None]]) -> Select[tuple[str]]:
 
 @patient
 def left_as(catalog: Catalog, manifest_id: int | None) -> Left | None:
-    """Return who left the target as a version says."""
+    """Return which run left the target in the state of a version."""
     wanted = _LEFT.where(ManifestTable.id == manifest_id)
     with catalog.read() as connection:
         row = connection.execute(wanted).one_or_none()
@@ -46,7 +46,7 @@ def left_as(catalog: Catalog, manifest_id: int | None) -> Left | None:
 
 @patient
 def left_by(catalog: Catalog, dataset_id: int, run_ids: Sequence[str]) -> Left | None:
-    """Return the newest version of what the first of these runs left that has one."""
+    """Return the newest version that the first possible of these runs left."""
     for run_id in run_ids:
         wanted = _LEFT.where(
             ManifestTable.dataset_id == dataset_id,
@@ -62,7 +62,7 @@ def left_by(catalog: Catalog, dataset_id: int, run_ids: Sequence[str]) -> Left |
 
 @patient
 def rebase(catalog: Catalog, run: Run, manifest_id: int, after_run: str) -> Run:
-    """Have a run build on a version of its own, which is what `after_run` left."""
+    """Make a run build on a version of its own: the state that `after_run` left."""
     statement = guarded(run).values(base_manifest_id=manifest_id, after_run=after_run)
     with catalog.begin() as connection:
         row = connection.execute(statement.returning(RunTable)).mappings().one_or_none()
@@ -74,7 +74,7 @@ def rebase(catalog: Catalog, run: Run, manifest_id: int, after_run: str) -> Run:
 
 @patient
 def note_mark(catalog: Catalog, run: Run) -> None:
-    """Record that the target says of itself who left it as `run` does."""
+    """Record that the target has a mark of `run`."""
     with catalog.begin() as connection:
         must_hit(connection, guarded(run).values(marked=True), run)
 

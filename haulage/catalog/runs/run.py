@@ -1,4 +1,4 @@
-"""A run as its driver sees it, and the guard that voids the driver's token."""
+"""A run as its driver sees it, and the guard that checks the driver's token."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from haulage.errors import LostRunError
 
 
 class RunState(StrEnum):
-    """How a run stands."""
+    """State of a run."""
 
     ACTIVE = "active"
     DONE = "done"
@@ -26,7 +26,7 @@ class RunState(StrEnum):
 
 @dataclass(frozen=True)
 class Run:
-    """One execution for a dataset, as its driver sees it."""
+    """One run of a dataset, as its driver sees it."""
 
     id: str
     number: int
@@ -52,7 +52,7 @@ class Run:
 
 
 def guarded(run: Run) -> Update:
-    """Return an UPDATE that hits only while `run`'s token drives it."""
+    """Return an UPDATE that matches only while `run`'s token drives it."""
     return update(RunTable).where(
         RunTable.id == run.id,
         RunTable.token == run.token,
@@ -61,13 +61,13 @@ def guarded(run: Run) -> Update:
 
 
 def must_hit(connection: Connection, statement: Update, run: Run) -> None:
-    """Execute what `guarded` made; a lost run raises."""
+    """Execute a `guarded` statement; LostRunError if it matches nothing."""
     if connection.execute(statement).rowcount == 0:
         raise LostRunError(lost(run))
 
 
 def hold(connection: Connection, run: Run) -> None:
-    """Make sure that `run` stays driven by its token until the transaction ends."""
+    """Keep `run` driven by its token until the transaction ends."""
     held = (
         select(RunTable.id)
         .where(
@@ -82,7 +82,7 @@ def hold(connection: Connection, run: Run) -> None:
 
 
 def run_of(row: RowMapping) -> Run:
-    """Return the run that a row of the table stands for."""
+    """Return the run of a row of the table."""
     same = (
         "id number dataset_id workspace token temp_token trigger flow_run_id"
         " base_manifest_id manifest_id after_run started_at heartbeat_at ended_at"
@@ -104,7 +104,7 @@ def _driver_of(row: RowMapping) -> Driver:
 
 
 def lost(run: Run) -> str:
-    """Say that a run is not this process's any more."""
+    """Return the message that this process no longer drives the run."""
     return (
         f"run {run.id} is no longer driven by this process: it was taken over or"
         " ended; look at its state before anything else"

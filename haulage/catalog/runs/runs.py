@@ -74,11 +74,11 @@ def begin(
     stands: bool = True,
     flow_run_id: str | None = None,
 ) -> Run:
-    """Start a run of the dataset, on top of its current manifest.
+    """Start a run of the dataset, based on its current manifest.
 
-    With it, and only with it, `dataset` gets to be the standing one; unless `stands` is
-    false, because this run alone is to go by it. RefusedError if its target is another
-    dataset's as well, without leave, or while a run of that one is under way.
+    The same transaction records `dataset` as the standing one; unless `stands` is
+    false, because only this run uses it. RefusedError if its target belongs to another
+    dataset as well, without permission, or while a run of that one is active.
     """
     mine = sharing.area_of(dataset)
     named = DatasetTable.name == dataset.name
@@ -118,8 +118,9 @@ def active(catalog: Catalog, dataset_id: int) -> Run | None:
 
 
 def unfinished(catalog: Catalog, dataset_id: int) -> Run | None:
-    """Return what a new run of the dataset supersedes: its active run, whichever began
-    last, or its newest if that stopped.
+    """Return the run that a new run of the dataset supersedes, or None.
+
+    That is its active run, whichever began last, or its newest if that stopped.
     """
     if run := active(catalog, dataset_id):
         return run
@@ -128,7 +129,7 @@ def unfinished(catalog: Catalog, dataset_id: int) -> Run | None:
 
 
 def find(catalog: Catalog, run_id: str) -> Run:
-    """Return the run with this id, or the only one whose id begins or ends so."""
+    """Return the run with this id, or the only one whose id begins or ends with it."""
     if (run := _first(catalog, RunTable.id == run_id)) is not None:
         return run
     is_near = or_(
@@ -156,7 +157,7 @@ def recent(
 
 
 def all_of(catalog: Catalog, dataset_id: int) -> Iterator[Run]:
-    """Yield the runs of a dataset, newest first; more are read as they are wanted."""
+    """Yield the runs of a dataset, newest first; more are read as needed."""
     is_its = RunTable.dataset_id == dataset_id
     some = _newest(catalog, _AT_ONCE, is_its)
     while some:
@@ -165,12 +166,12 @@ def all_of(catalog: Catalog, dataset_id: int) -> Iterator[Run]:
 
 
 def by_flow_run(catalog: Catalog, flow_run_id: str) -> Run | None:
-    """Return the newest run that this flow run began."""
+    """Return the newest run that this flow run started."""
     return _first(catalog, RunTable.flow_run_id == flow_run_id)
 
 
 def is_driven(catalog: Catalog, run: Run) -> bool:
-    """Tell whether a live process drives the run, as far as that can be told."""
+    """Tell whether a live process drives the run, as far as that is known."""
     return life_of(catalog, run) is Life.ALIVE
 
 
@@ -187,9 +188,11 @@ def life_of(catalog: Catalog, run: Run) -> Life:
 
 @patient
 def take_over(catalog: Catalog, run: Run, *, goes_on: bool = True) -> Run:
-    """Drive `run` from here: the old driver's token is void, what it had running is
-    lost, and every shard that is not done is ready again. If it `goes_on`, RefusedError
-    while a run of another dataset is under way in its target.
+    """Make this process the driver of `run`.
+
+    The old driver's token becomes invalid, its running attempts are lost, and every
+    shard that is not done is ready again. If it `goes_on`, RefusedError while a run of
+    another dataset is active in its target.
     """
     statement = (
         update(RunTable)
@@ -219,9 +222,9 @@ def take_over(catalog: Catalog, run: Run, *, goes_on: bool = True) -> Run:
 
 @patient
 def settle_in(catalog: Catalog, run: Run, workspace: str, *, anew: bool) -> Run:
-    """Record the workspace that the run is in from now on.
+    """Record the run's workspace.
 
-    If it begins `anew`, nothing of what it has sealed counts any more.
+    If it begins `anew`, everything that it has sealed is discarded.
     """
     statement = guarded(run).values(workspace=workspace)
     if anew:
@@ -245,7 +248,7 @@ def settle_in(catalog: Catalog, run: Run, workspace: str, *, anew: bool) -> Run:
 def heartbeat(
     catalog: Catalog, run: Run, counts: Mapping[str, int] | None = None
 ) -> None:
-    """Say that the run is still driven, and how far it is."""
+    """Record that the run is driven, and its counts."""
     statement = guarded(run).values(heartbeat_at=DatabaseNow())
     if counts is not None:
         statement = statement.values(live_counts=dict(counts))
@@ -257,7 +260,7 @@ def heartbeat(
 def end(
     catalog: Catalog, run: Run, state: RunState, summary: Mapping[str, object]
 ) -> None:
-    """Close the run; what one that stopped had under way is free for a resume."""
+    """End the run; the running shards of a stopped one become ready for a resume."""
     statement = guarded(run).values(
         state=state,
         summary=dict(summary),
@@ -271,9 +274,7 @@ def end(
 
 
 def release_shards(connection: Connection, run_id: str, *, to: str) -> int:
-    """Put the run's shards that are not done into the state `to`; their running
-    attempts are lost.
-    """
+    """Put the run's unfinished shards into the state `to`; their attempts are lost."""
     is_of_run = ShardTable.run_id == run_id
     released = connection.execute(
         update(ShardTable)

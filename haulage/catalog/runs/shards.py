@@ -31,7 +31,7 @@ _MAX_IN_STATEMENT = 500
 
 
 class ShardState(StrEnum):
-    """How a shard stands."""
+    """State of a shard."""
 
     READY = "ready"
     RUNNING = "running"
@@ -57,7 +57,7 @@ class NewShard:
 
 @dataclass(frozen=True)
 class Shard:
-    """A sealed shard; `outcome` names the file that its mover left."""
+    """A sealed shard; `outcome` names the file with its mover's outcomes."""
 
     id: int
     run_id: str
@@ -78,7 +78,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try at a shard; `dead_tokens` are those of the tries that were lost."""
+    """One attempt at a shard; `dead_tokens` are those of lost attempts."""
 
     id: int
     shard: Shard
@@ -89,7 +89,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Discovery:
-    """How far the listing is that these shards came from."""
+    """The position of the listing from which these shards came."""
 
     listed_until: bytes
     counts: Mapping[str, int]
@@ -98,7 +98,7 @@ class Discovery:
 
 @dataclass(frozen=True)
 class Total:
-    """What one pass of a run has in one state."""
+    """The shards of one pass of a run in one state."""
 
     pass_: Pass
     state: ShardState
@@ -114,7 +114,7 @@ def seal(
     shards: Sequence[NewShard],
     discovery: Discovery | None = None,
 ) -> list[Shard]:
-    """Record new shards and, in the same transaction, how far discovery is."""
+    """Record new shards and, in the same transaction, the position of discovery."""
     with catalog.begin() as connection:
         if discovery is None:
             hold(connection, run)
@@ -155,9 +155,7 @@ def listed(
 def counting(
     catalog: Catalog, run_id: str, pass_: Pass, round_: int, names: Collection[str]
 ) -> list[Shard]:
-    """Return the finished shards of one pass and round whose tally counts any of
-    `names`, in canonical order.
-    """
+    """Return finished shards whose tally counts any of `names`, in canonical order."""
     wanted = _among(select(ShardTable), run_id, pass_, round_, [ShardState.DONE])
     counts = (ShardTable.tally[name].as_integer() > 0 for name in names)
     wanted = wanted.where(or_(false(), *counts)).order_by(ShardTable.seq)
@@ -173,7 +171,7 @@ def are_there(
     round_: int | None = None,
     states: Collection[ShardState] | None = None,
 ) -> bool:
-    """Tell whether the run has any shard of these."""
+    """Tell whether the run has any such shard."""
     wanted = _among(select(ShardTable.id), run_id, pass_, round_, states)
     with catalog.read() as connection:
         return connection.scalar(wanted.limit(1)) is not None
@@ -183,7 +181,7 @@ def are_there(
 def start(
     catalog: Catalog, run: Run, shards: Sequence[Shard], where: str
 ) -> list[Attempt]:
-    """Make an attempt at each of the shards that is ready still."""
+    """Start an attempt at each of the shards that is still ready."""
     attempts: list[Attempt] = []
     with catalog.begin() as connection:
         hold(connection, run)
@@ -195,14 +193,15 @@ def start(
 def finish(
     catalog: Catalog, attempt: Attempt, outcome: str, tally: Mapping[str, int]
 ) -> bool:
-    """Record the shard as done; false when the attempt is no longer the current one."""
+    """Record the shard as done; False if the attempt is no longer the current one."""
     done = {"state": ShardState.DONE, "outcome": outcome, "tally": dict(tally)}
     return _close(catalog, attempt, done, state="done", error=None)
 
 
 def lose(catalog: Catalog, attempt: Attempt, error: str, *, give_up: bool) -> bool:
-    """Record the attempt as lost and the shard as ready, or failed when given up;
-    false when the attempt is no longer the current one.
+    """Record the attempt as lost and the shard as ready, or failed with `give_up`.
+
+    False if the attempt is no longer the current one.
     """
     state = ShardState.FAILED if give_up else ShardState.READY
     return _close(catalog, attempt, {"state": state}, state="lost", error=error)
@@ -210,7 +209,7 @@ def lose(catalog: Catalog, attempt: Attempt, error: str, *, give_up: bool) -> bo
 
 @patient
 def undo(catalog: Catalog, run: Run, shards: Sequence[Shard]) -> None:
-    """Record that shards are to be done again: what became of them is not known."""
+    """Record that shards must be repeated, because their outcomes are unknown."""
     with catalog.begin() as connection:
         hold(connection, run)
         for ids in _batches([shard.id for shard in shards]):
@@ -224,7 +223,7 @@ def undo(catalog: Catalog, run: Run, shards: Sequence[Shard]) -> None:
 
 @patient
 def drop_unfinished(catalog: Catalog, run: Run) -> int:
-    """Drop what the run has not done, because another run will."""
+    """Drop the run's unfinished shards, because another run will do the work."""
     with catalog.begin() as connection:
         hold(connection, run)
         return release_shards(connection, run.id, to=ShardState.DROPPED)
@@ -246,7 +245,7 @@ def lost_tokens(catalog: Catalog, run_id: str) -> list[tuple[Shard, str]]:
 
 @patient
 def totals(catalog: Catalog, run_id: str) -> list[Total]:
-    """Return what the run has in each pass and state, passes in their order."""
+    """Return the run's totals by pass and state, passes in their order."""
     sums = (func.sum(ShardTable.entries), func.sum(ShardTable.bytes))
     wanted = (
         select(ShardTable.pass_, ShardTable.state, func.count(), *sums)

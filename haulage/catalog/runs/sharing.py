@@ -1,8 +1,8 @@
-"""Targets that overlap: which datasets share one, and whose run works there.
+"""Overlapping targets: which datasets share one, and whose run is active there.
 
-A name, an address or a link may lead to one place in several ways, so targets are
-compared as they resolve. What another dataset's target resolves to was recorded by its
-last run: its file system may not answer now.
+Several names, addresses or links may lead to one place, so targets are compared in
+resolved form. The resolved form of another dataset's target was recorded by its last
+run, because its file system may not answer now.
 """
 
 import os
@@ -26,20 +26,20 @@ _LOCK_KEY = 0x7461726765747  # "targets", shortened
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """What a target takes up: all that begins with `root` at an address."""
+    """The area of a target: everything that begins with `root` at an address."""
 
     address: tuple[str | None, ...]
     root: bytes
 
     def way_to(self, other: "Area") -> bytes | None:
-        """Return what leads from this root to the other; None if that is not inside."""
+        """Return the path from this root to the other; None if that is not inside."""
         inside = self.address == other.address and other.root.startswith(self.root)
         return other.root[len(self.root) :] if inside else None
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A dataset whose target overlaps another; `shares` if it has the word for that.
+    """A dataset whose target overlaps another; `shares` if its policy allows that.
 
     `above` leads from its root to the other's, or `below` from the other's to its own.
     """
@@ -54,12 +54,12 @@ class Neighbour:
 
 
 def here(target: Place) -> Area:
-    """Return what a target of our own takes up, by whatever link it is reached."""
+    """Return the area of this dataset's target, with links resolved."""
     return _area(target, None if target.is_bucket else _resolved(target.url))
 
 
 def area_of(dataset: Dataset) -> Area:
-    """Return what the dataset's target takes up."""
+    """Return the area of the dataset's target."""
     return here(Place(dataset.target, endpoint=dataset.target_store.endpoint))
 
 
@@ -92,20 +92,20 @@ def around(catalog: Catalog, name: str, target: Place) -> list[Neighbour]:
 
 @patient
 def refuse_unshared(catalog: Catalog, dataset: Dataset) -> None:
-    """Refuse a dataset whose target is another one's as well, without leave."""
+    """Refuse a dataset whose target is another one's as well, unless allowed."""
     mine = area_of(dataset)
     with catalog.read() as connection:
         check_shared(connection, dataset, mine)
 
 
 def one_at_a_time(connection: Connection) -> None:
-    """Keep others from beginning a run until the transaction ends, as SQLite does."""
+    """Keep others from starting a run until the transaction ends, as SQLite does."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK_KEY)))
 
 
 def check_shared(connection: Connection, dataset: Dataset, mine: Area) -> None:
-    """Refuse a target that overlaps another, unless either dataset has the word."""
+    """Refuse a target that overlaps another, unless either dataset allows it."""
     if dataset.policy.share_target:
         return
     for other in neighbours(connection, dataset.name, mine):
@@ -120,21 +120,21 @@ def check_shared(connection: Connection, dataset: Dataset, mine: Area) -> None:
 
 
 def note_resolved(connection: Connection, dataset: Dataset, mine: Area) -> None:
-    """Record what the dataset's target resolves to, so that nobody need ask again."""
+    """Record the resolved form of the dataset's target."""
     resolved = None if scheme_of(dataset.target) else mine.root
     named = update(DatasetTable).where(DatasetTable.name == dataset.name)
     connection.execute(named.values(target_resolved=resolved))
 
 
 def check_still_vacant(connection: Connection, dataset_id: int) -> None:
-    """Refuse to go on in a target in which another dataset's run is at work."""
+    """Refuse to continue in a target where another dataset's run is active."""
     wanted = select(DatasetTable).where(DatasetTable.id == dataset_id)
     row = connection.execute(wanted).mappings().one()
     check_vacant(connection, row["name"], _recorded(row))
 
 
 def check_vacant(connection: Connection, name: str, mine: Area) -> None:
-    """Refuse a target in which another dataset's run is, or may be, at work."""
+    """Refuse a target where another dataset's run is, or may be, active."""
     by_id = {other.id: other for other in neighbours(connection, name, mine)}
     for row in _active(connection, list(by_id)):
         run, other = run_of(row), by_id[row["dataset_id"]]
@@ -166,7 +166,7 @@ def _active(connection: Connection, datasets: list[int]) -> Iterator[RowMapping]
 
 
 def _recorded(row: RowMapping) -> Area:
-    """Return what the target of a dataset's row takes up, asking no file system."""
+    """Return the area of a recorded dataset's target, without asking a file system."""
     place = Place(row["target"], endpoint=row["target_store"].get("endpoint"))
     return _area(place, row["target_resolved"])
 

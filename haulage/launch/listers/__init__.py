@@ -1,1 +1,1 @@
-"""Lists a store by lister processes of this machine."""
+"""List a store with lister processes of this machine."""

@@ -1,4 +1,4 @@
-"""A rope of spans, listed by lister processes and walked in order by one consumer."""
+"""Ordered listing: lister processes list spans, one consumer reads them in order."""
 
 import heapq
 import json
@@ -33,7 +33,7 @@ _ROOT_SPAN = 0
 class OrderedListing:
     """Listers that together list one tree or bucket, once.
 
-    A lister is idle in as many places as it has lanes.
+    A lister has as many idle places as it has lanes.
     """
 
     def __init__(self, setup: Setup, count: int, environ: Mapping[str, str]) -> None:
@@ -60,7 +60,7 @@ class OrderedListing:
             reader.start()
 
     def end(self) -> None:
-        """End every lister, whatever it is at."""
+        """End every lister, whatever it is doing."""
         self._ending = True
         for process in self.processes:
             process.kill()  # it only reads, and a farewell takes its interpreter 50 ms
@@ -77,9 +77,9 @@ class OrderedListing:
         return process
 
     def pieces(self, after: bytes | None) -> Iterator[pa.Table | Unreadable]:
-        """Yield all pages behind `after` in canonical order; once.
+        """Yield all pages after `after` in canonical order; once.
 
-        DisorderError when a lister found that its server lists in another order.
+        DisorderError if a lister found that its server lists in another order.
         """
         with self._changed:
             self._add(Span(after=after))
@@ -107,7 +107,7 @@ class OrderedListing:
                 self._changed.wait()
 
     def _add(self, span: Span) -> None:
-        """Queue a span; the one that comes first in the order is listed first."""
+        """Queue a span; the first one in the order is listed first."""
         number = len(self._span_at)
         self._span_at[span.start] = number
         self._events[number] = deque()
@@ -121,7 +121,7 @@ class OrderedListing:
         self._hunger[0] = 1 if self._idle else 0
 
     def _read(self, process: Fork) -> None:
-        """Take up one lister's lines until it ends; the consumer learns how."""
+        """Read one lister's lines until it ends; the consumer learns how."""
         try:
             for line in process.stdout:
                 with self._changed:
@@ -136,7 +136,7 @@ class OrderedListing:
             self._changed.notify_all()
 
     def _lose(self, error: FatalError | DisorderError) -> None:
-        """Remember the first reason why this listing cannot be whole."""
+        """Remember the first reason why this listing cannot be complete."""
         self._lost = self._lost or error
 
     def _take(self, process: Fork, event: dict[str, object]) -> None:

@@ -1,4 +1,4 @@
-"""Lists a store by local lister processes, in whatever order its server lists."""
+"""List a store with local lister processes, in whatever order its server lists."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -21,7 +21,7 @@ _BUCKET_LANES = 8  # spans that one lister of a bucket works on, waiting for mos
 
 
 class _Found(StrEnum):
-    """When a bucket was found to list in another order than that of the paths."""
+    """When a bucket was found to list in another order than that of paths."""
 
     EARLY = "early"  # before anything was told, so that all of it was sorted
     LATE = "late"  # when some was told already, which may lack something
@@ -41,11 +41,11 @@ class Listers:
         environ: Mapping[str, str] | None = None,
         disorder: Path | None = None,
     ) -> None:
-        """Say what to list; `spool` is an empty directory of this listing's own.
+        """Set what to list; `spool` is an empty directory of this listing's own.
 
-        `for_files` is Setup's. `environ` is where secrets come from. `disorder` is a
-        file that outlives this listing: it remembers that the server's order is not
-        that of the paths, and a listing that finds it there is sorted from the start.
+        `for_files` is Setup's. `environ` holds the secrets. `disorder` is a file that
+        outlives this listing: it records that the server does not list in path order,
+        and later listings that find it sort from the start.
         """
         self._place = place
         lanes = _BUCKET_LANES if place.is_bucket else 1
@@ -77,7 +77,7 @@ class Listers:
         )
 
     def pieces(self, after: bytes | None = None) -> Iterator[pa.Table | Unreadable]:
-        """Yield the whole store's pages behind `after` in canonical order; once."""
+        """Yield the whole store's pages after `after` in canonical order; once."""
         remembered = self._remembered()
         if remembered is _Found.LATE and after is not None:
             raise self._too_late("an earlier part of this run found that out late")
@@ -95,7 +95,7 @@ class Listers:
 
     @property
     def decided(self) -> set[int]:
-        """The numbers of the rules that decided about a path, once all is told."""
+        """The numbers of the rules that decided about a path, once all is listed."""
         return self._rope.decided
 
     def _told_pieces(self, after: bytes | None) -> Iterator[pa.Table | Unreadable]:
@@ -104,7 +104,7 @@ class Listers:
             yield piece
 
     def _start_again(self) -> None:
-        """List anew, sorted, without what is left of the listing in order."""
+        """List again, sorted, without the rest of the unsorted listing."""
         self._rope.end()
         for page in self._setup.spool.glob("*.arrow"):
             page.unlink()

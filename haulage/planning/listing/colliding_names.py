@@ -1,6 +1,6 @@
-"""Refuses what is one name with another in a target that folds names.
+"""Refuse names that a folding target treats as the same as another one.
 
-Of such names the first one in canonical order is the one that is there, every night.
+Of such names the target has the first one in canonical order, every night.
 """
 
 import errno
@@ -16,7 +16,7 @@ from haulage.storage.tree.spelling import folded
 
 
 class _Level(NamedTuple):
-    """A directory that the listing is in, and the names that it has so far."""
+    """A directory above the listing's position, and its names so far."""
 
     path: bytes
     names: dict[bytes, bytes]  # by what they have in common with others
@@ -25,7 +25,7 @@ class _Level(NamedTuple):
 class Spellings:
     """Watches the pages of a listing in their order.
 
-    `above` are names that came before the first page, in the directories that it is in.
+    `above` are names before the first page, in the directories above its position.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Spellings:
         are_one: Callable[[bytes, bytes], bool],
         above: Sequence[tuple[bytes, Sequence[bytes]]] = (),
     ) -> None:
-        """Ask `are_one` of names that may be."""
+        """Ask `are_one` about names that may be the same."""
         self._are_one = are_one
         self._levels = [
             _Level(path, {folded(name): name for name in reversed(names)})
@@ -42,7 +42,7 @@ class Spellings:
         self._refused: bytes | None = None  # a directory, and all that is below it
 
     def take(self, page: pa.Table) -> tuple[pa.Table, list[Unreadable]]:
-        """Return the page without what is refused, and what that is."""
+        """Return the page without the refused entries, and these."""
         found: list[Unreadable] = []
         kept = np.ones(page.num_rows, np.bool_)
         for row, path in enumerate(page["path"].to_pylist()):

@@ -1,9 +1,9 @@
-"""Holds back what is below a directory whose file system is not mounted any more.
+"""Hold back entries below a directory whose file system is not mounted any more.
 
-A directory that was on another device than its parent, and now is on the same one under
-another inode, was a mount point. If nothing that is known below it was listed, what was
-mounted there is away, and its entries are not gone. Device numbers by themselves say
-nothing: they change from one mount to the next.
+A directory that was on another device than its parent, and is now on the same one under
+another inode, was a mount point. If none of its known entries was listed, its file
+system is away, and the entries are not gone. Device numbers alone prove nothing: they
+change from one mount to the next.
 """
 
 import errno
@@ -24,7 +24,7 @@ _MOST_HELD = 100_000  # rows, before a directory is decided about
 
 
 class Devices(NamedTuple):
-    """On which device a directory was, and is."""
+    """The device of a directory, before and now."""
 
     path: bytes
     was: int
@@ -34,8 +34,8 @@ class Devices(NamedTuple):
 class Mounts:
     """Watches the pages of a comparison in their order.
 
-    `above` are the directories that the first page is in, from the root on; `away` are
-    those that an earlier part of the run has found not to be mounted.
+    `above` are the directories above the first page, from the root on; `away` are those
+    that an earlier part of the run found to be unmounted.
     """
 
     def __init__(self, above: Sequence[Devices], away: Sequence[bytes]) -> None:
@@ -61,7 +61,7 @@ class Mounts:
             yield from self._take_held()
 
     def rest(self) -> Iterator[Difference]:
-        """Yield what is still held, now that all was listed."""
+        """Yield what is still held back, after everything was listed."""
         if self._suspect is not None:
             self._decide(is_there=False)
         yield from self._take_held()
@@ -71,7 +71,7 @@ class Mounts:
         yield from held
 
     def _weigh(self, listed: bytes, last: bytes) -> None:
-        """Decide about the suspect, if the next known entry or the end tells."""
+        """Decide about the suspect, if the next known entry or the end allows it."""
         assert self._suspect is not None
         if listed.startswith(self._suspect):
             self._decide(is_there=True)
@@ -96,7 +96,7 @@ class Mounts:
     def _boundaries(
         self, now: pa.Table, was: pa.Table
     ) -> Iterator[tuple[bytes, bytes]]:
-        """Yield what was a mount point, each with the known entry listed behind it."""
+        """Yield former mount points, each with the known entry listed after it."""
         rows = np.flatnonzero(is_dir(now) & is_dir(was))
         if not len(rows):
             return
@@ -115,9 +115,9 @@ class Mounts:
                 yield path, paths[row + 1].as_py() if behind else b""
 
     def _was_mounted(self, found: Devices) -> bool:
-        """Tell whether a directory was on another device than its parent, and is not.
+        """Tell whether a directory was on another device than its parent, but is not.
 
-        Only those directories are kept that are on another one than their parent's.
+        Only directories on another device than their parent are remembered.
         """
         while self._above and not found.path.startswith(self._above[-1].path):
             self._above.pop()
@@ -128,7 +128,7 @@ class Mounts:
 
 
 def _without(page: Difference, path: bytes) -> Difference:
-    """Take out a directory and all that is below it."""
+    """Remove a directory and everything below it."""
     linked = page.linked
     if linked:
         known = _outside(linked.known, path)

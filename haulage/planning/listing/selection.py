@@ -1,4 +1,4 @@
-"""Which entries of a store take part in a run, and how they are listed."""
+"""Which entries of a store are included in a run, and how they are listed."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,9 +17,10 @@ from haulage.storage.tree.listing.walk import Page, Piece, Span, Walk
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The filters of a run with their ages turned into seconds since the epoch.
+    """The filters of a run, with ages turned into seconds since the epoch.
 
-    Sizes and times select files only; rules alone leave out directories and links.
+    Sizes and times select files only; directories and links are excluded by rules
+    alone.
     """
 
     rules: tuple[str, ...] = ()
@@ -46,9 +47,9 @@ class Selection:
         return sorted(self.compiled.decided)
 
     def mark(self, page: Page) -> pa.Table:
-        """Return a page's entries, with a column that tells which of them take part.
+        """Return a page's entries, with a column that tells which are included.
 
-        Those that do not are listed all the same: what is there is not gone.
+        Others are listed as well: an existing entry is not gone.
         """
         mask = self._wanted(page.entries, page.atime_s)
         if mask is None:
@@ -69,7 +70,7 @@ class Selection:
         return kept
 
     def still_covers(self, gone: pa.Table) -> np.ndarray:
-        """Tell of manifest rows whether a listing by these rules would show them."""
+        """Tell for manifest rows whether a listing by these rules would show them."""
         if not self.compiled:
             return np.ones(gone.num_rows, np.bool_)
         covered = map(self.compiled.keep_below, gone["path"].to_pylist())

@@ -1,4 +1,4 @@
-"""Both ends of a dataset as places, and what a run asks of them."""
+"""Both endpoints of a dataset as places, and the requests a run makes of them."""
 
 import os
 import sys
@@ -34,7 +34,7 @@ _KEY_ID = "_ACCESS_KEY_ID"
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The two places, and the environment that movers and listers find secrets in."""
+    """Both places, and the environment in which movers and listers find secrets."""
 
     source: Place
     target: Place
@@ -49,16 +49,16 @@ class Pair:
 
     @property
     def has_bucket(self) -> bool:
-        """Tell whether one end at least is a bucket."""
+        """Tell whether at least one endpoint is a bucket."""
         return self.source.is_bucket or self.target.is_bucket
 
     @property
     def rejoins(self) -> bool:
-        """Tell whether one file's names come as objects of their own, to be joined."""
+        """Tell whether a file's names arrive as separate objects, to be linked."""
         return self.source.is_bucket and not self.target.is_bucket
 
     def with_probed_target(self) -> Self:
-        """Return the pair with what only a trial tells of the target's server."""
+        """Return the pair with what trials found out about the target's server."""
         target = self.target
         if not target.is_bucket:
             return self
@@ -77,7 +77,7 @@ class Pair:
         return replace(self, target=found)
 
     def _prove_apart(self, target: Bucket) -> None:
-        """Refuse a target inside of the source, which each night would copy again."""
+        """Refuse a target inside the source, which each night would copy again."""
         if self.source.scheme != self.target.scheme:
             return
         why = why_not_apart(self.source, self.target)
@@ -86,11 +86,11 @@ class Pair:
             raise FatalError(f"{why}. Both endpoints lead to one bucket")
 
     def bucket(self, place: Place) -> Bucket:
-        """Open the bucket of one end; once for this process."""
+        """Open the bucket of one endpoint, once in this process."""
         return _bucket(place, tuple(sorted(self.secrets.items())))
 
     def has_entries(self, place: Place) -> bool:
-        """Tell whether there is anything in a place; what is not there has nothing."""
+        """Tell whether a place has any entry; False if it does not exist."""
         if place.is_bucket:
             try:
                 return holds_entries(self.bucket(place), place.prefix)
@@ -109,9 +109,9 @@ def _bucket(place: Place, secrets: tuple[tuple[str, str], ...]) -> Bucket:
 
 
 def pair_of(dataset: Dataset, secrets: Mapping[str, str] | None = None) -> Pair:
-    """Return a dataset's ends; RefusedError if credentials of a block are not at hand.
+    """Return a dataset's endpoints; RefusedError if a block's credentials are missing.
 
-    `secrets` are environment variables; those of this process count as well.
+    `secrets` are environment variables, used besides those of this process.
     """
     if (encoding := sys.getfilesystemencoding()) != "utf-8":
         raise RefusedError(
@@ -135,7 +135,7 @@ def pair_of(dataset: Dataset, secrets: Mapping[str, str] | None = None) -> Pair:
 
 
 def place_of(url: str, options: StoreOptions, secrets: str) -> Place:
-    """Return where a store is; a directory needs none of the options."""
+    """Return the place of a store; a directory uses none of the options."""
     _check_server(url, options.endpoint)
     return Place(
         url=url,
@@ -158,7 +158,7 @@ def place_of(url: str, options: StoreOptions, secrets: str) -> Place:
 
 
 def _check_server(url: str, endpoint: str | None) -> None:
-    """Refuse an endpoint with a path, but to Azure, where that names the account."""
+    """Refuse an endpoint with a path, except Azure's, where the path is the account."""
     path = urlsplit(endpoint or "").path
     if path and scheme_of(url) in ("s3", "gs"):
         raise RefusedError(

@@ -1,4 +1,4 @@
-"""The heartbeat of a driver: it tells the catalog, and its movers, that it lives."""
+"""The heartbeat of a driver, by which the catalog and its movers know that it lives."""
 
 import logging
 import threading
@@ -16,10 +16,10 @@ _log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """The proof that the driver of one run lives, and what ends the run without it."""
+    """Keeps the lease of one run's driver, and ends the run without it."""
 
     def __init__(self, run_id: str, lease: Lease, launcher: Launcher) -> None:
-        """Prepare it; `lease` is what the movers of `launcher` look at."""
+        """Prepare it; the movers of `launcher` obey `lease`."""
         self._run_id = run_id
         self._lease = lease
         self._launcher = launcher
@@ -27,7 +27,7 @@ class Heartbeat:
         self.ended = threading.Event()
 
     def beat(self, tell: Callable[[], None]) -> None:
-        """Have `tell` say that this driver lives, then let its movers act for a while.
+        """Send a heartbeat with `tell`, then let the movers act until the lease ends.
 
         TransientError and LostRunError are those of `tell`.
         """
@@ -36,9 +36,9 @@ class Heartbeat:
         self._lease.renew(asked_s + runs.HOLD_S)
 
     def start(self, tell: Callable[[], None]) -> list[threading.Thread]:
-        """Start the threads that beat and that look at the clock.
+        """Start the threads that send heartbeats and that check the clock.
 
-        They are two, because a catalog that hangs must not stop who looks at the clock.
+        There are two, because a catalog that hangs must not stop the clock check.
         """
         threads = [
             threading.Thread(target=self._beat_on, args=(tell,), daemon=True),
@@ -49,7 +49,7 @@ class Heartbeat:
         return threads
 
     def check(self) -> None:
-        """Raise when the run shall stop: cancelled, taken over, or already over."""
+        """Raise if the run must stop: cancelled, taken over, or already ended."""
         while self._waits() and not self.ended.wait(_POLL_S):
             pass  # a machine that has slept says first that it lives
         if self._lost:
@@ -76,7 +76,7 @@ class Heartbeat:
     def _look_at_clock(self) -> None:
         """End all movers when others may take this driver for dead.
 
-        Nobody could say that it lives while the machine slept; that is waited for.
+        No heartbeat was possible while the machine slept; the next one gets some time.
         """
         looked_s = now_s()
         while not self.ended.wait(_POLL_S):

@@ -1,4 +1,4 @@
-"""What a listing says beside its entries, for the notes at the end of a run."""
+"""Listing notes: entries left out and rules unused, for the end of a run."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ _DECIDED = "rule_{}_decided"
 
 @dataclass(slots=True)
 class ListingNotes:
-    """What is noted into a run's `counts`, so that a run that goes on has it.
+    """Notes of a listing, kept in a run's `counts`, where a resumed run finds them.
 
     The first names are only those of this part of the run.
     """
@@ -42,7 +42,7 @@ class ListingNotes:
             self.counts[_DECIDED.format(number)] = 1
 
     def notes(self, filters: Filters) -> Iterator[str]:
-        """Say what a whole listing by `filters` has left out, and what it did not."""
+        """Yield the notes: what a listing by `filters` left out, and unused rules."""
         if left_out := self.counts[_LEFT_OUT]:
             yield (
                 f"{left_out} directories of other file systems were not entered "
@@ -67,7 +67,7 @@ class ListingNotes:
 
 
 def _listed(first: list[str], count: int) -> str:
-    """Name the first of `count`, as far as they are known."""
+    """Name the first of `count` entries, as far as their names are known."""
     if not first:
         return ""
     return f": {', '.join(first)}{', ...' if count > len(first) else ''}"

@@ -1,4 +1,4 @@
-"""Counts what a run has done so far, for whoever watches it."""
+"""Live counters of a run, for whoever displays them."""
 
 import threading
 import time
@@ -30,10 +30,10 @@ class _Wave:
 
 
 class RunProgress:
-    """The live numbers of one run; every method may be called from any thread."""
+    """The live counters of one run; every method may be called from any thread."""
 
     def __init__(self, counts: dict[str, int]) -> None:
-        """Start from what the catalog has of an earlier part of the run."""
+        """Start from the counts that the catalog has of an earlier part of the run."""
         self._lock = threading.Lock()
         self._began = time.monotonic()
         self._waves: dict[str, _Wave] = {}
@@ -80,11 +80,11 @@ class RunProgress:
             record.seconds = time.monotonic() - record.began
 
     def seconds(self) -> float:
-        """Return how long this process has been at the run."""
+        """Return for how many seconds this process has driven the run."""
         return time.monotonic() - self._began
 
     def now(self) -> Progress:
-        """Return the numbers of this moment."""
+        """Return the present counters."""
         with self._lock:
             waves = tuple(self._now(record) for record in self._waves.values())
             copying = [wave for wave in waves if wave.pass_ in _MAKES]
@@ -124,7 +124,7 @@ class RunProgress:
 
 
 def _read(progress: Path) -> tuple[int, int]:
-    """Read an attempt's progress; nothing when its mover has not begun."""
+    """Read an attempt's progress file: (done, bytes); zeros before its mover starts."""
     try:
         content = progress.read_bytes()
     except FileNotFoundError:

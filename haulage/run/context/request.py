@@ -1,4 +1,4 @@
-"""What is there before a run: the catalog, and what is asked for."""
+"""A run's request: the catalog, the dataset, and both endpoints."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ from haulage.run.context.endpoints import Pair
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A dataset as a run is to do it, and both of its ends.
+    """A dataset as a run is to sync it, and both of its endpoints.
 
-    Where it `stands`, the dataset is recorded so with the run that begins.
+    If it `stands`, the dataset is recorded in this form when the run starts.
     """
 
     catalog: Catalog
@@ -22,5 +22,5 @@ class Request:
 
     @property
     def policy(self) -> RunPolicy:
-        """Return what a run that begins now does."""
+        """Return the policy of a run that starts now."""
         return for_one_run(self.dataset.policy, self.once)

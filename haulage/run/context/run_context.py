@@ -1,4 +1,4 @@
-"""The place where a run happens: catalog, workspace, movers, and the numbers."""
+"""Run context: catalog, workspace, movers and counters of one run."""
 
 import contextvars
 import random
@@ -46,7 +46,7 @@ class RunContext:
     _probed: Pair | None = None
 
     def __post_init__(self) -> None:
-        """Note what the listing tells aside among the run's own counts."""
+        """Keep the listing notes among the run's own counts."""
         self.listing_notes = ListingNotes(self.progress.counts)
 
     @property
@@ -56,22 +56,22 @@ class RunContext:
 
     @property
     def workspace(self) -> Path:
-        """Return the run's own directory, which every mover sees."""
+        """Return the run's own directory, which every mover can see."""
         return workspace_of(self.run)
 
     @property
     def bounds(self) -> Bounds:
-        """Return how shards are cut."""
+        """Return the bounds of a shard."""
         shards = self.policy.shards
         movers, split = self.policy.movers, self.pair.split
         return Bounds(shards.max_entries, shards.max_bytes, movers, split)
 
     @property
     def job(self) -> Job:
-        """Return what movers must know beside their actions.
+        """Return what movers need to know besides their actions.
 
-        The target's server is tried out with the first shard that there is. A run that
-        only verifies makes no directory there, and may not be allowed to write.
+        The target's server is probed before the first shard. A run that only verifies
+        creates no directory there, and may have no permission to write.
         """
         pair = self.probed()
         return Job(
@@ -91,33 +91,34 @@ class RunContext:
         )
 
     def probed(self) -> Pair:
-        """Return both ends, the target's server tried out; RefusedError may come."""
+        """Return both endpoints, the target's server probed; RefusedError may come."""
         if self._probed is None:
             only_looks = self.run.trigger == VERIFY
             self._probed = self.pair if only_looks else self.pair.with_probed_target()
         return self._probed
 
     def job_of_undo(self, run_id: str) -> Job:
-        """Return what movers must know to bring back what a run moved aside.
+        """Return what movers need to know to restore the trash of a run.
 
-        They look at nothing but the target.
+        They access only the target.
         """
         return replace(self.job, source=self.pair.target, trash=run_id)
 
     def check(self) -> None:
-        """Raise when the run shall stop: cancelled, taken over, or already over."""
+        """Raise if the run must stop: cancelled, taken over, or already ended."""
         self.heartbeat.check()
 
     def pause(self, round_: int) -> None:
-        """Wait before another try: a second, doubled with each round, with jitter."""
+        """Wait before another round: a second, doubled with each one, with jitter."""
         jitter = random.uniform(0.75, 1.25)  # noqa: S311  it protects no secret
         if STOP.wait(min(30.0, 2.0 ** (round_ - 1)) * jitter):
             self.check()
 
     def watch(self, note: Callable[[Progress], None]) -> list[threading.Thread]:
-        """Start the threads that tell the progress and prove that the driver lives.
+        """Start the threads that report the progress and keep the lease.
 
-        Whatever a teller does must not stop the proof.
+        There are three, because a slow progress display must not stop the heartbeat,
+        and a catalog that hangs must not stop the clock check.
         """
         tell = contextvars.copy_context()
         teller = threading.Thread(target=tell.run, args=(self._tell, note), daemon=True)
@@ -130,13 +131,13 @@ class RunContext:
         note(self.progress.now())
 
     def prove_life(self) -> None:
-        """Say at once that this driver lives; a catalog that is away is waited for."""
+        """Send a heartbeat, which lets the driver's movers act until the lease ends."""
         self.heartbeat.beat(lambda: self._beat(patient(runs.heartbeat)))
 
     def _beat(self, heartbeat: Callable[..., None]) -> None:
         heartbeat(self.catalog, self.run, dict(self.progress.counts))
 
     def end(self) -> None:
-        """Make every stage that still goes on stop soon."""
+        """Make every stage that still works stop soon."""
         self.heartbeat.ended.set()
         self.catalog.hurried.set()

@@ -1,4 +1,4 @@
-"""Who carries the sequence out, and what it tells while it goes on."""
+"""The task runner protocol, and the progress and summary types it reports."""
 
 import contextvars
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _WAVES_AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True)
 class WaveProgress:
-    """How far one wave of shards is."""
+    """Progress of one wave of shards."""
 
     name: str
     pass_: str
@@ -29,7 +29,7 @@ class WaveProgress:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is, about once a second."""
+    """Progress of a run, reported about once a second."""
 
     stage: str
     listed: int
@@ -44,7 +44,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a person wants to know of a run that has ended. Counts are entries."""
+    """Result of an ended run, for a person. Counts are entries."""
 
     run_id: str
     dataset: str
@@ -72,23 +72,23 @@ class Summary:
     checked_bytes: int = 0
 
     def as_dict(self) -> dict[str, object]:
-        """Return the summary as JSON takes it."""
+        """Return the summary as a JSON object."""
         return {**asdict(self), "notes": list(self.notes)}
 
 
 class Pending(Protocol[T_co]):
-    """Something that was started and will have a result."""
+    """Work that was started and will have a result."""
 
     def result(self) -> T_co:
-        """Wait for the end; return what the work returned or raise what it raised."""
+        """Wait for the end; return the work's result or raise its exception."""
         ...
 
 
 class TaskRunner(Protocol):
-    """The means to run the sequence: threads for the command line, tasks for a flow."""
+    """Runs the sequence's work: in threads for the command line, as tasks for flows."""
 
     def start(self, name: str, work: Callable[[], T]) -> Pending[T]:
-        """Run `work` beside whatever else was started."""
+        """Run `work` concurrently with everything else that was started."""
         ...
 
     def call(self, name: str, work: Callable[[], T]) -> T:
@@ -96,12 +96,12 @@ class TaskRunner(Protocol):
         ...
 
     def note(self, progress: Progress) -> None:
-        """Take notice of the progress; called about once a second, from one thread."""
+        """Report the progress; called about once a second, always from one thread."""
         ...
 
 
 class ThreadRunner:
-    """A crew of plain threads; `on_progress` is called with each note."""
+    """A task runner of plain threads; `on_progress` is called with each report."""
 
     def __init__(
         self, on_progress: Callable[[Progress], None] = lambda _: None

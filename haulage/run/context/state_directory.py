@@ -1,4 +1,4 @@
-"""What of the state directory is Haulage's own: other things may be there as well."""
+"""Haulage's own files in the state directory, which may hold other things as well."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -16,14 +16,14 @@ _DATABASE_ENDS = ("", "-wal", "-shm", ".lock")
 
 
 def own_directories() -> list[Path]:
-    """Return the directories that Haulage makes for itself, whether or not they are."""
+    """Return the directories that Haulage uses for itself, existing or not."""
     return [home() / name for name in (WORK, NOTES, SERVER)]
 
 
 def shut_in(catalog: Catalog, target: Place) -> tuple[tuple[int, int], ...]:
-    """Return what is no part of a source, by whatever name: the target, and our own.
+    """Return (device, inode) of what no source includes: the target and Haulage's own.
 
-    They are told by device and inode, so that a bind mount is no other.
+    Comparing device and inode also finds them through a bind mount.
     """
     roots = [] if target.is_bucket else [Path(target.url)]
     directories = _found(os.path.isdir, [*own_directories(), *roots])

@@ -1,4 +1,4 @@
-"""The mark in a target that says which run left it as it is."""
+"""The mark in a target that names the run which worked on it last."""
 
 import json
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ _ERRORS = (OSError, FatalError, PermanentError, TransientError)
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a target says of itself.
+    """The content of a target's mark.
 
-    `run` works on it, or was the last one that did; where that has committed nothing,
-    the target is as the run `before` left it, as far as anybody knows. `mounts` are
-    the mount points below its root.
+    `run` works on the target, or was the last run that did; if it committed nothing,
+    the target is as the run `before` left it, as far as known. `mounts` are the mount
+    points below its root.
     """
 
     run: str
@@ -27,7 +27,7 @@ class Mark:
 
     @classmethod
     def read(cls, pair: Pair, dataset: str) -> "Mark | None":
-        """Return a dataset's mark; None if there is none that can be read."""
+        """Return a dataset's mark; None if there is no readable one."""
         try:
             fields = json.loads(_read(pair, dataset) or b"")
             mounts = tuple(bytes.fromhex(path) for path in fields["mounts"])
@@ -36,7 +36,7 @@ class Mark:
             return None
 
     def write(self, pair: Pair, dataset: str, *, fsync: bool) -> str | None:
-        """Make it the dataset's mark; return why that cannot be."""
+        """Write it as the dataset's mark; return why that failed, or None."""
         fields = {
             "what": f"how Haulage recognises the target of {dataset}; leave it alone",
             "run": self.run,

@@ -1,4 +1,4 @@
-"""The directory where a run's shard files, outcomes and logs are, and whose it is."""
+"""A run's workspace directory (shard files, outcomes, logs), and its identity."""
 
 import os
 from pathlib import Path
@@ -12,14 +12,14 @@ _ID = "id"  # written last: a directory alone is no workspace
 
 
 def workspace_of(run: Run) -> Path:
-    """Return where a run's workspace is on this machine, if it is here."""
+    """Return the path of a run's workspace on this machine, existing or not."""
     return home() / WORK / run.id
 
 
 def is_here(run: Run) -> bool:
-    """Tell whether this is the very workspace that the run was made in.
+    """Tell whether this is the very workspace in which the run started.
 
-    A run of before workspaces had names is known by its shards.
+    A run that is older than workspace identities is recognised by its shards.
     """
     workspace = workspace_of(run)
     if run.workspace is None:
@@ -31,7 +31,7 @@ def is_here(run: Run) -> bool:
 
 
 def name(workspace: Path, token: str) -> None:
-    """Write what tells this workspace from every other, all of it or nothing."""
+    """Write the identity of this workspace, atomically."""
     unfinished = workspace / f"{_ID}.unfinished"
     make_file(unfinished)
     unfinished.write_text(token, encoding="ascii")

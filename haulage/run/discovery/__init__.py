@@ -1,1 +1,1 @@
-"""Lists, compares and plans: what there is to do."""
+"""Discovery: list, compare and plan."""

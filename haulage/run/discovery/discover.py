@@ -1,4 +1,4 @@
-"""Lists the source, compares it with what is known of the target, and plans."""
+"""List the source, compare it with what is known of the target, and plan."""
 
 import errno
 import os
@@ -85,12 +85,12 @@ class Comparison:
 
 
 def notes_of(dataset: str) -> Path:
-    """Return the directory of what is remembered of a dataset's listings."""
+    """Return the directory that keeps facts about a dataset's listings between runs."""
     return home() / NOTES / dataset
 
 
 def selection_of(filters: Filters, now_s: float) -> Selection:
-    """Turn the ages of a form into times; `now_s` is the start of the run."""
+    """Turn the ages of a policy into times; `now_s` is the start of the run."""
 
     def before(age_s: float | None) -> int | None:
         return None if age_s is None else int(now_s - age_s)
@@ -108,7 +108,7 @@ def selection_of(filters: Filters, now_s: float) -> Selection:
 
 
 def discover(context: RunContext) -> Iterator[Wave]:
-    """Yield the waves that are left to do: those sealed before, then new ones."""
+    """Yield the waves left to do: those sealed before, then new ones."""
     yield from _unfinished_waves(context, Pass.COPY, 0)
     if context.run.discovered:
         context.progress.finished_listing = True
@@ -149,7 +149,7 @@ def discover(context: RunContext) -> Iterator[Wave]:
 
 
 def _unfinished_waves(context: RunContext, pass_: Pass, round_: int) -> Iterator[Wave]:
-    """Yield what an earlier part of this run sealed and did not finish."""
+    """Yield the waves that an earlier part of this run sealed and did not finish."""
     ready = ledger.listed(
         context.catalog,
         context.run.id,
@@ -162,7 +162,7 @@ def _unfinished_waves(context: RunContext, pass_: Pass, round_: int) -> Iterator
 
 
 def intent_of(comparison: Comparison) -> Intent:
-    """Return the part of the policy by which differences become actions."""
+    """Return the part of the policy that turns differences into actions."""
     policy = comparison.policy
     return Intent(
         uncompared=_UNCOMPARED.get(policy.compare, Field.NOTHING),
@@ -185,7 +185,7 @@ def _made_kinds(policy: Policy) -> tuple[Kind, ...]:
 def differences(comparison: Comparison, spool: Path) -> Iterator[Difference]:
     """Yield the differences of source and target, page by page, in canonical order.
 
-    Without a manifest the target itself is listed, if it has anything.
+    Without a manifest the target itself is listed, if it has any entry.
     """
     policy, pair = comparison.policy, comparison.pair
     selection = selection_of(policy.filters, comparison.started_s)
@@ -223,7 +223,7 @@ def differences(comparison: Comparison, spool: Path) -> Iterator[Difference]:
 
 
 def _mounts(comparison: Comparison, workspace: Path) -> Mounts | None:
-    """Return what holds back entries below mount points that are away."""
+    """Return the watch that holds back entries below unmounted mount points."""
     source = comparison.pair.source
     if source.is_bucket or comparison.policy.allow_empty_source:
         return None
@@ -232,9 +232,9 @@ def _mounts(comparison: Comparison, workspace: Path) -> Mounts | None:
 
 
 def spellings_of(comparison: Comparison) -> Spellings:
-    """Return what refuses the later one of names that the target takes for one.
+    """Return the check that refuses all but the first of names the target folds.
 
-    A run that goes on looks up the names that it has listed before.
+    A resumed run looks up the names that it has listed before.
     """
     assert comparison.folds_by is not None
     above = []
@@ -254,7 +254,7 @@ def spellings_of(comparison: Comparison) -> Spellings:
 def listers_of(
     comparison: Comparison, place: Place, selection: Selection | None, spool: Path
 ) -> Listers:
-    """Prepare the listers of one end; the target is listed without a selection."""
+    """Prepare the listers of one endpoint; the target is listed without filters."""
     end = "source" if selection else "target"
     if comparison.notes:
         make_directory(comparison.notes)
@@ -299,7 +299,7 @@ def _readable(
 
 
 def _as_known(piece: pa.Table | Unreadable) -> pa.Table:
-    """Give a listing of the target the manifest's columns, as nothing that we made."""
+    """Give a listing of the target the manifest's columns, as entries of others."""
     if isinstance(piece, Unreadable):
         return MANIFEST.empty_table()
     rows = piece.num_rows
@@ -330,5 +330,5 @@ def _behind(manifest: Manifest, after: bytes | None) -> Iterator[pa.Table]:
 
 
 def now_s() -> float:
-    """Return the time that a plan without a run counts ages from."""
+    """Return the time from which a dry run counts ages."""
     return time.time()

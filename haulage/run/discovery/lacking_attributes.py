@@ -1,8 +1,9 @@
-"""Tells what of the target lacks something that a policy preserves.
+"""Find entries whose attributes predate a widened `--preserve`.
 
-What the manifest calls unchanged is not looked at, so a run that preserves more than
-those before it asks for every entry, once. Whatever such a run left out or failed in
-would lack it for ever, so it is remembered here, by what the catalog keeps of runs.
+Entries that are unchanged by the manifest are not examined, so a run that preserves
+more than those before it asks for every entry, once. Entries that such a run left out,
+or failed to do, would lack the attribute for ever. This module finds them from the runs
+in the catalog.
 """
 
 from collections.abc import Iterator
@@ -46,7 +47,7 @@ _NOT_FAILED = ("kept", "lost")  # what a delete left, and what the target cannot
 
 @dataclass(frozen=True, slots=True)
 class Lacking:
-    """Which entries may lack something, whatever the manifest says of them."""
+    """Which entries may lack an attribute, whatever the manifest says of them."""
 
     every: bool = False
     linked: bool = False  # all that have more names than one
@@ -63,10 +64,10 @@ def lacking(
     after_run: str | None,
     run_id: str | None = None,
 ) -> Lacking:
-    """Return what earlier runs did not give all that `policy` preserves.
+    """Return the entries that earlier runs did not give all that `policy` preserves.
 
-    They are those that worked on the target that `after_run` left, up to the last one
-    that looked at all that the policy's filters show; `run_id` is not earlier.
+    Those runs worked on the target that `after_run` left, up to the last one that
+    examined everything the policy's filters include; `run_id` is not earlier.
     """
     wanted = (_OF_EACH_ENTRY | {Preserve.LINKS}) & _given_by(policy)
     missing: set[str] = set()
@@ -92,7 +93,7 @@ def lacking(
 
 
 def _given_by(policy: RunPolicy) -> frozenset[str]:
-    """Return what entries have of their source, or of its metadata, by a policy."""
+    """Return the attributes, or metadata, that a policy copies from the source."""
     trusted = {_TRUSTED} if policy.trust_metadata else set[str]()
     return frozenset(policy.preserve) | trusted
 
@@ -102,8 +103,8 @@ def _earlier(
 ) -> Iterator[Run | None]:
     """Yield the runs that set attributes of what they listed, newest first.
 
-    What was committed about another target than this one is passed over. None comes
-    last where nobody knows who gave the target what was there before.
+    Runs on another target than this one are skipped. None comes last if it is unknown
+    who set the attributes before.
     """
     if after_run == UNKNOWN:
         yield None
@@ -121,10 +122,10 @@ def _earlier(
 
 
 def _is_whole(run: Run, policy: RunPolicy, wanted: frozenset[str]) -> bool:
-    """Tell whether a run looked at all that the filters of `policy` show.
+    """Tell whether a run examined everything that the filters of `policy` include.
 
-    Filters that were the same left out what they leave out now; so did steps, and kinds
-    that are made only where they are asked for.
+    Equal filters left out then what they leave out now; so did steps, and kinds that
+    are copied only on request.
     """
     was = run.policy
     return (
@@ -139,7 +140,7 @@ def _is_whole(run: Run, policy: RunPolicy, wanted: frozenset[str]) -> bool:
 def _has_undone(
     since: Iterator[Run | None], policy: RunPolicy, wanted: frozenset[str]
 ) -> bool:
-    """Tell whether what failed may lack something since a run that preserved less."""
+    """Tell whether failed entries may lack an attribute since a run preserving less."""
     for run in since:
         if run is None or not wanted <= _given_by(run.policy):
             return True
@@ -149,12 +150,12 @@ def _has_undone(
 
 
 def _has_unlisted(run: Run) -> bool:
-    """Tell whether more failed in a run than the catalog has listed."""
+    """Tell whether a run had more failures than the catalog lists."""
     return bool((run.summary or {}).get("unlisted"))
 
 
 def _undone(catalog: Catalog, run: Run) -> list[Span]:
-    """Return what failed in a run: entries, unread directories, shards of the dead."""
+    """Return a run's failures as spans: entries, unread directories, lost shards."""
     found: list[Span] = []
     for failure in failures.of_run(catalog, run.id, _MOST_FAILURES + 1):
         if failure.status not in _NOT_FAILED:

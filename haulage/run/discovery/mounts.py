@@ -1,4 +1,4 @@
-"""Gives the watch over mount points what a run that goes on has seen before."""
+"""Restore the watch over mount points of a resumed listing."""
 
 import json
 from bisect import bisect_right
@@ -17,9 +17,9 @@ from haulage.storage.tree.files import stat_in
 def mounts_of(
     source: str, manifest: Manifest, after: bytes | None, unreadable: Path
 ) -> Mounts:
-    """Return the watch over a listing of `source` that begins behind `after`.
+    """Return the watch over a listing of `source` that starts after `after`.
 
-    `unreadable` is the run's list of what could not be listed.
+    `unreadable` is the run's file of directories that could not be listed.
     """
     return Mounts(list(_above(source, manifest, after)), list(_away(unreadable)))
 
@@ -35,7 +35,7 @@ def _away(unreadable: Path) -> Iterator[bytes]:
 
 
 def _above(source: str, manifest: Manifest, after: bytes | None) -> Iterator[Devices]:
-    """Yield the directories that what comes behind `after` is in."""
+    """Yield the directories above the first entry that comes after `after`."""
     if after is None:
         return
     root = Descent(source)

@@ -1,9 +1,9 @@
-"""Finds what is to stand in a bucket where something else of ours has its name.
+"""In a bucket, make room for an entry whose name another kind of entry has.
 
-A tree has `d` or `d/`, and who makes one there has replaced the other. A bucket takes
-`d` beside `d/x`, from which nobody can restore `d`. In canonical order `d` comes before
-`d/`, with any number between them, so the plan of a page knows nothing of it: the
-manifest is looked into ahead.
+A tree has `d` or `d/`, and creating one there replaces the other. A bucket takes `d`
+beside `d/x`, from which nobody can restore `d`. In canonical order `d` comes before
+`d/`, with any number of entries between them, so a page's plan cannot know: the
+manifest is read ahead.
 """
 
 from dataclasses import replace
@@ -23,14 +23,14 @@ _MAKES = (Verb.COPY, Verb.LINK, Verb.MKDIR)
 
 
 class Replacing:
-    """Marks the actions of a plan before which something else has to go."""
+    """Marks the actions before which another entry must be removed."""
 
     def __init__(self, manifest: Manifest) -> None:
-        """Know the manifest that the plan was made with."""
+        """Use the manifest from which the plan was made."""
         self._known = KnownNames(manifest)
 
     def marked(self, plan: Plan) -> Plan:
-        """Have what takes a name remove first what had it, if that is empty."""
+        """Make actions that take a name remove its old entry first, if it is empty."""
         verbs = plan.actions["verb"].to_numpy()
         makes = np.flatnonzero(np.isin(verbs, _MAKES))
         paths = plan.actions["path"].take(pa.array(makes)).to_pylist()

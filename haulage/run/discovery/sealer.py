@@ -1,4 +1,4 @@
-"""Gathers what discovery plans into shards and waves, batch by batch."""
+"""Gather planned actions into shards and waves, batch by batch."""
 
 import json
 import time
@@ -27,10 +27,10 @@ _WAVE_SHARE = 0.04  # of the shards so far: some 250 waves for a million shards
 
 
 class Sealer:
-    """Gathers what discovery plans; seals it when a shard is full or time is up."""
+    """Gathers planned actions; seals them when a shard is full or its time is up."""
 
     def __init__(self, context: RunContext, known: Sequence[Shard]) -> None:
-        """Go on behind the shards that an earlier part of the run sealed."""
+        """Continue after the shards that an earlier part of the run sealed."""
         self._context = context
         sealed = [shard.seq for shard in known if shard.pass_ is Pass.COPY]
         deletes = [shard.seq for shard in known if shard.pass_ is Pass.DELETE]
@@ -51,7 +51,7 @@ class Sealer:
         self._since = time.monotonic()
 
     def add(self, plan: Plan, unreadable: Sequence[Unreadable]) -> None:
-        """Take up one page's plan."""
+        """Add the plan of one page."""
         self._last = max(self._last, plan.last)
         self._listed += plan.listed
         counts = self._context.progress.counts
@@ -84,7 +84,7 @@ class Sealer:
                 file.write(json.dumps(line) + "\n")
 
     def is_due(self) -> bool:
-        """Tell whether what was gathered makes a shard."""
+        """Tell whether the gathered actions make a shard."""
         bounds = self._context.bounds
         if self._entries >= bounds.max_entries or self._cost >= bounds.max_bytes:
             return True
@@ -96,7 +96,7 @@ class Sealer:
         return bool(self._actions) and waited > _SEAL_AFTER_S
 
     def seal(self, *, finished: bool) -> Iterator[Wave]:
-        """Record what was gathered and how far discovery is; yield what is due."""
+        """Record the gathered actions and discovery's position; yield full waves."""
         self.links.flush()
         leaders = self._leaders() if finished and not self.links.is_empty else ()
         context = self._context
@@ -135,7 +135,7 @@ class Sealer:
             )
 
     def _leaders(self) -> list[NewShard]:
-        """Decide about linked files, all of which are listed, and count them."""
+        """Decide about linked files, all of which are listed now, and count them."""
         shards: list[NewShard] = []
         counts = self._context.progress.counts
         known = self.links.elect()

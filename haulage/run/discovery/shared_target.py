@@ -1,6 +1,6 @@
-"""Keeps a delete from taking what another dataset has in the same target.
+"""Never delete what another dataset has in the same target.
 
-What both have had, and both have lost, stays: neither is the one to delete it.
+An entry that both had and both lost stays: neither dataset may delete it.
 """
 
 from dataclasses import dataclass, replace
@@ -18,8 +18,9 @@ from haulage.run.context.endpoints import Pair
 
 @dataclass(frozen=True, slots=True)
 class _Other:
-    """Another dataset's manifest; `above` leads from its root to ours, or `below` it
-    from ours to its root.
+    """Another dataset's manifest.
+
+    `above` leads from its root to ours, or `below` from ours to its root.
     """
 
     manifest: Manifest
@@ -44,7 +45,7 @@ class _Other:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What other datasets have in the target; a page of it in memory."""
+    """The other datasets' entries in the target; one page of them in memory."""
 
     others: tuple[_Other, ...] = ()
 
@@ -64,7 +65,7 @@ class Shared:
 
 
 def shared_in(catalog: Catalog, dataset: str, pair: Pair) -> Shared:
-    """Return what datasets other than this have in or around a pair's target."""
+    """Return the entries of other datasets in or around a pair's target."""
     others = sharing.around(catalog, dataset, pair.target)
     return Shared(
         tuple(

@@ -1,4 +1,4 @@
-"""Which part of a plan the steps leave, for a run and for its dry run alike."""
+"""The part of a plan that the steps of a run, or of a dry run, select."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from haulage.planning.link_rows import NO_LINKS
 
 
 def limited(page: Plan, policy: RunPolicy) -> Plan:
-    """Return what the policy leaves of a page's plan."""
+    """Return the part of a page's plan that the policy's steps select."""
     if policy.delete is Delete.OFF or Step.DELETE not in policy.steps:
         page = replace(page, deletes=page.deletes.slice(0, 0))
     if Step.COPY in policy.steps:

@@ -1,1 +1,1 @@
-"""What may refuse a run, a target, or a delete."""
+"""Guards: checks that may refuse a run, a target, or a delete."""

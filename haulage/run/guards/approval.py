@@ -1,4 +1,4 @@
-"""What a person says of a delete plan, and whether it still can be carried out."""
+"""A person's approval of a delete plan, and whether the plan is still valid."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from haulage.errors import RefusedError
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """Somebody's leave to delete `entries`, the number that the plan must have."""
+    """A person's approval to delete `entries`, the number that the plan must have."""
 
     plan_id: int
     entries: int
@@ -23,9 +23,9 @@ class Approval:
 def approved_plan(
     catalog: Catalog, approval: Approval, earlier: Run | None
 ) -> DeletePlan:
-    """Return the plan; RefusedError if it is another one than was approved.
+    """Return the plan; RefusedError if it is not the one that was approved.
 
-    What an `earlier` run has begun to carry out, that run may go on with.
+    An `earlier` run that has started to carry the plan out may continue it.
     """
     plan = delete_plans.find(catalog, approval.plan_id)
     is_under_way = earlier is not None and plan.apply_run_id == earlier.id
@@ -48,7 +48,7 @@ def approved_plan(
 
 
 def decline(catalog: Catalog, plan_id: int, who: str, because: str | None) -> None:
-    """Drop a plan that waits; the next run that finds the entries gone asks again."""
+    """Drop a waiting plan; the next run that finds the entries gone makes another."""
     delete_plans.decline(catalog, plan_id, who, because)
     run_id = delete_plans.find(catalog, plan_id).run_id
     detail = {"plan": plan_id, "because": because}

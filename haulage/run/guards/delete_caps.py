@@ -1,4 +1,4 @@
-"""The caps of the delete pass, looked at before the first entry is removed."""
+"""The caps on deletes, checked before the first entry is removed."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from haulage.config.policy import Delete, Policy, RunPolicy
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """What a listing found gone, and what that is weighed against, in entries."""
+    """How much a listing found gone, and the manifest's totals to compare it with."""
 
     entries: int
     bytes: int
@@ -16,14 +16,14 @@ class Gone:
 
 
 def emptiness(policy: RunPolicy, gone: Gone) -> str | None:
-    """Say that the source looks unmounted, and how to go on; None if it does not."""
+    """Return why the source looks unmounted, and the next step; None if it does not."""
     if gone.listed <= 1 and not policy.allow_empty_source:
         return "the source is empty; if that is right: --allow-empty-source"
     return None
 
 
 def needs_approval(policy: Policy, gone: Gone) -> str | None:
-    """Say why a person has to approve that `gone` is deleted; None if nobody has to."""
+    """Return why a person must approve deleting `gone`, or None."""
     guards = policy.guards
     if policy.delete is Delete.PLAN:
         return f"{gone.entries} entries are gone at the source, and delete is 'plan'"

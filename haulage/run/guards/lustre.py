@@ -1,4 +1,4 @@
-"""Looks whether a Lustre can be asked for layouts, and sets what is set once a run."""
+"""Check that an endpoint supports Lustre layouts, and prepare the target's root."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from haulage.storage.tree.lustre.lfs import LfsError, layout_of, mdts_of
 
 
 def check_layouts(policy: Policy, pair: Pair) -> None:
-    """Refuse layouts where an end cannot be asked for them."""
+    """Refuse layouts if an endpoint does not support them."""
     if not policy.stripe and not policy.mdts:
         return
     if shutil.which("lfs") is None:
@@ -41,7 +41,7 @@ def _check_lustre(place: Place) -> None:
             "--stripe and --mdts, or give rules that keep nothing of a bucket"
         )
     try:
-        with _opened(_standing(place.url)) as fd:
+        with _opened(_existing(place.url)) as fd:
             layout_of(fd)
     except LfsError as err:
         raise RefusedError(
@@ -52,7 +52,7 @@ def _check_lustre(place: Place) -> None:
 
 def _active_mdts(target: Place) -> tuple[int, ...]:
     try:
-        found = mdts_of(_standing(target.url))
+        found = mdts_of(_existing(target.url))
         why = "it names none that is active"
     except LfsError as err:
         found, why = (), str(err)
@@ -64,8 +64,8 @@ def _active_mdts(target: Place) -> tuple[int, ...]:
     return found
 
 
-def _standing(root: str) -> str:
-    """Return the root, or the directory in which it will be made."""
+def _existing(root: str) -> str:
+    """Return the root, or the existing directory in which it will be created."""
     request = Path(root)
     while not request.exists():
         request = request.parent
@@ -82,7 +82,7 @@ def _opened(root: str) -> Iterator[int]:
 
 
 def prepare_target(context: RunContext) -> None:
-    """Set what the target's root hands on, and begin to count turns of MDTs."""
+    """Set the default layout of the target's root, and start the turns of MDTs."""
     policy, target = context.policy, context.pair.target
     if Step.COPY not in policy.steps:
         return

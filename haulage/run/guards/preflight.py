@@ -1,4 +1,4 @@
-"""Refuses what cannot go well, before anything is touched."""
+"""Check paths, endpoints and options before a run touches anything."""
 
 import os
 from collections.abc import Mapping
@@ -24,10 +24,10 @@ def check_ends(
     *,
     looks: bool = False,
 ) -> tuple[Dataset, Pair]:
-    """Return the dataset with both roots in one spelling, and the two places.
+    """Return the dataset with normalised roots, and both places.
 
-    RefusedError names what is wrong. A bucket is looked for, and made where that is
-    asked for, unless this only `looks`.
+    RefusedError names what is wrong. A bucket must exist, or is created if the dataset
+    asks for that, unless this only `looks`.
     """
     source, target = root_of(dataset.source), root_of(dataset.target)
     dataset = dataset.model_copy(update={"source": source, "target": target})
@@ -77,7 +77,7 @@ def _check_target_bucket(pair: Pair, *, create: bool, looks: bool) -> None:
 
 
 def _check_preserve(dataset: Dataset, pair: Pair) -> None:
-    """Refuse a choice that would change nothing."""
+    """Refuse a `--preserve` that would have no effect."""
     if dataset.policy.preserve == PRESERVED:
         return
     for place in (pair.source, pair.target):
@@ -90,7 +90,7 @@ def _check_preserve(dataset: Dataset, pair: Pair) -> None:
 
 
 def _check_trust(dataset: Dataset, pair: Pair) -> None:
-    """Refuse a trust that would change nothing."""
+    """Refuse a `--trust-metadata` that would have no effect."""
     if dataset.policy.trust_metadata and not pair.rejoins:
         raise RefusedError(
             f"source {shown_path(pair.source.url)}, target "
@@ -100,7 +100,7 @@ def _check_trust(dataset: Dataset, pair: Pair) -> None:
 
 
 def check_target(dataset: Dataset) -> Pair:
-    """Return both places of a known dataset, of which only the target must be there."""
+    """Return both places of a known dataset; only its target must exist."""
     pair = pair_of(dataset)
     if not pair.target.is_bucket:
         _check_target(pair.target.url)
@@ -108,7 +108,7 @@ def check_target(dataset: Dataset) -> Pair:
 
 
 def root_of(root: str) -> str:
-    """Return the one spelling of a directory's path or a bucket's URL."""
+    """Return the normal spelling of a directory's path or a bucket's URL."""
     if "\0" in root:
         raise RefusedError(f"{root!r} has a NUL byte, so it cannot name a directory")
     if not root.isascii() and any("\ud800" <= char <= "\udfff" for char in root):
@@ -134,7 +134,7 @@ def root_of(root: str) -> str:
 
 
 def _check_is_path(root: str) -> None:
-    """Refuse what a shell, rsync or rclone takes for another place than a directory."""
+    """Refuse what a shell, rsync or rclone reads as something else than a directory."""
     first = root.partition("/")[0]
     if first.startswith("~"):
         raise RefusedError(
@@ -159,16 +159,16 @@ def _check_is_path(root: str) -> None:
 
 
 def _check_prefixes_apart(source: Place, target: Place) -> None:
-    """Compare the addresses of two buckets; what else is one, only a trial tells."""
+    """Compare the addresses of two buckets; only a trial finds other equal ones."""
     why = why_not_apart(source, target)
     if why and source.address == target.address:
         raise RefusedError(why)
 
 
 def _check_source_has_keys(pair: Pair) -> None:
-    """Refuse a prefix without any key: in a bucket, no other directory is missing.
+    """Refuse a prefix without any key: this is how a bucket's directory is missing.
 
-    An empty directory that came from a tree has an object, and goes back as it was.
+    An empty directory that came from a tree has an object, and is restored from it.
     """
     source = pair.source
     if next(keys_below(pair.bucket(source), source.prefix), None) is None:
@@ -215,14 +215,14 @@ def _check_apart(source: str, target: str, filters: Filters) -> None:
 
 
 def _is_left_out(source: Path, target: Path, filters: Filters) -> bool:
-    """Tell whether a listing of the source by these filters comes to the target."""
+    """Tell whether the filters keep a listing of the source out of the target."""
     path = os.fsencode(target.relative_to(source)) + b"/"
     if not Rules(filters.rules).keep_below(path):
         return True
-    request = target
-    while not request.exists():
-        request = request.parent
-    other = request.stat().st_dev != source.stat().st_dev
+    existing = target
+    while not existing.exists():
+        existing = existing.parent
+    other = existing.stat().st_dev != source.stat().st_dev
     return filters.one_file_system and other
 
 
@@ -244,18 +244,18 @@ def _check_target(target: str, *, make_parents: bool = False) -> None:
             f"target {shown}: its parent {shown_path(str(parent))} does not exist; is "
             "it spelled right, and mounted? To create it: --make-parents"
         )
-    request = Path(target)
-    while not os.path.exists(request):  # a name may be too long to be looked for
-        request = request.parent
-    if not _is_writable(request):
+    existing = Path(target)
+    while not os.path.exists(existing):  # a name may be too long to be looked for
+        existing = existing.parent
+    if not _is_writable(existing):
         raise RefusedError(
-            f"target {shown} cannot be written: {shown_path(str(request))} is not "
+            f"target {shown} cannot be written: {shown_path(str(existing))} is not "
             f"writable by this user (uid {os.geteuid()}); change its mode or mount"
         )
 
 
 def _check_not_own(target: str) -> None:
-    """Refuse our own directories, and to put anything beside them."""
+    """Refuse Haulage's own directories as a target, and anything beside them."""
     real, state = Path(target).resolve(), home().resolve()
     own = [each.resolve() for each in own_directories()]
     if real == state or any(each in (real, *real.parents) for each in own):
@@ -267,7 +267,7 @@ def _check_not_own(target: str) -> None:
 
 
 def make_target(place: Place) -> None:
-    """Make the directory that is synced to; RefusedError where that cannot be."""
+    """Create the target's directory; RefusedError if that fails."""
     if place.is_bucket:
         return
     try:
@@ -280,7 +280,7 @@ def make_target(place: Place) -> None:
 
 
 def _is_writable(directory: Path) -> bool:
-    """Tell whether we may write there; a directory of our own we may open for that."""
+    """Tell whether this user may write there, or may change its mode to do so."""
     if os.statvfs(directory).f_flag & os.ST_RDONLY:
         return False
     is_ours = os.geteuid() != 0 and directory.stat().st_uid == os.geteuid()

@@ -1,4 +1,4 @@
-"""Asks of planned files whether this user may read them, as their movers would find."""
+"""Check whether this user may read the planned files, as their movers would find."""
 
 import errno
 import os
@@ -22,11 +22,11 @@ _OWNER, _GROUP, _OTHERS = 0o400, 0o040, 0o004
 class Readable:
     """The files of one source; use as a context manager.
 
-    Objects of a bucket are not asked for: each would be a request.
+    Objects of a bucket are not checked: each would cost a request.
     """
 
     def __init__(self, source: Place) -> None:
-        """Prepare to ask; nothing is opened before."""
+        """Prepare the checks; nothing is opened before the first."""
         self._root = None if source.is_bucket else Descent(source.url)
         self._uid = os.geteuid()
         self._gids = np.array([os.getegid(), *os.getgroups()])
@@ -55,7 +55,7 @@ class Readable:
         return actions.filter(pa.array(stays)), [_failure(actions, row) for row in shut]
 
     def _doubtful(self, actions: pa.Table) -> np.ndarray:
-        """Return the rows that read a file; of root's, those that others may not read.
+        """Return the rows that read a file; for root, those unreadable for others.
 
         An ACL may forbid what the mode allows, but not to root.
         """

@@ -1,7 +1,7 @@
-"""Recognises both ends: by what they must hold, and the target by its mark.
+"""Recognise both endpoints: by a sample of entries, and the target by its mark.
 
-An unmounted directory holds nothing, or something else. A mount point may have files of
-its own, so that it is not empty when nothing is mounted. Inodes and device numbers say
+An unmounted directory is empty, or has other files. A mount point may have files of its
+own, so it need not be empty when nothing is mounted. Inodes and device numbers prove
 little: network and FUSE mounts change them.
 """
 
@@ -24,7 +24,7 @@ _ENOUGH = 8  # of a source: of fewer entries it may well be that all have gone
 
 
 class Known(Enum):
-    """What is known of the target as it is tonight."""
+    """How well the present target is known."""
 
     AS_LEFT = auto()  # by the run of the current manifest
     OLDER = auto()  # it is as an earlier run left it, whose manifest is kept
@@ -33,7 +33,7 @@ class Known(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is known of the target, of which version if any, and what to say of it."""
+    """What is known of the target, by which version, and the note about it."""
 
     known: Known
     left: Left | None = None
@@ -42,7 +42,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Looking:
-    """What the ends of a dataset are looked at for; `run` is there if it has begun."""
+    """What the checks of a dataset's endpoints need; `run` is set once it has begun."""
 
     catalog: Catalog
     dataset_id: int
@@ -52,20 +52,20 @@ class Looking:
 
     @property
     def may_be_another(self) -> bool:
-        """Tell whether the run may begin with another target than it thought."""
+        """Tell whether the run may start with another target than expected."""
         return self.run is None or not (self.run.listed_until or self.run.discovered)
 
 
 def check_recognised(looking: Looking) -> None:
-    """Refuse an end that is empty, or holds nothing of what the manifest says."""
+    """Refuse an endpoint that is empty, or has no sampled entry of the manifest."""
     check_source(looking.comparison)
     target_of(looking)
 
 
 def check_source(comparison: Comparison) -> None:
-    """Refuse a source that is empty, or of which nothing is known.
+    """Refuse a source that is empty, or has no sampled entry.
 
-    It may be changed as a whole: that matters only where deletes would follow.
+    A source that was replaced as a whole is refused only where deletes would follow.
     """
     policy, source = comparison.policy, comparison.pair.source
     if policy.allow_empty_source or comparison.manifest.entries <= 1:
@@ -84,14 +84,14 @@ def check_source(comparison: Comparison) -> None:
 
 
 def is_source_recognised(comparison: Comparison) -> bool:
-    """Tell whether the source is the one that the manifest is about."""
+    """Tell whether the source is the one that the manifest describes."""
     return comparison.pair.has_entries(comparison.pair.source) and _may_be_source(
         comparison
     )
 
 
 def _may_be_source(comparison: Comparison) -> bool:
-    """Tell whether a source may be the one; buckets are never unmounted."""
+    """Tell whether a source may be that one; buckets are never unmounted."""
     wanted = sample(comparison.manifest)
     if len(wanted) < _ENOUGH or comparison.pair.source.is_bucket:
         return True
@@ -99,7 +99,7 @@ def _may_be_source(comparison: Comparison) -> bool:
 
 
 def target_of(looking: Looking) -> Target:
-    """Tell what is known of the target; RefusedError if that looks unmounted."""
+    """Return what is known of the target; RefusedError if it looks unmounted."""
     comparison = looking.comparison
     base = left_as(looking.catalog, comparison.manifest.manifest_id)
     if base is None or comparison.manifest.entries == 0:
@@ -173,7 +173,7 @@ def _is_empty(comparison: Comparison) -> str:
 
 
 def _by_sample(looking: Looking, found: Target) -> Target:
-    """Look at some entries; refuse a target that has none of them."""
+    """Check sampled entries; refuse a target that has none of them."""
     comparison = _with_version(looking.comparison, found, looking.catalog)
     target = comparison.pair.target
     seen = look(comparison.pair, target, sample(comparison.manifest))
@@ -196,7 +196,7 @@ def _by_sample(looking: Looking, found: Target) -> Target:
 
 
 def _by_mounts(comparison: Comparison, mark: Mark | None, found: Target) -> Target:
-    """Refuse a target that lacks a mount; list one in which something is mounted."""
+    """Refuse a target that lacks a mount; list one that has a new mount."""
     if mark is None or comparison.pair.target.is_bucket:
         return found
     now, before = set(mounts_of(comparison.pair)), set(mark.mounts)
@@ -215,7 +215,7 @@ def _by_mounts(comparison: Comparison, mark: Mark | None, found: Target) -> Targ
 
 
 def _has_below(manifest: Manifest, path: bytes) -> bool:
-    """Tell whether the manifest has anything below a directory."""
+    """Tell whether the manifest has any entry below a directory."""
     firsts = [ref.first for ref in manifest.pages]
     for page in manifest.pages[max(0, bisect_right(firsts, path) - 1) :]:
         if page.last > path:

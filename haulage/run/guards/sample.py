@@ -1,7 +1,7 @@
-"""Looks at some entries of an end, to tell whether it is what the manifest is about.
+"""Sample entries of an endpoint, to tell whether it matches the manifest.
 
-Some are taken from all over the manifest, some from what was changed last: that is what
-a target lacks which was rolled back, or is another one than last night.
+Some are taken from all over the manifest, others from what changed last: a target that
+was rolled back, or is another disk, lacks those.
 """
 
 import os
@@ -27,7 +27,7 @@ _AT_ONCE = 8  # requests to a bucket
 
 
 class Sampled(NamedTuple):
-    """An entry of the manifest, as far as it is looked at."""
+    """An entry of the manifest, as far as it is checked."""
 
     path: bytes
     kind: int
@@ -37,7 +37,7 @@ class Sampled(NamedTuple):
 
 
 class Looked(NamedTuple):
-    """How many entries were looked for, were there, and were as they were made."""
+    """How many entries were sampled, exist, and are as Haulage made them."""
 
     wanted: int
     there: int
@@ -45,7 +45,7 @@ class Looked(NamedTuple):
 
 
 def sample(manifest: Manifest) -> list[Sampled]:
-    """Return some entries, spread over the manifest, and some that came last."""
+    """Return entries spread over the manifest, and some that changed last."""
     found = dict[bytes, Sampled]()
     pages = manifest.pages
     for page in pages[:: max(1, (len(pages) - 1) // (_PAGES - 1))][:_PAGES]:
@@ -82,7 +82,7 @@ def _by_path(rows: pa.Table) -> dict[bytes, Sampled]:
 
 
 def look(pair: Pair, place: Place, wanted: list[Sampled]) -> Looked:
-    """Look for the entries at one end; what may not be looked at is as it was."""
+    """Look for the entries at one endpoint; if none may be read, all count as equal."""
     if place.is_bucket:
         return _look_in_bucket(pair, place, wanted)
     try:
@@ -112,7 +112,7 @@ def _is_as_made(one: Sampled, found: os.stat_result) -> bool:
 
 
 def _look_in_bucket(pair: Pair, place: Place, wanted: list[Sampled]) -> Looked:
-    """Ask for objects of which the version is known; directories may have none."""
+    """Request objects whose version is known; directories may have no object."""
     bucket = pair.bucket(place)
     objects = [one for one in wanted if one.made and one.kind != Kind.DIR]
     keys = [key_of(one.path, place.prefix) for one in objects]

@@ -1,8 +1,8 @@
-"""Decides which name of a linked file is copied, and which are linked to that one.
+"""Decide which name of a linked file is copied; the others are linked to it.
 
-A group is all listed names of one source inode. Its rows are sorted so that what is
-gone comes first, then what is unchanged: the first listed name leads. So one pass with
-one row at hand is enough for groups of any size.
+A group is all listed names of one source inode. Its rows are sorted: gone names first,
+then unchanged ones, so that the first listed name leads. One pass that holds one row is
+enough for groups of any size.
 """
 
 import struct
@@ -26,14 +26,14 @@ _KEY = struct.Struct(">QQB")
 
 
 class Elected(NamedTuple):
-    """Leaders that something is done about, and members that are linked to theirs."""
+    """Leaders that need an action, and members to be linked to them."""
 
     leaders: pa.Table  # ACTION
     members: pa.Table  # MEMBER
 
 
 def with_key(links: pa.Table) -> pa.Table:
-    """Put the key first by which groups are brought together."""
+    """Put the key first by which groups are sorted together."""
     names = ("dev", "ino", "rank", "path")
     rows = zip(*(links[name].to_pylist() for name in names), strict=True)
     keys = [_KEY.pack(dev, ino, rank) + path for dev, ino, rank, path in rows]
@@ -41,7 +41,7 @@ def with_key(links: pa.Table) -> pa.Table:
 
 
 def elect(tables: Iterable[pa.Table]) -> Iterator[Elected]:
-    """Yield the leaders and members of groups that are not as they were.
+    """Yield the leaders and members of groups that have changed.
 
     `tables` are GROUPED and sorted by key.
     """
@@ -56,7 +56,7 @@ _Inode = tuple[int, int]
 
 @dataclass(slots=True)
 class _Group:
-    """The group whose rows are coming; `row` is its leader's in the table at hand."""
+    """The group whose rows are arriving; `row` is its leader's in the current table."""
 
     inode: _Inode
     gone: int = 0
@@ -69,7 +69,7 @@ class _Group:
 
 @dataclass(slots=True)
 class _Found:
-    """What is found in one table: rows, and what is to be written into them."""
+    """What was found in one table: rows, and the values to write into them."""
 
     leaders: list[int] = field(default_factory=list)
     shared: list[int] = field(default_factory=list)
@@ -78,7 +78,7 @@ class _Found:
     led_by: list[int] = field(default_factory=list)
 
     def close(self, group: _Group) -> None:
-        """Note the leader of a group that has ended, if something is to be done."""
+        """Note the leader of a group that has ended, if it needs an action."""
         if group.row >= 0 and group.verb:
             self.leaders.append(group.row)
             self.shared.append(group.shared)
@@ -87,7 +87,7 @@ class _Found:
 
 
 class _Election:
-    """Goes through sorted tables with the leader of the open group at hand."""
+    """Goes through sorted tables and holds the leader of the open group."""
 
     def __init__(self) -> None:
         self._group = _Group((-1, -1))

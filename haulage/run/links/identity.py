@@ -1,4 +1,4 @@
-"""Finds the names in a manifest that are one file, so that a target is held to it."""
+"""Find the names in a manifest that are one file, for verifying a target."""
 
 import struct
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ _KEY = struct.Struct(">QQqIqIq")
 
 
 def with_identity(entries: pa.Table) -> pa.Table:
-    """Put the key first by which the names of a file are brought together."""
+    """Put the key first by which the names of a file are sorted together."""
     columns = (entries[name].to_pylist() for name in (*_IDENTITY, "path"))
     keys = [_KEY.pack(*row[:-1]) + row[-1] for row in zip(*columns, strict=True)]
     return pa.table(
@@ -27,7 +27,7 @@ def with_identity(entries: pa.Table) -> pa.Table:
 def led(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """Yield manifest entries whose `leader` is the first name of the same file.
 
-    The first name itself has none. `tables` are WITH_IDENTITY and sorted by key.
+    The first name has no leader. `tables` are WITH_IDENTITY and sorted by key.
     """
     identity, leader = b"", b""
     for table in tables:

@@ -1,4 +1,4 @@
-"""The pass that gives linked files their other names, after one of them was made."""
+"""The pass that makes the other names of linked files, after their leaders exist."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -39,7 +39,7 @@ from haulage.run.sharding.waves import run_pass
 
 
 def settle_links(context: RunContext, runner: TaskRunner) -> None:
-    """Link what is not as it should be, and try again what may succeed now."""
+    """Link all names that need it, and retry those that may succeed now."""
     for round_ in LINKS.rounds_of(context.policy.attempts):
         again = None
         if round_ and not is_sealed(context, Pass.LINKS, round_):
@@ -52,7 +52,7 @@ def settle_links(context: RunContext, runner: TaskRunner) -> None:
 
 
 def settle_blocked_links(context: RunContext, runner: TaskRunner) -> None:
-    """Link what was blocked, itself or by its leader."""
+    """Link names that were blocked, themselves or by their leader."""
     attempts = context.policy.attempts
     earlier = LINKS.rounds_of(attempts)
     rows = [rows_with(context, [Pass.LINKS], earlier, [Status.BLOCKED])]
@@ -65,7 +65,7 @@ def settle_blocked_links(context: RunContext, runner: TaskRunner) -> None:
 
 
 def verify_link_copies(context: RunContext, runner: TaskRunner) -> None:
-    """Verify what had to be copied because it could not be linked."""
+    """Verify the names that were copied because they could not be linked."""
     attempts = context.policy.attempts
     rounds = [*LINKS.rounds_of(attempts), *UNBLOCKED_LINKS.rounds_of(attempts)]
     for round_ in LINK_COPIES.rounds_of(attempts):
@@ -116,7 +116,7 @@ def _in_order(context: RunContext, links: Iterator[pa.Table]) -> Iterator[pa.Tab
 
 
 def _members(context: RunContext) -> Iterator[pa.Table]:
-    """Yield the actions of members, which know by now what became of their leaders."""
+    """Yield the actions of members, with the outcome of their leaders."""
     spool = context.workspace / "links" / "sort"
     both = DiskSort(spool / "joined", JOINED, "key", run_rows=ENTRY_ROWS)
     found = 0
@@ -131,7 +131,7 @@ def _members(context: RunContext) -> Iterator[pa.Table]:
 
 
 def _of_leaders(context: RunContext) -> Iterator[pa.Table]:
-    """Yield what became of all that leaders may be among, in the order it happened."""
+    """Yield all outcomes that may be those of leaders, in the order of the run."""
     for pass_, round_ in turns(context.policy.attempts):
         if pass_ in MAKES_AND_PROVES:
             for shard in done(context, pass_, round_):

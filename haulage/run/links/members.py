@@ -1,4 +1,4 @@
-"""Tells the members of linked files what became of their leaders."""
+"""Tell the members of linked files the outcome of their leaders."""
 
 import struct
 from collections.abc import Iterable, Iterator
@@ -36,7 +36,7 @@ def as_outcomes(outcomes: pa.Table, order: int) -> pa.Table:
 
 
 def as_members(members: pa.Table) -> pa.Table:
-    """Return members, to be sorted behind the outcomes of their leaders."""
+    """Return members, to be sorted after the outcomes of their leaders."""
     names = (members[name].to_pylist() for name in ("leader", "path"))
     keys = [b"%b\0\1%b" % each for each in zip(*names, strict=True)]
     none = pa.array(np.zeros(members.num_rows, np.uint8))
@@ -52,8 +52,8 @@ def _joined(keys: list[bytes], status: pa.Array, rows: pa.Table) -> pa.Table:
 def joined(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """Yield the members as actions, with the entry and the proof of their leaders.
 
-    `tables` are JOINED and sorted by key. A member whose leader was not made has no
-    `leader` any more.
+    `tables` are JOINED and sorted by key. A member has no `leader` any more if that was
+    not made.
     """
     leader = JOINED.empty_table()
     for table in tables:

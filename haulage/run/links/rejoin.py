@@ -1,4 +1,4 @@
-"""Finds the names that came from a bucket apart, and belong to one file."""
+"""Link names again that arrived from a bucket separately and belong to one file."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ _LOOKED_AT = ["kind", "nlink"]
 def links_again(context: RunContext) -> Iterator[pa.Table]:
     """Yield the links that make names one file again.
 
-    A run that has met no such name looks at nothing more.
+    A run that listed no such name reads nothing more.
     """
     if not _has_any(context):
         return
@@ -39,7 +39,7 @@ def _has_any(context: RunContext) -> bool:
 
 
 def _entries(context: RunContext) -> Iterator[pa.Table]:
-    """Yield what the target holds by now, but for pages without any such name."""
+    """Yield the target's present entries, except pages without any such name."""
     manifest = Manifest(context.catalog, context.run.base_manifest_id)
     for window in overlaid(context):
         if not isinstance(window, PageRef):

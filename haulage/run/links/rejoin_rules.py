@@ -1,8 +1,8 @@
-"""Decides which names are linked that a bucket has as objects of their own.
+"""Decide which names to link again that a bucket holds as separate objects.
 
-Names belong together if one inode is noted in the metadata of their objects. They are
-copied each by itself first: which of them are equal in content and attributes, and so
-may be one file, is known only then.
+Names belong together if the metadata of their objects notes the same inode. Each is
+first copied by itself: only then is it known which of them are equal in content and
+attributes, and so may be one file.
 """
 
 import struct
@@ -21,9 +21,9 @@ _KEY = struct.Struct(">QQ16sqqIHII")  # device and inode, and what makes names a
 
 
 def as_kin(entries: pa.Table) -> pa.Table:
-    """Return those with more names, to be sorted by their key.
+    """Return the entries that may have other names, to be sorted by their key.
 
-    Of names that are alike those come first that earlier runs have brought together.
+    Of equal names those come first that earlier runs have linked.
     """
     entries = entries.select(MANIFEST.names)
     kin = entries.filter(pa.array(is_linked(entries) & is_file(entries)))
@@ -39,10 +39,10 @@ def _packed(dev: int, ino: int, checksum: bytes | None, *others: int) -> bytes:
 
 
 def rejoined(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Yield a link for every name that no run has brought together with others.
+    """Yield a link for every name that no run has linked with its others.
 
-    `tables` are KIN and sorted by key. The first of names that are alike leads; where
-    it has no other, or its content is not known, a name leads itself alone.
+    `tables` are KIN and sorted by key. The first of equal names leads. A name leads
+    itself alone if it has no equal, or if its content is unknown.
     """
     leader = KIN.empty_table()
     for table in tables:
@@ -69,7 +69,7 @@ def _led_by(table: pa.Table) -> np.ndarray:
 
 
 def _links(members: pa.Table, leaders: pa.Table) -> pa.Table:
-    """Return the actions; what is linked is proven no further than its leader is."""
+    """Return the link actions; each counts as verified no further than its leader."""
     rows = members.num_rows
     given = {
         "verb": pa.array(np.full(rows, Verb.HARD, np.uint8)),

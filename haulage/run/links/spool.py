@@ -1,4 +1,4 @@
-"""Keeps linked files together: gathered while listing, decided when all is listed."""
+"""Spool of linked files: gathered during the listing, decided at its end."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from haulage.run.links.election import GROUPED, MEMBER, elect, with_key
 
 
 class Numbers(NamedTuple):
-    """How many linked files were listed, and for how many something is to be done."""
+    """How many linked files were listed, and how many of them need an action."""
 
     listed: int
     leaders: int
@@ -25,11 +25,11 @@ class Numbers(NamedTuple):
 class LinkSpool:
     """The linked files of one run: listed page by page, then leaders and members.
 
-    All of it is on disk, so that a run that goes on finds what it had listed.
+    All of it is on disk, where a resumed run finds what it had listed.
     """
 
     def __init__(self, where: Path) -> None:
-        """Keep everything below `where`, which need not be there."""
+        """Keep everything below `where`, which need not exist."""
         self._listed = where / "listed"
         self._members = where / "members.arrow"
         self._sort = where / "sort"
@@ -37,14 +37,14 @@ class LinkSpool:
         self.held_rows = 0
 
     def forget_behind(self, after: bytes | None) -> None:
-        """Drop what was kept, but not recorded as listed: it is listed again."""
+        """Drop entries after `after`: they are not recorded, and are listed again."""
         for file in self._files():
             batch = next(batches_of(file))
             if after is None or batch["path"][0].as_py() > after:
                 file.unlink()
 
     def add(self, links: pa.Table) -> None:
-        """Take up one page's linked files, in canonical order."""
+        """Add one page's linked files, in canonical order."""
         if links.num_rows:
             self._held.append(links)
             self.held_rows += links.num_rows
@@ -67,7 +67,7 @@ class LinkSpool:
         return sorted(self._listed.glob("*.arrow"))
 
     def elect(self) -> Numbers:
-        """Decide about every group, once all of them are kept."""
+        """Decide about every group, after all of them were written."""
         listed = 0
         groups = DiskSort(self._sort / "groups", GROUPED, "key", run_rows=ENTRY_ROWS)
         for file in self._files():
@@ -82,7 +82,7 @@ class LinkSpool:
         return Numbers(listed, found["leaders"], found["members"])
 
     def _elected(self, groups: DiskSort, found: Counter[str]) -> Iterator[pa.Table]:
-        """Yield the members; the leaders are kept by the way."""
+        """Yield the members; the leaders are written meanwhile."""
         for leaders, members in elect(groups.tables()):
             self._leaders.add(leaders)
             found["leaders"] += leaders.num_rows
@@ -90,22 +90,22 @@ class LinkSpool:
             yield members
 
     def leaders(self) -> Iterator[pa.Table]:
-        """Yield what is done about leaders, in canonical order, once."""
+        """Yield the actions for leaders, in canonical order, once."""
         yield from self._leaders.tables()
 
     def members(self) -> Iterator[pa.Table]:
-        """Yield the members of all groups that are not as they were."""
+        """Yield the members of all groups that have changed."""
         if self._members.exists():
             yield from batches_of(self._members)
 
 
 def _write(file: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> None:
-    """Write a file, which has its name only when it is complete."""
+    """Write a file, which gets its name only when it is complete."""
     unfinished = file.with_name(file.name + ".unfinished")
     write_batches(unfinished, schema, tables)
     unfinished.replace(file)
 
 
 def links_of(workspace: Path) -> LinkSpool:
-    """Return the linked files of the run that has this workspace."""
+    """Return the linked files of the run with this workspace."""
     return LinkSpool(workspace / "links")

@@ -1,4 +1,4 @@
-"""Makes the new manifest: the old one plus the outcomes, in one transaction."""
+"""Commit the new manifest: the old one plus the outcomes, in one transaction."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -42,10 +42,11 @@ _FAILED = (Status.FAILED, Status.UNSTABLE, Status.MISMATCH, Status.BLOCKED)
 
 @dataclass(slots=True)
 class Ledger:
-    """What the outcomes add up to, path by path.
+    """Totals of the outcomes, path by path.
 
-    `failed` is how many entries are not in the target as they should be, `held` how
-    many the new manifest has. Of failures some are `listed` and the rest `unlisted`.
+    `failed` counts entries that are not in the target as they should be, `held` the
+    entries of the new manifest. Of the failures some are `listed` and the rest
+    `unlisted`.
     """
 
     approved_by: str
@@ -57,9 +58,9 @@ class Ledger:
 
 
 def commit(context: RunContext, recovered: Iterable[pa.Table] = ()) -> Ledger:
-    """Write the manifest of all that is done, make it current, and add it up.
+    """Write the manifest of everything done, make it current, and return its totals.
 
-    `recovered` are outcomes of what ended the run, by path.
+    `recovered` are outcomes of the recovery that ended the run, by path.
     """
     if context.policy.fsync is Fsync.RUN and _has_changed_a_tree(context):
         sync_file_system(context.pair.target.url)
@@ -91,7 +92,7 @@ def commit(context: RunContext, recovered: Iterable[pa.Table] = ()) -> Ledger:
 
 
 def _has_changed_a_tree(context: RunContext) -> bool:
-    """Tell whether anything was made, changed or removed in a file system."""
+    """Tell whether the run made, changed or removed anything in a file system."""
     if context.pair.target.is_bucket:
         return False
     changing = [pass_ for pass_ in Pass if pass_ is not Pass.VERIFY]
@@ -101,7 +102,7 @@ def _has_changed_a_tree(context: RunContext) -> bool:
 
 
 def _record(context: RunContext, seen: Ledger, failed: list[Failure]) -> None:
-    """List what failed, as far as there is room, and count all of it."""
+    """List the failures, up to the limit, and count all of them."""
     listed = failed[: _MOST_LISTED - seen.listed]
     if listed:
         failures.add(context.catalog, context.run, listed)
@@ -113,9 +114,9 @@ def _record(context: RunContext, seen: Ledger, failed: list[Failure]) -> None:
 def _taken(
     context: RunContext, tell_torn: Callable[[list[bytes]], None]
 ) -> Iterator[pa.Table]:
-    """Yield the paths that the target holds no more, because others have their names.
+    """Yield the paths that the target no longer holds, because others have their names.
 
-    Buckets alone hold `d` beside `d/`, and do so in peace.
+    Only buckets can hold `d` beside `d/`.
     """
     into_bucket = context.pair.target.is_bucket
     if into_bucket and (context.pair.source.is_bucket or context.run.trigger == VERIFY):
@@ -144,7 +145,7 @@ def _failures_in(merged: Merged) -> list[Failure]:
 
 
 def _bury(context: RunContext, seen: Ledger, merged: Merged) -> None:
-    """Record what was deleted in a span."""
+    """Record the deletes of a span as tombstones."""
     outcomes = merged.last_outcomes
     gone = outcomes.filter(pc.equal(outcomes["status"], Status.DELETED))
     stones = [
@@ -156,13 +157,13 @@ def _bury(context: RunContext, seen: Ledger, merged: Merged) -> None:
 
 
 def _approval(context: RunContext) -> str:
-    """Say by whose leave this run deletes."""
+    """Return who approved the deletes of this run."""
     plan = delete_plans.applied_by(context.catalog, context.run)
     return f"{plan.decided_by}: plan {plan.id}" if plan else "policy: delete guarded"
 
 
 def _note_losses(seen: Ledger, overlays: list[pa.Table], failed: set[bytes]) -> None:
-    """Note what was made, but not exactly; a verification says nothing of that."""
+    """Note entries that were made with losses; a verification reports none."""
     found: dict[bytes, Failure] = {}
     for outcomes in overlays:
         held = pc.is_in(outcomes["status"], pa.array(HOLDS, pa.uint8()))
@@ -191,7 +192,7 @@ def _failure(row: dict[str, Any]) -> Failure:
 
 
 def _unreadable(context: RunContext) -> Iterator[Failure]:
-    """Yield what could not be listed; everything below it was left as it is."""
+    """Yield what could not be listed; nothing below it was touched."""
     vanished = 0
     for path, number, reason in map(json.loads, _noted(context)):
         failure = failure_of(Unreadable(bytes.fromhex(path), number, reason))
@@ -206,7 +207,7 @@ def _unreadable(context: RunContext) -> Iterator[Failure]:
 
 
 def _noted(context: RunContext) -> Iterator[bytes]:
-    """Yield what was noted while listing, once; it may be all of a tree."""
+    """Yield what the listing noted, each once; it may be a whole tree."""
     try:
         file = (context.workspace / UNREADABLE_FILE).open("rb")
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Looks names up in a manifest, of which it holds a page or two."""
+"""Look up names in a manifest, with one or two of its pages in memory."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -14,10 +14,10 @@ _PAGES_HELD = 2  # `d/` is in the page of `d`, or in the next one
 
 
 class KnownNames:
-    """Knows which names a manifest has, and reads only pages that are asked for."""
+    """Looks up names in a manifest, and reads only the pages needed."""
 
     def __init__(self, manifest: Manifest) -> None:
-        """Read nothing but where the pages begin."""
+        """Read only where the pages begin."""
         self._manifest = manifest
         self._firsts = [ref.first for ref in manifest.pages]
         self._paths = lru_cache(_PAGES_HELD)(self._read)
@@ -34,7 +34,7 @@ class KnownNames:
         return known
 
     def below(self, directory: bytes) -> Iterator[pa.ChunkedArray]:
-        """Yield the directory and what the manifest has below it."""
+        """Yield the directory and the manifest's entries below it."""
         page = self._page_of(directory)
         while page < len(self._firsts) and self._firsts[page] < directory[:-1] + b"0":
             paths = self._paths(page)

@@ -1,4 +1,4 @@
-"""Finds what an attempt may have changed in the target before it was lost."""
+"""Find entries that a lost attempt may have changed in the target."""
 
 from collections.abc import Iterator
 
@@ -16,9 +16,9 @@ from haulage.run.context.run_context import RunContext
 
 
 def begun(context: RunContext) -> Iterator[pa.Table]:
-    """Yield the paths of shards that were begun and not done, in canonical order.
+    """Yield the paths of shards that were started and not done, in canonical order.
 
-    Of a shard that is lost itself those are all that it may have held.
+    For a shard whose file is lost, these are all paths that it may have held.
     """
     by_path = DiskSort(context.workspace / "begun", PATHS, "path")
     spans = list[tuple[bytes, bytes]]()

@@ -1,4 +1,4 @@
-"""Lays what a run has done so far over the manifest that it began with."""
+"""Lay the outcomes of a run over the manifest that it began with."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from haulage.run.sharding.outcomes import done, outcomes_of
 
 
 class Laid(NamedTuple):
-    """A span of the order in which something happened."""
+    """A span of the order in which the run has outcomes."""
 
     merged: Merged
     overlays: list[pa.Table]  # OUTCOME, in the order they happened in
@@ -29,10 +29,10 @@ def overlaid(
     begun: Iterable[pa.Table] = (),
     at_last: Iterable[pa.Table] = (),
 ) -> Iterator[PageRef | Laid]:
-    """Yield the order span by span; a page in which nothing happened, unread.
+    """Yield the order span by span; a page without outcomes as its reference, unread.
 
-    `taken`, `touched` and `begun` are the paths of `Besides`, and `at_last` outcomes
-    of no pass.
+    `taken`, `touched` and `begun` are the paths of `Besides`, and `at_last` outcomes of
+    no pass.
     """
     besides = Stream(taken), Stream(touched), Stream(begun)
     streams = [Stream(tables) for tables in overlays_of(context)] + [Stream(at_last)]
@@ -84,7 +84,7 @@ class _Base:
 def overlays_of(
     context: RunContext, columns: Sequence[str] | None = None
 ) -> Iterator[Iterator[pa.Table]]:
-    """Yield the outcomes of each pass and round, in the order they happened in."""
+    """Yield the outcomes of each pass and round, in the order of the run."""
     for shards in _in_time(context):
         for stream in _in_order(shards):
             yield _sorted_tables(context, stream, columns)
@@ -96,9 +96,9 @@ def _in_time(context: RunContext) -> Iterator[list[Shard]]:
 
 
 def _in_order(shards: list[Shard]) -> list[list[Shard]]:
-    """Return streams in each of which the shards lie behind one another.
+    """Return streams of shards; in each, the shards follow one another.
 
-    Those of parts, of linked files and of what was published lie between others.
+    Shards of parts, of linked files and of published files lie between others.
     """
     streams: list[list[Shard]] = []
     for shard in sorted(shards, key=lambda shard: (shard.first, shard.last)):

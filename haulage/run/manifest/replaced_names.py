@@ -1,7 +1,7 @@
-"""Finds what has lost its name in a run: of `d` and `d/` a tree holds one alone.
+"""Find entries that lost their name in a run: a tree holds only one of `d` and `d/`.
 
-Whatever is at a name took it from what was there before, by an outcome or without one:
-a rename replaces an empty directory, and who makes a directory, or anything below one,
+Whatever has a name took it from the entry before, with an outcome or without one: a
+rename replaces an empty directory, and making a directory, or anything below one,
 replaces a file. In canonical order any number of entries lie between `d` and `d/`.
 """
 
@@ -20,20 +20,20 @@ LOOKED_AT = ("path", "status")  # of outcomes
 
 
 class Taken:
-    """The paths that a run's outcomes say, or imply, that the target holds no more."""
+    """The paths that, by a run's outcomes, the target no longer holds."""
 
     def __init__(self, known: KnownNames, spool: Path) -> None:
-        """Begin with no outcome; `known` is what the target held before."""
+        """Start without outcomes; `known` is what the target held before."""
         self._known = known
         self._paths = DiskSort(spool, PATHS, "path")
         self._nest: list[bytes] = []
         self._torn: set[bytes] = set()  # of these
 
     def look(self, streams: Sequence[Stream]) -> Iterator[list[bytes]]:
-        """Go through all outcomes; yield the files below which something is held too.
+        """Read all outcomes; yield the files below which there are entries as well.
 
-        The source has changed under a run that went on. Nobody knows which of them the
-        target holds, so that both are gone.
+        The source has changed during a resumed run. It is unknown which of them the
+        target holds, so both leave the manifest.
         """
         while (upto := next_end(streams)) is not None:
             held = _held(streams, upto)
@@ -50,10 +50,10 @@ class Taken:
         self._paths.add(pa.table([pa.array(paths, pa.binary())], schema=PATHS))
 
     def _torn_by(self, held: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield the files that are torn by what is held below them, each once.
+        """Yield the files that have entries of `held` below them, each once.
 
-        Only those whose names a path begins with can have anything below them yet to
-        come. They are never more than a path is long.
+        Only files whose names a path begins with can have entries below them still to
+        come. They are never more than a path has components.
         """
         for path in held:
             while self._nest and not path.startswith(self._nest[-1]):
@@ -80,7 +80,7 @@ def _held(streams: Iterable[Stream], upto: bytes) -> list[bytes]:
 
 
 def _replaced(held: list[bytes], known: KnownNames) -> Iterator[list[bytes]]:
-    """Yield what is known, and is replaced by what is held now."""
+    """Yield known entries that present ones have replaced."""
     yield list(known.among(map(other_form, _dirs_of(held))))
     files = (path for path in held if path and not path.endswith(b"/"))
     for directory in known.among(map(other_form, files)):
@@ -89,7 +89,7 @@ def _replaced(held: list[bytes], known: KnownNames) -> Iterator[list[bytes]]:
 
 
 def _dirs_of(held: Iterable[bytes]) -> set[bytes]:
-    """Return the directories that are there if all of `held` is, but for the root."""
+    """Return the directories above all of `held`, except the root."""
     dirs = set[bytes]()
     for path in held:
         above = path if path.endswith(b"/") else parent_of(path)

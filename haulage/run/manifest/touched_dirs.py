@@ -1,6 +1,6 @@
-"""Tells which directories of the target a run has touched, so that they need finishing.
+"""Find the directories that a run has touched, whose attributes must be set.
 
-They are those in which something was made or removed, and those that were made.
+These are the directories that were made, or in which something was made or removed.
 """
 
 import os
@@ -38,7 +38,7 @@ def touched_dirs(context: RunContext) -> Iterator[pa.Table]:
 def brought_together(
     context: RunContext, words: Iterable[pa.Table]
 ) -> Iterator[Finishable]:
-    """Yield each directory of which something is said once, the deepest first."""
+    """Yield each directory that `words` are about once, the deepest first."""
     spool = DiskSort(context.workspace / "touched", TOUCHED, "key")
     for table in words:
         spool.add(table)
@@ -64,7 +64,7 @@ def effects_in(context: RunContext) -> Iterator[pa.Table]:
 
 
 def _not_to_finish(outcomes: pa.Table) -> list[bytes]:
-    """Return directories that the source has not; what undo found it may have."""
+    """Return directories that the source lacks; those that undo found it may have."""
     restores = pc.equal(outcomes["verb"], pa.scalar(Verb.RESTORE, pa.uint8()))
     stands = pc.equal(outcomes["status"], pa.scalar(Status.KEPT, pa.uint8()))
     wanted = pc.invert(pc.and_(restores, stands))
@@ -74,7 +74,7 @@ def _not_to_finish(outcomes: pa.Table) -> list[bytes]:
 
 
 def _implied(outcomes: pa.Table) -> list[bytes]:
-    """Return the directories made of which the listing told that no object stands."""
+    """Return the directories made that, by the listing, have no object."""
     is_made = outcomes["verb"].to_numpy() == Verb.MKDIR
     bare = outcomes["etag"].is_null().to_numpy()
     paths: list[bytes] = outcomes["path"].filter(pa.array(is_made & bare)).to_pylist()
@@ -82,7 +82,7 @@ def _implied(outcomes: pa.Table) -> list[bytes]:
 
 
 def _moved(outcomes: pa.Table) -> list[bytes]:
-    """Return the directories whose times the shard's actions moved, or that it made."""
+    """Return the directories that the shard made, or whose times it changed."""
     verbs, statuses = outcomes["verb"].to_numpy(), outcomes["status"].to_numpy()
     is_made = verbs == Verb.MKDIR
     # A mover opens what it makes directories in, for an owner who is not root.

@@ -1,4 +1,4 @@
-"""Says as failures what of a source could not be listed."""
+"""Turn what could not be listed of a source into failures."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ _UNSTABLE = (errno.ENOTDIR, errno.ELOOP)
 
 
 def failure_of(lost: Unreadable) -> Failure | None:
-    """Return the failure; None for what was removed since its parent was listed."""
+    """Return the failure; None for an entry removed since its parent was listed."""
     if lost.reason:
         return Failure(
             lost.path, "list", "refused", "permanent", lost.errno, lost.reason

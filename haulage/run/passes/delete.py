@@ -1,4 +1,4 @@
-"""The pass that removes what is gone at the source, within its guards."""
+"""The pass that deletes entries gone from the source, within its guards."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -27,7 +27,7 @@ from haulage.run.sharding.waves import Wave, run_wave
 
 
 def delete(context: RunContext, runner: TaskRunner) -> None:
-    """Remove what is gone at the source, or keep it as a plan that waits."""
+    """Delete entries that are gone from the source, or store them as a waiting plan."""
     planned = _ready(context)
     wanted = (
         Step.DELETE in context.policy.steps and context.policy.delete is not Delete.OFF
@@ -47,7 +47,7 @@ def delete(context: RunContext, runner: TaskRunner) -> None:
 
 
 def delete_approved(context: RunContext, runner: TaskRunner, plan: DeletePlan) -> None:
-    """Remove what a person approved; every proof is asked for again."""
+    """Delete the entries of an approved plan; every check is repeated."""
     context.progress.counts["planned"] = plan.entries
     context.progress.finished_listing = True
     if not ledger.are_there(context.catalog, context.run.id, Pass.DELETE):
@@ -71,7 +71,7 @@ def _ready(context: RunContext) -> list[Shard]:
 
 
 def _gone(context: RunContext) -> Gone:
-    """Return all that the run planned to delete, not only what is left of it."""
+    """Return all deletes that the run planned, not only those left to do."""
     totals = ledger.totals(context.catalog, context.run.id)
     entries = sum(total.entries for total in totals if total.pass_ is Pass.DELETE)
     counts = context.progress.counts

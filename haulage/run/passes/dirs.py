@@ -1,4 +1,4 @@
-"""The pass that gives directories their final attributes, the root last."""
+"""The pass that sets the final attributes of directories, the root last."""
 
 import os
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from haulage.run.sharding.waves import Wave, run_wave
 
 
 def finish_dirs(context: RunContext, runner: TaskRunner) -> None:
-    """Give each directory that the run touched its final attributes, the root last."""
+    """Set the final attributes of each directory the run touched, the root last."""
     if not ledger.are_there(context.catalog, context.run.id, Pass.DIRS):
         seal(context, Pass.DIRS, 0, to_finish(context))
     ready = ledger.listed(
@@ -60,7 +60,7 @@ def to_finish(context: RunContext) -> Iterator[pa.Table]:
 
 
 def _asked(context: RunContext) -> Iterator[pa.Table]:
-    """Yield every directory, if a policy asks for nothing else."""
+    """Yield every directory, if `dirs` is the only step of the policy."""
     if context.policy.steps == (Step.DIRS,):
         for table in Manifest(context.catalog, context.run.base_manifest_id).tables():
             paths = table["path"].filter(pa.array(is_dir(table)))

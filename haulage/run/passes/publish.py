@@ -1,4 +1,4 @@
-"""Finds the split files of which every part has arrived."""
+"""Find the split files whose parts have all arrived."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -14,9 +14,9 @@ from haulage.run.sharding.outcomes import rows_with
 
 
 def publishable(context: RunContext, round_: int) -> Iterator[pa.Table]:
-    """Yield the parts of every file of this round that has all of them, file by file.
+    """Yield the parts of every complete file of this round, file by file.
 
-    Each is a shard of its own, so that movers read large files back side by side.
+    Each file is a shard of its own, so that movers read large files back in parallel.
     """
     spool = context.workspace / "publish"
     rows = DiskSort(spool, OUTCOME, "path", run_rows=ENTRY_ROWS, once=False)
@@ -29,7 +29,7 @@ def publishable(context: RunContext, round_: int) -> Iterator[pa.Table]:
 
 
 def _by_path(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Cut sorted tables where another path begins; one path may be in several."""
+    """Cut sorted tables wherever the path changes; a path may span several."""
     held = OUTCOME.empty_table()
     for table in tables:
         rows = pa.concat_tables([held, table])

@@ -1,4 +1,4 @@
-"""What follows a round of copying: publish split files, verify, and try some again."""
+"""After a round of copying: publish split files, verify, and retry."""
 
 from collections.abc import Iterator
 
@@ -29,7 +29,7 @@ from haulage.run.sharding.waves import run_pass
 
 
 def settle(context: RunContext, runner: TaskRunner) -> None:
-    """Publish and verify what was copied, and copy again what may succeed now."""
+    """Publish and verify what was copied, and retry what may succeed now."""
     for round_ in COPIES.rounds_of(context.policy.attempts):
         if round_ and not _copy_again(context, runner, round_):
             return
@@ -37,7 +37,7 @@ def settle(context: RunContext, runner: TaskRunner) -> None:
 
 
 def settle_blocked(context: RunContext, runner: TaskRunner) -> None:
-    """Copy what a directory blocked that the delete pass may have removed."""
+    """Copy entries blocked by a directory that the delete pass may have removed."""
     earlier = COPIES.rounds_of(context.policy.attempts)
     for round_ in UNBLOCKED.rounds_of(context.policy.attempts):
         if not is_sealed(context, Pass.COPY, round_):
@@ -48,7 +48,7 @@ def settle_blocked(context: RunContext, runner: TaskRunner) -> None:
 
 
 def _copy_again(context: RunContext, runner: TaskRunner, round_: int) -> bool:
-    """Copy what the round before left unstable, mismatched or failed for a while."""
+    """Copy again the unstable, mismatched or transient failures of the last round."""
     if not is_sealed(context, Pass.COPY, round_):
         rows = worth_another_try(context, MAKES_AND_PROVES, round_ - 1)
         again = once(context, "again", OUTCOME, rows)
@@ -61,7 +61,7 @@ def _copy_again(context: RunContext, runner: TaskRunner, round_: int) -> bool:
 def _seal_again(
     context: RunContext, round_: int, rows: Iterator[pa.Table] | None
 ) -> None:
-    """Seal what is to be copied again as a round of its own."""
+    """Seal the rows to copy again as a round of their own."""
     shards = (
         shard for some in rows or () for shard in pack(redo(some), context.bounds)
     )

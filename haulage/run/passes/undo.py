@@ -1,4 +1,4 @@
-"""Brings back what a run moved aside, and empties what was kept long enough."""
+"""Restore the trash of a run, and empty expired trashes."""
 
 import os
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ _ENTRIES_AT_ONCE = 50_000
 
 
 def trash_to_undo(catalog: Catalog, run_id: str, *, resumed: bool) -> Trash:
-    """Return what a run moved aside; RefusedError if there is nothing to do."""
+    """Return the trash of a run; RefusedError if there is nothing to undo."""
     trash = trashes.of_run(catalog, run_id)
     if trash is None:
         raise RefusedError(
@@ -48,7 +48,7 @@ def trash_to_undo(catalog: Catalog, run_id: str, *, resumed: bool) -> Trash:
 
 
 def bring_back(context: RunContext, runner: TaskRunner, trash: Trash) -> None:
-    """Move every entry back that the run deleted; none over anything that is there."""
+    """Restore every entry that the run deleted, never over an existing one."""
     if not ledger.are_there(context.catalog, context.run.id, Pass.DELETE):
         new = list(_new_shards(context, trash))
         if new:
@@ -72,7 +72,7 @@ def bring_back(context: RunContext, runner: TaskRunner, trash: Trash) -> None:
 
 
 def _new_shards(context: RunContext, trash: Trash) -> Iterator[NewShard]:
-    """Write files apart from directories, all of them in canonical order."""
+    """Write shards of files and of directories, each in canonical order."""
     job, seq = context.job_of_undo(trash.run_id), count()
     step = context.bounds.max_entries
     for paths in tombstones.paths(context.catalog, trash.run_id, _ENTRIES_AT_ONCE):
@@ -89,7 +89,7 @@ def _new_shards(context: RunContext, trash: Trash) -> Iterator[NewShard]:
 
 
 def _record(context: RunContext, trash: Trash) -> None:
-    """Tell the tombstones which of them stand for nothing any more."""
+    """Record in the tombstones which entries are restored."""
     left = 0
     for shard in ledger.listed(context.catalog, context.run.id, pass_=Pass.DELETE):
         is_settled = ("restored", "kept")
@@ -117,11 +117,11 @@ def _restored(context: RunContext) -> Iterator[list[bytes]]:
 
 
 def empty_expired(context: RunContext) -> None:
-    """Remove for good what was moved aside and has been kept long enough.
+    """Remove expired trashes for good.
 
-    Two runs have to find that, one after the other: a clock may be ahead for a night.
+    Two runs in a row must find a trash expired: a clock may be ahead for a night.
 
-    A trash that cannot be removed now is tried again by the next run.
+    The next run retries a trash that cannot be removed now.
     """
     if context.pair.target.is_bucket:
         return
@@ -134,7 +134,7 @@ def empty_expired(context: RunContext) -> None:
 
 
 def _empty(context: RunContext, trash: Trash) -> None:
-    """Remove a trash; one that is not here may be on another disk, which comes back."""
+    """Remove a trash; one that is not here may be on another disk, which returns."""
     if not os.path.lexists(
         Path(context.pair.target.url, trash_of(trash.run_id).decode())
     ):

@@ -1,4 +1,4 @@
-"""The pass that reads the target again, after a round of copying or of all."""
+"""The pass that reads the target again: after a round of copying, or all of it."""
 
 from collections.abc import Iterator
 
@@ -32,7 +32,7 @@ def prove_manifest(context: RunContext, runner: TaskRunner) -> None:
 
 
 def _known(context: RunContext) -> Iterator[pa.Table]:
-    """Yield the manifest's entries; a second name has the first as `leader`."""
+    """Yield the manifest's entries; a file's other names have its first as `leader`."""
     manifest = Manifest(context.catalog, context.run.base_manifest_id)
     if context.pair.has_bucket or Preserve.LINKS not in context.policy.preserve:
         yield from manifest.tables()
@@ -50,7 +50,7 @@ def _known(context: RunContext) -> Iterator[pa.Table]:
 
 
 def provable(context: RunContext, round_: int) -> Iterator[pa.Table]:
-    """Yield, shard by shard, the actions that verify what this round made."""
+    """Yield, shard by shard, the actions that verify what this round copied."""
     made = ("copied", "made")
     for pass_ in MAKES:
         for shard in ledger.counting(

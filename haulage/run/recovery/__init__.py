@@ -1,1 +1,1 @@
-"""What an interrupted run, a lost attempt or an old one leaves behind."""
+"""Recovery: what an interrupted run, a lost attempt or an old run leaves behind."""

@@ -1,4 +1,4 @@
-"""Removes what the catalog no longer needs, after a run has ended."""
+"""Remove what the catalog no longer needs, after a run has ended."""
 
 import logging
 from itertools import chain
@@ -13,11 +13,10 @@ _log = logging.getLogger(__name__)
 
 
 def clear_away(catalog: Catalog, dataset_id: int, keep: Keep) -> None:
-    """Remove old versions of the dataset's manifest, pages that are in none, runs that
-    are older than `keep` says, and old results of flows.
+    """Remove old manifest versions, unused pages, old runs and old results of flows.
 
-    The run is over: whatever fails or stops this changes nothing of that, and the next
-    run goes on with it.
+    `keep` says which runs are old. The run has ended: a failure or a stop here does not
+    change its state, and the next run continues.
     """
     try:
         old = (

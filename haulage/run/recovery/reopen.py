@@ -1,4 +1,4 @@
-"""Makes a workspace that of its run again, whatever became of what was in it."""
+"""Make a workspace usable again for its run, whatever was lost from it."""
 
 import secrets
 import shutil
@@ -16,10 +16,10 @@ from haulage.run.recovery.supersede import sweep
 
 
 def reopen(context: RunContext, *, had_workspace: bool, goes_on: bool) -> None:
-    """See to it that the run can go on by what the catalog says of it.
+    """Make sure that the run can be resumed from what the catalog knows of it.
 
-    A shard whose outcomes are lost was never done. Where shards themselves are, or are
-    of another version of this program, a run that `goes_on` begins anew.
+    A shard without outcomes was never done. If shards themselves are missing, or are of
+    another version of this program, a run that `goes_on` starts over.
     """
     shards = ledger.listed(context.catalog, context.run.id)
     unknown = [shard for shard in shards if not _is_known(context, shard)]
@@ -42,7 +42,7 @@ def reopen(context: RunContext, *, had_workspace: bool, goes_on: bool) -> None:
 
 
 def _is_known(context: RunContext, shard: Shard) -> bool:
-    """Tell whether it is known what became of a shard."""
+    """Tell whether the outcomes of a shard are known."""
     if shard.state is ShardState.DROPPED:
         return True
     if shard.state is not ShardState.DONE or shard.outcome is None:

@@ -1,4 +1,4 @@
-"""Cleans up behind what will not be finished, and brings home what was."""
+"""Clean up after an interrupted run, and commit what it has done."""
 
 import shutil
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ _JOB = "supersede"
 
 
 def supersede(context: RunContext) -> None:
-    """End an interrupted run: sweep behind it and commit the outcomes that it has."""
+    """End an interrupted run: remove its temporaries and commit its outcomes."""
     sweep(context)
     summary = _brought_home(context, _give_times_back(context))
     ledger.drop_unfinished(context.catalog, context.run)
@@ -45,10 +45,10 @@ def supersede(context: RunContext) -> None:
 
 
 def _brought_home(context: RunContext, recovered: Sequence[Path]) -> dict[str, object]:
-    """Commit the outcomes, and return what they add up to.
+    """Commit the outcomes, and return their totals.
 
-    Nothing can be laid over a manifest that is broken: a run that compares with the
-    target finds there what this one has made.
+    Nothing can be laid over a damaged manifest: the next run, which compares with the
+    target, finds there what this one has made.
     """
     try:
         return summary_of(context, commit(context, map(_by_path, recovered))).as_dict()
@@ -57,10 +57,10 @@ def _brought_home(context: RunContext, recovered: Sequence[Path]) -> dict[str, o
 
 
 def _give_times_back(context: RunContext) -> list[Path]:
-    """Finish directories that the run changed: no later run may look at them.
+    """Finish directories that the run changed: no later run may visit them.
 
-    That is no pass of the run, which may be resumed after all, and change more of them.
-    Return what became of them, the files of the first paths first.
+    This is not a pass of the run, which may still be resumed and change more of them.
+    Return the outcome files, those of the first paths first.
     """
     outcomes: list[Path] = []
     for seq, actions in enumerate(to_finish(context)):
@@ -121,7 +121,7 @@ def _order(
 
 
 def _unpublished(context: RunContext) -> list[bytes]:
-    """Return the large files that were begun in ranges, but never published."""
+    """Return the large files that were started in ranges, but never published."""
     split = {
         shard.first
         for shard in ledger.listed(context.catalog, context.run.id, pass_=Pass.COPY)

@@ -1,4 +1,4 @@
-"""Finds the temporaries of a run whose shards are lost, where they may be."""
+"""Find the temporaries of a run whose shards are lost."""
 
 from collections.abc import Collection, Sequence
 
@@ -12,9 +12,7 @@ from haulage.storage.tree.temporaries import remove_strays
 
 
 def sweep_strays(context: RunContext, lost: Collection[tuple[Shard, str]]) -> None:
-    """Remove what attempts at these shards left in the target: their names are known,
-    their rows are not.
-    """
+    """Remove temporaries of lost shards; their rows are unknown, not their prefixes."""
     shards = [*(shard for shard, _ in lost), *_split_of(context)]
     if not shards:
         return
@@ -33,6 +31,6 @@ def sweep_strays(context: RunContext, lost: Collection[tuple[Shard, str]]) -> No
 
 
 def _split_of(context: RunContext) -> Sequence[Shard]:
-    """Return the parts of files that movers share, whose names are the run's own."""
+    """Return the parts of files that movers share; their names are the run's own."""
     shards = ledger.listed(context.catalog, context.run.id, pass_=Pass.COPY)
     return [shard for shard in shards if is_part(shard)]

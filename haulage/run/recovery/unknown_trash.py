@@ -1,4 +1,4 @@
-"""Finds what is in a target's trash by runs that the catalog does not know."""
+"""Find trashes in a target whose runs the catalog does not know."""
 
 from itertools import islice
 
@@ -14,9 +14,9 @@ _AT_ONCE = 500
 
 
 def unknown_trash(catalog: Catalog, row: DatasetRow) -> list[str]:
-    """Return some of the runs that nobody can undo, and whose trash no run will empty.
+    """Return some runs that cannot be undone, and whose trash no run will empty.
 
-    Their catalog was another one, or an older copy took its place.
+    Their catalog was another one, or was replaced by an older copy.
     """
     target = pair_of(row.dataset).target
     found: list[str] = []

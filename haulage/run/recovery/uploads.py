@@ -1,7 +1,7 @@
-"""Finds and drops multipart uploads that nobody will complete any more.
+"""Find and abort multipart uploads that nobody will complete.
 
-A run drops its own at its end. What is left are those of a machine that was lost with
-its workspace; their parts cost money, and no listing shows them.
+A run aborts its own at its end. Those left belong to a machine that was lost with its
+workspace; their parts cost money, and no listing shows them.
 """
 
 import time
@@ -22,7 +22,7 @@ _GIGA = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Orphans:
-    """The uploads below a dataset's target that are old and not of a run under way."""
+    """Old uploads below a dataset's target that belong to no unfinished run."""
 
     bucket: ByParts
     uploads: tuple[Upload, ...]

@@ -1,1 +1,1 @@
-"""Actions into shards, shards into waves, and what became of them."""
+"""Sharding: actions into shards, shards into waves, and their outcomes."""

@@ -1,4 +1,4 @@
-"""What became of a run's shards, by pass, round and status."""
+"""The outcomes of a run's shards, by pass, round and status."""
 
 import zlib
 from collections.abc import Collection, Iterator, Sequence
@@ -39,7 +39,7 @@ def done(context: RunContext, pass_: Pass, round_: int | None = None) -> list[Sh
 def outcomes_of(
     context: RunContext, shard: Shard, columns: Sequence[str] | None = None
 ) -> pa.Table:
-    """Read what became of a finished shard's actions."""
+    """Read the outcomes of a finished shard."""
     assert shard.outcome is not None
     return read_outcomes(context.workspace / shard.outcome, columns)
 
@@ -66,7 +66,7 @@ def once(
 ) -> Iterator[pa.Table] | None:
     """Return one row a path, in order and in large tables; None if there is no row.
 
-    They are sorted on disk, as `name`: all of a huge tree may have failed for a while.
+    They are sorted on disk, as `name`: a whole huge tree may have failed transiently.
     Parts of one file failed together or not at all.
     """
     rows = DiskSort(context.workspace / name, schema, "path", run_rows=ENTRY_ROWS)
@@ -80,7 +80,7 @@ def once(
 def worth_another_try(
     context: RunContext, passes: Collection[Pass], round_: int
 ) -> Iterator[pa.Table]:
-    """Yield what a round left unstable, mismatched or failed for a while."""
+    """Yield a round's unstable, mismatched and transient failures."""
     yield from rows_with(context, passes, [round_], _TRY_AGAIN)
     transient = pa.array(sorted(TRANSIENT_ERRNOS), pa.int32())
     for table in rows_with(context, passes, [round_], [Status.FAILED]):
@@ -88,12 +88,12 @@ def worth_another_try(
 
 
 def _wanted(verify: Verify) -> Verified:
-    """Return the proof that an entry needs; who moved it may have given it already."""
+    """Return the proof that an entry needs; its mover may have given it already."""
     return Verified.METADATA if verify is Verify.METADATA else Verified.CHECKSUM
 
 
 def to_prove(context: RunContext, outcomes: pa.Table) -> pa.Table:
-    """Return which of these outcomes are still to be verified."""
+    """Return the outcomes that are still to be verified."""
     made = np.isin(outcomes["status"].to_numpy(), (Status.COPIED, Status.MADE))
     made &= outcomes["verified"].to_numpy() < _wanted(context.policy.verify)
     made &= outcomes["kind"].to_numpy() != Kind.DIR

@@ -1,4 +1,4 @@
-"""Turns planned actions into recorded shards."""
+"""Turn planned actions into recorded shards."""
 
 from collections.abc import Iterable, Iterator
 
@@ -27,7 +27,7 @@ def write(  # noqa: PLR0913  all that a shard's row says
     wave: int = 0,
     job: Job | None = None,
 ) -> NewShard:
-    """Write a shard's file and return what the catalog will say of it."""
+    """Write a shard's file and return its record for the catalog."""
     prefix = PART_PREFIX if actions["verb"][0].as_py() == Verb.PART else ""
     name = f"shards/{prefix}{pass_}-{round_}-{seq:06}.parquet"
     write_shard(context.workspace / name, actions, job or context.job)
@@ -60,7 +60,7 @@ def seal(
 def delete_shards(
     context: RunContext, seq: Iterator[int], gone: pa.Table
 ) -> Iterator[NewShard]:
-    """Write files apart from directories, which can only go when they are empty.
+    """Write shards of files before those of directories, which must be empty to go.
 
     `gone` is in canonical order; so are the numbers of the directories' shards, which
     run from the highest one down.

@@ -1,4 +1,4 @@
-"""Has a wave of shards done: attempts, their answers, and another try for lost ones."""
+"""Run a wave of shards: attempts, their answers, and retries of lost ones."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -28,15 +28,15 @@ class Wave:
 
     @property
     def entries(self) -> int:
-        """Return how many entries its shards have."""
+        """Return the number of entries in its shards."""
         return sum(shard.entries for shard in self.shards)
 
 
 def run_wave(context: RunContext, wave: Wave) -> dict[str, int]:
-    """Have every shard of the wave done and return the sum of their tallies.
+    """Carry out every shard of the wave and return the sum of their tallies.
 
-    A shard whose mover died is tried again, `policy.attempts` times; then it is failed
-    and the others go on. FatalError and CancelledError leave the rest for a resume.
+    A shard whose mover died is retried, `policy.attempts` times; then it fails, and the
+    others continue. FatalError and CancelledError leave the rest for a resume.
     """
     if not wave.shards:
         return {}
@@ -59,7 +59,7 @@ def run_wave(context: RunContext, wave: Wave) -> dict[str, int]:
 
 @dataclass(slots=True)
 class _Count:
-    """What a wave adds up to so far; deaths of movers by the shard they were at."""
+    """Totals of a wave so far; deaths of movers by the shard they had."""
 
     tally: Counter[str] = field(default_factory=Counter)
     deaths: Counter[int] = field(default_factory=Counter)
@@ -105,7 +105,7 @@ def _order(context: RunContext, attempt: Attempt) -> Order:
 def _take(
     context: RunContext, wave: str, attempt: Attempt, answer: Answer, count: _Count
 ) -> list[Shard]:
-    """Record one answer; return the shard if it has to be tried again."""
+    """Record one answer; return the shard if it must be retried."""
     shard = attempt.shard
     _order(context, attempt).progress.unlink(missing_ok=True)  # it has no say any more
     context.progress.end_shard(wave, attempt.token, shard.entries, answer.tally)
@@ -143,7 +143,7 @@ def _ready_again(context: RunContext, lost: Sequence[Shard]) -> list[Shard]:
 def run_pass(
     context: RunContext, runner: TaskRunner, pass_: Pass, round_: int, name: str
 ) -> bool:
-    """Run what is ready of one pass and round; tell whether that pass had any shard."""
+    """Run the ready shards of one pass and round; tell whether there were any."""
     ready = ledger.listed(
         context.catalog,
         context.run.id,

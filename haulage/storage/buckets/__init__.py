@@ -1,1 +1,1 @@
-"""Buckets of any cloud, and the store that is made of one."""
+"""Buckets of any cloud, and a bucket's prefix as a store."""

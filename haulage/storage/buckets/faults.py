@@ -1,6 +1,6 @@
-"""Sort what obstore, botocore and a raw answer complain of into haulage.errors.
+"""Sort errors of obstore, botocore and raw answers into haulage.errors.
 
-Texts are short: what was asked, the status, the code and the server's own sentence.
+Messages are short: the request, the status, the code and the server's own sentence.
 Bodies of errors are never shown whole, because they repeat keys and signatures.
 """
 
@@ -23,31 +23,31 @@ from haulage.storage.buckets.pace import ThrottledError
 
 
 class DeniedError(FatalError):
-    """The service does not take these credentials."""
+    """The service refuses these credentials."""
 
 
 class ElsewhereError(FatalError):
-    """The bucket is in another region than was asked."""
+    """The bucket is in another region than requested."""
 
 
 class NoBucketError(FatalError):
-    """There is no such bucket."""
+    """The bucket does not exist."""
 
 
 class UntrustedError(FatalError):
-    """The server's certificate is signed by nobody who is known here."""
+    """The server's certificate has no trusted signer."""
 
 
 class WrongSchemeError(FatalError):
-    """The server speaks TLS and was asked without, or the other way round."""
+    """The server speaks TLS and was asked without, or vice versa."""
 
 
 class UnsupportedError(PermanentError):
-    """The server does not know such a request."""
+    """The server does not support such a request."""
 
 
 class Reply(NamedTuple):
-    """An answer that is no success; code and message are empty if it had none."""
+    """An unsuccessful answer; code and message are empty if it had none."""
 
     status: int
     code: str
@@ -61,7 +61,7 @@ class Reply(NamedTuple):
 
 
 class ReplyError(Exception):
-    """A raw answer that is no success."""
+    """A raw answer that is not a success."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.text)
@@ -111,7 +111,7 @@ _NEXT_STEP: dict[type[HaulageError], str] = {
 
 
 def sorted_error(err: Exception, what: str) -> HaulageError | None:
-    """Return `err` as the kind that it stands for; None if it is none of a store's."""
+    """Return `err` as a HaulageError; None if it is no error of a store."""
     if isinstance(err, HaulageError):
         return err
     reply = reply_of(err)
@@ -127,7 +127,7 @@ def sorted_error(err: Exception, what: str) -> HaulageError | None:
 
 
 def error_of(reply: Reply, what: str) -> HaulageError:
-    """Return the error that an answer stands for."""
+    """Return the error for an answer."""
     kind = _KIND_OF_CODE.get(reply.code) or _kind_of_status(reply.status)
     if kind is DeniedError:  # some servers repeat the key
         reply = reply._replace(message="")
@@ -149,7 +149,7 @@ _MESSAGE = re.compile(r"<Message>([^<]{0,200})")
 
 
 def reply_of(err: Exception) -> Reply | None:
-    """Return the answer that `err` tells of; None if no answer came."""
+    """Return the answer that `err` reports; None if no answer came."""
     if isinstance(err, ReplyError):
         return err.reply
     if isinstance(err, obstore.exceptions.BaseError | FileNotFoundError):
@@ -163,7 +163,7 @@ def reply_of(err: Exception) -> Reply | None:
 
 
 def reply_in(status: int, body: str) -> Reply:
-    """Return the answer that has this body."""
+    """Return the answer with this body."""
     code, message = _CODE.search(body), _MESSAGE.search(body)
     if status == 400 and code is None and _ASKED_PLAINLY.search(body):
         return Reply(status, "PlainRequest", "the server speaks TLS")
@@ -204,7 +204,7 @@ def _without_answer(text: str) -> str:
 
 
 def _sort_tls(text: str, what: str) -> HaulageError | None:
-    """Return why no TLS connection came about, in the words of any client."""
+    """Return why no TLS connection was made, from the words of any client."""
     if untrusted := _UNTRUSTED.search(text):
         reason = (untrusted[1] or untrusted[2]).strip()
         return UntrustedError(

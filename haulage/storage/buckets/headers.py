@@ -1,7 +1,7 @@
 """An object's metadata and headers, as each of the three clients writes and reads them.
 
-Metadata that is no plain ASCII goes out as RFC 2047 writes it, which is how Amazon
-itself answers what it could not send otherwise.
+Metadata that is not plain ASCII is sent in RFC 2047 form, which is also how Amazon
+answers with what it could not send otherwise.
 """
 
 from base64 import b64encode
@@ -35,7 +35,7 @@ _SPECIAL = {name.lower() for name in (*HEADERS, _TYPE, _CLASS)}
 
 
 def attributes_of(place: Place, by: PutBy) -> dict[str, str] | None:
-    """Return `by` as obstore takes it; None where it would take a name for another."""
+    """Return `by` in obstore's form; None if it would take a name for another."""
     if not _SPECIAL.isdisjoint(name.lower() for name in by.metadata):
         return None
     attributes = {name: plain(value) for name, value in by.metadata.items()}
@@ -66,7 +66,7 @@ def headers_of(place: Place, by: PutBy) -> dict[str, str]:
 
 
 def parameters_of(place: Place, by: PutBy) -> dict[str, Any]:
-    """Return `by` as botocore's calls take it."""
+    """Return `by` in the form of botocore's calls."""
     values: dict[str, Any] = dict(target_parameters(place))
     values["Metadata"] = {name: plain(value) for name, value in by.metadata.items()}
     for name, value in by.carried.headers.items():
@@ -80,7 +80,7 @@ def parameters_of(place: Place, by: PutBy) -> dict[str, Any]:
 
 
 def target_parameters(place: Place) -> dict[str, str]:
-    """Return what the target's place says of new objects, as botocore takes it."""
+    """Return the target place's options for new objects, in botocore's form."""
     values = {
         "StorageClass": place.storage_class,
         "ServerSideEncryption": place.encryption,
@@ -90,7 +90,7 @@ def target_parameters(place: Place) -> dict[str, str]:
 
 
 def kept_parameters(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return what a copy onto itself would lose of an object with these headers."""
+    """Return what an object with these headers would lose by a copy onto itself."""
     values = {
         "StorageClass": headers.get("x-amz-storage-class"),
         "ServerSideEncryption": headers.get(SSE),
@@ -100,12 +100,12 @@ def kept_parameters(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def tags_of(place: Place, by: PutBy) -> dict[str, str]:
-    """Return the object's own tags and the place's, which win."""
+    """Return the object's own tags and the place's, which take precedence."""
     return dict((*by.carried.tags, *place.tags))
 
 
 def plain(value: str) -> str:
-    """Return a value of metadata as a header can hold it."""
+    """Return a value of metadata in a form that a header can hold."""
     if value.isascii() and value.isprintable() and value == value.strip():
         return value
     return f"=?UTF-8?B?{b64encode(value.encode()).decode()}?="
@@ -115,7 +115,7 @@ def plain(value: str) -> str:
 
 
 def found_in_result(key: str, result: "GetResult") -> Found:
-    """Return what obstore says of an object."""
+    """Return an object as obstore describes it."""
     meta = result.meta
     metadata = dict(result.attributes)
     content_type = metadata.pop(_TYPE, None)
@@ -134,7 +134,7 @@ def found_in_result(key: str, result: "GetResult") -> Found:
 
 
 def found_in_headers(key: str, headers: Mapping[str, str]) -> Found:
-    """Return what the headers of an answer to GET or HEAD say of an object."""
+    """Return an object as the headers of an answer to GET or HEAD describe it."""
     metadata = {
         name[len(_META) :].lower(): value
         for name, value in headers.items()
@@ -155,12 +155,12 @@ def found_in_headers(key: str, headers: Mapping[str, str]) -> Found:
 
 
 def etag_in(headers: Mapping[str, str]) -> bytes:
-    """Return the etag of an answer, with its quotes off; empty if it has none."""
+    """Return the etag of an answer, without quotes; empty if it has none."""
     return headers.get("ETag", "").strip('"').encode()
 
 
 def is_keyed(headers: Mapping[str, str]) -> bool:
-    """Tell whether an object is encrypted so that its etag is no MD5."""
+    """Tell whether an object is encrypted so that its etag is not an MD5."""
     own = headers.get(SSE, "").startswith("aws:kms")
     return own or f"{SSE}-customer-algorithm" in headers
 

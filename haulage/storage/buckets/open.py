@@ -1,4 +1,4 @@
-"""Opens the bucket of a place, with no more loaded than its cloud needs."""
+"""Open the bucket of a place, loading no more than its cloud needs."""
 
 import threading
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ from haulage.storage.buckets.protocol import Bucket
 def open_bucket(
     place: Place, environ: Mapping[str, str], stopping: threading.Event | None = None
 ) -> Bucket:
-    """Return the bucket of `place`; nothing is asked of its server yet.
+    """Return the bucket of `place`; no request is sent yet.
 
-    `stopping` ends every wait before another try.
+    `stopping` ends every wait before a retry.
     """
     pace = Pace(stopping=stopping)
     if place.scheme == "s3":

@@ -1,9 +1,8 @@
-"""The pace of a process's requests to one service: tried again, and slowed down.
+"""The pace of a process's requests to one service: retries, and a rate limit.
 
 Backoff has full jitter. A throttling answer to one thread slows all threads that share
-the pace, and so do several failures of other kinds in one second: the rate that was
-last seen is halved. It grows back evenly, to twice of what it was, after which nothing
-bounds it.
+the pace, and so do several other failures in one second: the present rate is halved. It
+grows back evenly, to twice of what it was, after which it is unlimited.
 """
 
 import math
@@ -31,12 +30,12 @@ _RECOVERY_S = 10.0  # from half of the rate to the whole
 
 
 class ThrottledError(TransientError):
-    """The service asks for fewer requests, or cannot do as many."""
+    """The service asks for fewer requests, or cannot handle as many."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How often and how long one request is tried."""
+    """How often and how long one request is retried."""
 
     tries: int = 10
     budget_s: float = 120.0
@@ -49,7 +48,7 @@ class Patience:
 
 
 class Pace:
-    """Lets requests go, one after the other; share one among all threads."""
+    """Lets requests go, one after the other; shared by all threads."""
 
     def __init__(
         self,
@@ -60,9 +59,9 @@ class Pace:
         wait: Callable[[float], bool] | None = None,
         share: Clock = random.random,
     ) -> None:
-        """Begin without a bound; `stopping` ends every wait.
+        """Start without a limit; `stopping` ends every wait.
 
-        `wait` stands in for its wait(), and tells whether it was set meanwhile.
+        `wait` replaces its wait(), and tells whether it was set meanwhile.
         """
         self._patience = patience
         self._wait = wait or (stopping or threading.Event()).wait
@@ -73,14 +72,14 @@ class Pace:
 
     @property
     def rate(self) -> float:
-        """Return how many requests a second are let go now; infinity is no bound."""
+        """Return the present limit in requests a second; infinity is no limit."""
         return self._rate.bound
 
     def call(self, request: Callable[[], T], tries: int | None = None) -> T:
-        """Return what `request` returns; its TransientErrors are tried again.
+        """Return the result of `request`; its TransientErrors are retried.
 
-        `tries` is for a request that may never succeed, whatever is waited for;
-        throttling, which tells nothing of that, does not count there.
+        `tries` is for a request that may never succeed; throttling, which proves
+        nothing about that, does not count.
         """
         tried = failed = 0
         began = self._clock()
@@ -122,7 +121,7 @@ class Pace:
 
 
 class _Rate:
-    """Requests a second, counted and bounded; the caller holds a lock."""
+    """Requests a second, counted and limited; the caller holds a lock."""
 
     def __init__(self, now: float) -> None:
         self.bound = math.inf
@@ -149,7 +148,7 @@ class _Rate:
         return at - now
 
     def fail(self, now: float, *, throttled: bool) -> None:
-        """Let half as many go, unless this is a lone failure, or that was just done."""
+        """Halve the rate, unless this is a single failure, or it was just halved."""
         self._failures += 1
         if not throttled and self._failures < _FAILURES:
             return

@@ -1,9 +1,9 @@
-"""What is asked of a bucket, whichever cloud it is in; keys are whole keys, as text.
+"""The bucket protocol, whatever the cloud; keys are whole keys, as text.
 
-`s3` answers for Amazon's protocol, `blobs` for Google's and Azure's. Each request is
-tried again and slowed down in there (`pace`), and each error is sorted in there
-(`faults`): VanishedError for what is not there, UnstableError for another version than
-asked for, PermanentError for one key, FatalError for the bucket and the credentials.
+`s3` implements it for Amazon's protocol, `blobs` for Google's and Azure's. Both retry
+and pace each request (`pace`) and sort each error (`faults`): VanishedError for a
+missing object, UnstableError for another version than requested, PermanentError for one
+key, FatalError for the bucket and the credentials.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,11 +17,11 @@ from haulage.storage.store import NOTHING_CARRIED, Carried, Sums
 
 
 class MissingBucketError(RefusedError):
-    """There is no such bucket, and nobody asked for it to be made."""
+    """The bucket does not exist, and its creation was not requested."""
 
 
 class Found(NamedTuple):
-    """An object, as its headers say. Times are nanoseconds since the epoch."""
+    """An object, as its headers describe it. Times are nanoseconds since the epoch."""
 
     key: str
     size: int
@@ -34,11 +34,12 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """One page of a listing, in the order in which the server gave it.
+    """One page of a listing, in the server's order.
 
     Row i of the arrays belongs to `keys[i]`. `prefixes` are what a delimiter rolled up.
-    `token` goes on exactly behind this page, whatever order the server keeps. With
-    `replaced`, U+FFFD in a key may stand for what the answer could not hold.
+    `token` continues exactly after this page, whatever the server's order. With
+    `replaced`, U+FFFD in a key may stand for a character that the answer could not
+    hold.
     """
 
     keys: Sequence[str]
@@ -52,16 +53,16 @@ class Keys:
 
 
 class PutBy(NamedTuple):
-    """Everything of a new object that is not its content."""
+    """Everything of a new object except its content."""
 
     metadata: Mapping[str, str]
     carried: Carried = NOTHING_CARRIED
 
 
 class Answer(NamedTuple):
-    """What a server said of an object that was made.
+    """The server's answer for a new object.
 
-    `proven` tells that it confirmed a checksum of the content that we sent.
+    `proven`: it confirmed a checksum of the content that we sent.
     """
 
     etag: bytes
@@ -69,7 +70,7 @@ class Answer(NamedTuple):
 
 
 class Upload(NamedTuple):
-    """A multipart upload that was begun and not completed."""
+    """A multipart upload that was started and not completed."""
 
     key: str
     upload_id: str
@@ -77,7 +78,7 @@ class Upload(NamedTuple):
 
 
 class Lists(Protocol):
-    """The part of a bucket by which it is listed."""
+    """The listing part of a bucket."""
 
     def page(
         self,
@@ -88,9 +89,9 @@ class Lists(Protocol):
         limit: int = 1000,
         token: str | None = None,
     ) -> Keys:
-        """List the keys below `prefix` that come behind `after`, `limit` at most.
+        """List at most `limit` keys below `prefix` that come after `after`.
 
-        With the `token` of the page before, `after` is what it was for that page.
+        With the `token` of the previous page, `after` is the same as for that page.
         """
         ...
 
@@ -99,10 +100,10 @@ class Bucket(Lists, Protocol):
     """One bucket; every method may be called from any thread."""
 
     def check(self, *, create: bool = False) -> None:
-        """Make sure that the bucket is there and ours; RefusedError says what is not.
+        """Make sure that the bucket exists and is accessible; RefusedError otherwise.
 
-        `create` makes it if it is missing, else that is a MissingBucketError where one
-        could be made.
+        `create` creates it if it is missing; without it that is a MissingBucketError,
+        if it could be created.
         """
         ...
 
@@ -119,48 +120,48 @@ class Bucket(Lists, Protocol):
     ) -> tuple[Found, memoryview]:
         """Return an object, or the range `(offset, length)` of it.
 
-        TransientError when what came is not what the headers say: its length, or,
-        of a whole object, the checksum that the server keeps. With `etag` any other
-        version is an UnstableError.
+        TransientError if the content is not as the headers say: its length, or, of a
+        whole object, the checksum that the server keeps. With `etag` any other version
+        is an UnstableError.
         """
         ...
 
     def sums(self, found: Found) -> Sums:
-        """Return what proves that version when it is read in ranges of `part_bytes`.
+        """Return the sums that verify this version when it is read in ranges.
 
-        It may cost a request or two.
+        It may cost a request or two. Ranges are of `part_bytes`.
         """
         ...
 
     def put(self, key: str, content: bytes | memoryview, by: PutBy) -> Answer:
-        """Make an object; its checksum is sent along, and the answer's etag compared.
+        """Put an object; its checksum is sent along, and the answer's etag compared.
 
-        MismatchError when the server stored something else.
+        MismatchError if the server stored other content.
         """
         ...
 
     def put_trial(self, key: str) -> None:
-        """Make an empty object, only to learn whether the server takes such a key.
+        """Put an empty object, only to learn whether the server takes such a key.
 
-        It is tried once, because that may fail for ever; throttling is no answer to it,
-        and is waited out.
+        It is tried once, because it may fail for ever; throttling is not an answer, and
+        is waited out.
         """
         ...
 
     def remove(self, key: str, *, etag: bytes | None = None) -> None:
-        """Remove an object; with `etag`, where the server can, only that version."""
+        """Remove an object; with `etag`, if the server can, only that version."""
         ...
 
     def erase(self, key: str) -> None:
-        """Remove an object that was a trial; where versions are kept, its own too."""
+        """Remove a trial object; where versions are kept, its own version too."""
         ...
 
     def restamp(self, key: str, by: PutBy, *, etag: bytes) -> Answer:
-        """Give the version `etag` other metadata, without moving its content."""
+        """Replace the metadata of the version `etag`, without moving its content."""
         ...
 
     def can_copy_from(self, other: "Bucket") -> bool:
-        """Tell whether the server can copy from there by itself."""
+        """Tell whether the server can copy from there without a client."""
         ...
 
     def copy_from(
@@ -168,28 +169,28 @@ class Bucket(Lists, Protocol):
     ) -> Answer:
         """Copy that version inside the server; metadata too, unless `by` replaces it.
 
-        Objects of any size: in parts where one request is not enough.
+        Objects may have any size: large ones are copied in parts.
         """
         ...
 
     def tags(self, key: str) -> tuple[tuple[str, str], ...]:
-        """Return an object's tags; none where the server has no such thing."""
+        """Return an object's tags; none if the server has no tags."""
         ...
 
     def close(self) -> None:
-        """Let go of every connection."""
+        """Close every connection."""
         ...
 
 
 @runtime_checkable
 class ByParts(Bucket, Protocol):
-    """A bucket where several processes can send the parts of one object, in any order.
+    """A bucket to which several processes can send parts of one object, in any order.
 
-    Amazon's protocol has that; what was begun outlives whoever began it.
+    Amazon's protocol can; an upload outlives the process that started it.
     """
 
     def begin_upload(self, key: str, by: PutBy) -> str:
-        """Begin a multipart upload and return its id."""
+        """Start a multipart upload and return its id."""
         ...
 
     def put_part(
@@ -205,40 +206,40 @@ class ByParts(Bucket, Protocol):
         etags: Sequence[bytes],
         crc: bytes | None = None,
     ) -> Answer:
-        """Make the object of its parts; a lost answer is found out by looking.
+        """Complete the object; if the answer is lost, a look at the object decides.
 
-        MismatchError if the whole's CRC64NVME is told and is not `crc`.
+        MismatchError if the server gives the whole's CRC64NVME and it is not `crc`.
         """
         ...
 
     def abort_upload(self, key: str, upload_id: str) -> None:
-        """Drop an upload and its parts; one that is gone already is no error."""
+        """Abort an upload and drop its parts; no error if it is gone already."""
         ...
 
     def uploads(self, prefix: str) -> Iterator[Upload]:
-        """Yield the uploads below `prefix` that nobody has completed."""
+        """Yield the uploads below `prefix` that were not completed."""
         ...
 
 
 @runtime_checkable
 class AsStream(Bucket, Protocol):
-    """A bucket where one process sends a large object, from its begin to its end."""
+    """A bucket to which one process sends a large object, from start to end."""
 
     def put_stream(
         self, key: str, chunks: Iterator[bytes | memoryview], size: int, by: PutBy
     ) -> Answer:
-        """Make an object of `size` bytes, of which no more than a few parts are held.
+        """Put an object of `size` bytes, of which only a few parts are in memory.
 
-        It is there as a whole or not at all; an error of `chunks` comes through as it
-        is. Nothing is tried again in here but single parts: `chunks` cannot go back.
+        The object appears as a whole or not at all; an error of `chunks` is passed on.
+        Only single parts are retried: `chunks` cannot go back.
         """
         ...
 
 
 def keys_below(bucket: Lists, prefix: str) -> Iterator[str]:
-    """Yield keys, two a request, for whoever needs no more than the first ones.
+    """Yield keys, two a request, for callers that need only the first ones.
 
-    A page may be empty although others follow: some servers count what was deleted.
+    A page may be empty although others follow: some servers count deleted keys.
     """
     page = bucket.page(prefix, limit=2)
     yield from page.keys
@@ -249,5 +250,5 @@ def keys_below(bucket: Lists, prefix: str) -> Iterator[str]:
 
 
 def holds_more_than(bucket: Lists, marker: str) -> bool:
-    """Tell whether a key stands below a directory, beside its own object."""
+    """Tell whether there is a key below a directory, besides its own object."""
     return any(key != marker for key in keys_below(bucket, marker))

@@ -1,9 +1,9 @@
-"""Sums that a store keeps of an object, and whether what came of it has them.
+"""Sums that a store keeps of an object, and their comparison with what was read.
 
-Amazon's protocol has two forms: of the whole, or of the sums of the parts that it was
-made of, which are hashed once more and told as `SUM-N`. A CRC of the whole follows from
-those of its ranges, in any order and from any process; an MD5 or a SHA of the whole
-does not: it must be read from its begin to its end.
+Amazon's protocol has two forms: of the whole, or of the sums of its parts, which are
+hashed once more and written as `SUM-N`. A CRC of the whole follows from those of its
+ranges, in any order and from any process; an MD5 or a SHA of the whole does not: the
+object must be read from start to end.
 """
 
 import hashlib
@@ -59,10 +59,10 @@ class Checksum(NamedTuple):
 
 
 def checksum_in(headers: Mapping[str, str], etag: bytes) -> Checksum | None:
-    """Return the checksum that an answer tells of a whole object, if there is one.
+    """Return the checksum of a whole object in an answer, or None.
 
-    Some servers leave out which form it has: of an object that is made of parts, that
-    is none at all.
+    Some servers do not say which form it has: for an object made of parts, such a
+    checksum is ignored.
     """
     kind = headers.get("x-amz-checksum-type")
     for algorithm in _ALGORITHMS:
@@ -81,7 +81,7 @@ def checksum_in(headers: Mapping[str, str], etag: bytes) -> Checksum | None:
 
 
 def checksum_of_etag(etag: bytes) -> Checksum | None:
-    """Return what an etag is if it is a sum: the content's MD5, or that of MD5s."""
+    """Return an etag as a sum: the content's MD5, or that of MD5s; else None."""
     told = _ETAG.fullmatch(etag)
     if told is None:
         return None
@@ -89,7 +89,7 @@ def checksum_of_etag(etag: bytes) -> Checksum | None:
 
 
 def digest(algorithm: str, content: bytes | memoryview) -> bytes:
-    """Return a sum as the bytes that a server tells in base64."""
+    """Return a sum as the bytes that a server sends in base64."""
     if algorithm == "crc32":
         return zlib.crc32(content).to_bytes(4, "big")
     length = _CRC_BYTES.get(algorithm)
@@ -99,7 +99,7 @@ def digest(algorithm: str, content: bytes | memoryview) -> bytes:
 
 
 def sums_of_parts(algorithm: str, content: bytes | memoryview, step: int) -> bytes:
-    """Return the sums of each `step` bytes, one behind the other."""
+    """Return the sums of each `step` bytes, concatenated."""
     view = memoryview(content)
     return b"".join(
         digest(algorithm, view[at : at + step]) for at in range(0, len(view), step)
@@ -127,14 +127,14 @@ Excuse = Callable[[bytes], bool]  # tells whether a sum that is another proves n
 
 
 class RangeSums(Sums):
-    """What the sums of ranges give for the whole, and what it has to be."""
+    """The sum of the whole, from sums of ranges, and its expected value."""
 
     def __init__(self, wanted: Checksum, size: int, excuse: Excuse | None) -> None:
-        """Ask `excuse` on a mismatch alone, because it may read everything again."""
+        """Call `excuse` only on a mismatch, because it may read everything again."""
         self.wanted, self.size, self._excuse = wanted, size, excuse
 
     def result(self, known: Mapping[int, bytes]) -> bytes | None:
-        """Return the sum of the whole; None if these ranges do not tell it."""
+        """Return the sum of the whole; None if it does not follow from these ranges."""
         raise NotImplementedError
 
     def check(self, known: Mapping[int, bytes]) -> None:
@@ -172,7 +172,7 @@ def whole_crc(known: Mapping[int, bytes], size: int) -> bytes | None:
 
 
 class PartSums(RangeSums):
-    """The sum of the sums of parts, of which each range holds whole ones."""
+    """The sum of the sums of parts; each range holds whole parts."""
 
     def __init__(
         self, wanted: Checksum, size: int, excuse: Excuse | None, step: int
@@ -194,7 +194,7 @@ class PartSums(RangeSums):
 
 
 class WholeSums(RangeSums):
-    """The sum of a whole that one reader reads from its begin to its end."""
+    """The sum of a whole that one reader reads from start to end."""
 
     def __init__(self, wanted: Checksum, size: int, excuse: Excuse | None) -> None:
         super().__init__(wanted, size, excuse)
@@ -213,7 +213,7 @@ class WholeSums(RangeSums):
 def sums_of_ranges(
     sums: Sums, size: int, read: Callable[[Extent], memoryview]
 ) -> dict[int, bytes]:
-    """Return the sum of each range, by its offset; all are read in their order."""
+    """Return the sum of each range, by its offset; all are read in order."""
     known = {}
     for extent in ranges_of(size):
         content = read(extent)
@@ -225,9 +225,9 @@ def sums_of_ranges(
 def range_sums(
     wanted: Checksum, size: int, step: int, excuse: Excuse | None
 ) -> RangeSums | None:
-    """Return what proves ranges of `part_bytes` by this checksum, where they can be.
+    """Return what verifies ranges of `part_bytes` by this checksum, or None.
 
-    `step` is how long the parts are that the object was made of; 0 is not known.
+    `step` is the length of the object's parts; 0 if unknown.
     """
     if wanted.parts:
         lines_up = step and part_bytes(size) % step == 0

@@ -1,8 +1,8 @@
-"""What proves that a bucket holds what was sent, learnt from the server's answers.
+"""Proof that a bucket holds what was sent, learned from the server's answers.
 
-The ETag of a whole object is the MD5 of its content with most servers; a match proves
+With most servers the ETag of a whole object is the MD5 of its content; a match proves
 the content, whatever else is true. Where it is none (KMS, some servers), a server that
-was seen to refuse a wrong checksum proves it by taking the right one.
+was seen to refuse a wrong checksum proves the content by accepting the right one.
 """
 
 import re
@@ -28,7 +28,7 @@ class Etags(Enum):
 
 
 class Proof:
-    """What one bucket's answers have shown so far; races only ask once more."""
+    """What one bucket's answers have shown; a race only costs another request."""
 
     def __init__(self, checksum: str) -> None:
         self._left = _CANDIDATES.get(checksum, (None,))
@@ -41,7 +41,7 @@ class Proof:
         return self._left[0]
 
     def settle(self, checksum: str | None) -> None:
-        """Remember that the server took this one."""
+        """Remember that the server took this algorithm."""
         if len(self._left) > 1:
             self._left = (checksum,)
 
@@ -80,7 +80,7 @@ def md5_of(content: bytes | memoryview) -> bytes:
 def whole_etag(etags: Sequence[bytes]) -> bytes:
     """Return the etag of an object that was made of parts with these etags.
 
-    Amazon's form: the MD5 of the MD5s, and how many parts there are.
+    Amazon's form: the MD5 of the MD5s, and the number of parts.
     """
     if not all(_MD5.fullmatch(etag) for etag in etags):
         return b""

@@ -1,1 +1,1 @@
-"""Trees of files, by descriptors."""
+"""Directory trees, accessed by descriptors."""

@@ -1,4 +1,4 @@
-"""Tells the time by the clock that stamps the entries of a file system."""
+"""The clock that sets the times of a file system's entries."""
 
 import ctypes
 import time
@@ -23,7 +23,7 @@ _libc = ctypes.PyDLL(None, use_errno=True)
 def now_at(fd: int) -> Now:
     """Return the time by the clock of the file system of `fd`.
 
-    A server has one of its own. It may differ from ours by a quarter of an hour.
+    A file server has its own, which may differ from ours by a quarter of an hour.
     """
     now_ns = time.clock_gettime_ns(_KERNEL_CLOCK)
     if _type_of(fd) in _STAMPED_BY_KERNEL:
@@ -32,7 +32,7 @@ def now_at(fd: int) -> Now:
 
 
 def _type_of(fd: int) -> int:
-    """Return the number of a kind of file system; 0 where it is not told."""
+    """Return the type number of a file system; 0 if it is unknown."""
     found = (ctypes.c_ulong * 32)()  # struct statfs, of which f_type comes first
     if _libc.fstatfs(fd, found):
         return 0

@@ -13,14 +13,14 @@ _KEPT = 64  # descriptors a process keeps for the directories that it used last
 
 
 class Maker(Protocol):
-    """Makes a directory otherwise than mkdir alone does."""
+    """Makes directories in another way than plain mkdir."""
 
     def make(self, path: bytes, dir_fd: int, name: bytes, mode: int) -> None:
         """Make `name` in an open directory, which is or will be `path` of the tree."""
         ...
 
     def settle(self, target: "Descent", path: bytes) -> Lost | None:
-        """Return what a directory that is there lacks of what it was to get."""
+        """Return what an existing directory lacks of its requested layout."""
         ...
 
 
@@ -35,7 +35,7 @@ class Descent:
     def __init__(self, root: str, new_dir_mode: int = 0o700) -> None:
         """Open `root`, which itself may be reached through links.
 
-        Directories that are made below it begin with `new_dir_mode`.
+        Directories made below it start with `new_dir_mode`.
         """
         self.new_dir_mode = new_dir_mode
         self.maker: Maker | None = None
@@ -67,7 +67,7 @@ class Descent:
         return self._reach(path)
 
     def _reach(self, path: bytes) -> int:
-        """Go down from the nearest directory that is open."""
+        """Descend from the nearest directory that is open."""
         missing = [path]
         above = parent_of(path)
         while above and above not in self._kept:
@@ -86,6 +86,6 @@ class Descent:
             os.close(self._kept.popitem(last=False)[1])
 
     def forget(self, below: bytes = b"") -> None:
-        """Close what is kept at or below `below`: a name there may have changed."""
+        """Close cached descriptors at or below `below`: a name may have changed."""
         for path in [path for path in self._kept if path.startswith(below)]:
             os.close(self._kept.pop(path))

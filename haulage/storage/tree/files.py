@@ -1,4 +1,4 @@
-"""What is done with files by descriptor: open, describe, set attributes, make room."""
+"""Operations on files by descriptor: open, describe, create, replace."""
 
 import errno
 import os
@@ -59,7 +59,7 @@ def entry_of(path: bytes, found: os.stat_result, target: bytes | None = None) ->
 
 
 def stood_still(before: os.stat_result, after: os.stat_result) -> bool:
-    """Tell whether a file was the same before and after it was read."""
+    """Tell whether a file was unchanged while it was read."""
     return (
         before.st_size == after.st_size
         and before.st_mtime_ns == after.st_mtime_ns
@@ -68,13 +68,13 @@ def stood_still(before: os.stat_result, after: os.stat_result) -> bool:
 
 
 def check_end(fd: int, size: int) -> None:
-    """UnstableError for a file that goes on behind its size."""
+    """Raise UnstableError for a file that continues after its size."""
     if os.pread(fd, 1, size):
         raise other_than_its_size(size, size + 1)
 
 
 def other_than_its_size(size: int, came: int) -> UnstableError:
-    """Say of a file that stood still that its content is not as long as its size."""
+    """Return the error for an unchanged file whose content does not match its size."""
     than = "has content" if not size else f"has {'more' if came > size else 'less'}"
     return UnstableError(
         f"says that it has {size} bytes, but {than}, as the files of /proc and /sys do"
@@ -87,12 +87,12 @@ def temp_name(token: str, row: int | str) -> bytes:
 
 
 def split_temp_name(prefix: bytes, path: bytes) -> bytes:
-    """Return the temporary that the movers of all of a file's parts share."""
+    """Return the temporary that the movers of all parts of a file share."""
     return prefix + xxhash.xxh3_64_hexdigest(path).encode()
 
 
 def temp_dir_name(temp: bytes) -> bytes:
-    """Return the name of a directory that will replace something, beside `temp`."""
+    """Return the name, beside `temp`, of a directory that will replace an entry."""
     return temp + b".d"
 
 
@@ -111,7 +111,7 @@ def open_source(descent: Descent, path: bytes) -> int:
 def open_file(descent: Descent, path: bytes) -> int:
     """Open a file for reading, never a link, never waiting for a FIFO's writer.
 
-    The file's atime is left alone where we may: filters by atime live from it.
+    The file's atime stays unchanged if we may prevent that: filters use it.
     """
     above = parent_of(path)
     dir_fd = descent.open(above)
@@ -136,7 +136,7 @@ def stat_in(descent: Descent, path: bytes) -> os.stat_result | None:
 
 
 def rename_over(dir_fd: int, temp: bytes, name: bytes) -> None:
-    """Give a temporary its name; BlockedError if a directory has content there."""
+    """Give a temporary its name; BlockedError if a directory there has content."""
     try:
         os.rename(temp, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
     except OSError as err:
@@ -163,20 +163,20 @@ def create(dir_fd: int, name: bytes, *, shared: bool = False, mode: int = 0o600)
 
 
 def pin(descent: Descent, path: bytes) -> int:
-    """Hold an entry itself, whatever it is and its mode allows."""
+    """Open an entry itself (O_PATH), whatever it is and its mode allows."""
     above = parent_of(path)
     name = path[len(above) :].rstrip(b"/") or b"."
     return pin_in(descent.open(above), name)
 
 
 def pin_in(dir_fd: int, name: bytes) -> int:
-    """Hold an entry of an open directory, as above."""
+    """Open an entry of an open directory itself, as above."""
     flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.open(name, flags, dir_fd=dir_fd)
 
 
 def remove_if_there(dir_fd: int, name: bytes) -> None:
-    """Unlink a name that may be gone already."""
+    """Unlink a name that may not exist."""
     try:
         os.unlink(name, dir_fd=dir_fd)
     except FileNotFoundError:
@@ -184,17 +184,17 @@ def remove_if_there(dir_fd: int, name: bytes) -> None:
 
 
 def make_dir(descent: Descent, path: bytes, temp: bytes) -> None:
-    """Make sure that directory `path` is there.
+    """Make sure that directory `path` exists.
 
-    Anything else at its name is replaced; directories above are made where they miss.
-    They stay open for their owner alone until the dirs pass.
+    Any other entry at its name is replaced; missing parents are made. They stay
+    accessible to their owner alone until the dirs pass.
     """
     reach(descent, parent_of(path), temp)
     _make_below(descent, path, temp)
 
 
 def _make_below(descent: Descent, path: bytes, temp: bytes) -> None:
-    """Make a directory whose parent is there."""
+    """Make a directory whose parent exists."""
     above = parent_of(path)
     name = path[len(above) : -1]
     dir_fd = descent.open(above)
@@ -240,7 +240,7 @@ def open_for_owner(descent: Descent, path: bytes, found: os.stat_result) -> None
 def open_to_write(descent: Descent, path: bytes) -> int:
     """Open a directory of the target, for its owner even if it is read-only.
 
-    The dirs pass gives it its mode again, because something below it changes.
+    The dirs pass sets its mode again, because something below it changes.
     """
     fd = descent.open(path)
     if not descent.is_root:
@@ -251,7 +251,7 @@ def open_to_write(descent: Descent, path: bytes) -> int:
 
 
 def reach(descent: Descent, path: bytes, temp: bytes) -> int:
-    """Open directory `path` of the target, making what is missing on the way."""
+    """Open directory `path` of the target, making missing ones on the way."""
     try:
         return open_to_write(descent, path)
     except (FileNotFoundError, NotADirectoryError, PermissionError):

@@ -1,4 +1,4 @@
-"""One file of a tree, open: read in ranges, or made in ranges under a temporary."""
+"""One open file of a tree: read in ranges, or written in ranges to a temporary."""
 
 import os
 import stat
@@ -39,7 +39,7 @@ from haulage.storage.tree.sparse import is_hashed
 
 
 class FileReading(Reading):
-    """A source's file; the descriptor is its own."""
+    """A source's file with a descriptor of its own."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class FileReading(Reading):
 
 
 class Names(NamedTuple):
-    """What a large file is called: at last, until then, and for this attempt alone."""
+    """Names of a large file: the final one, the temporary, and this attempt's own."""
 
     name: bytes
     temp: bytes
@@ -112,10 +112,10 @@ class Names(NamedTuple):
 
 
 class FileWriting(Writing):
-    """A large file under a temporary name, whose ranges are written where they belong.
+    """A large file under a temporary name, with ranges written in place.
 
-    With a record (`ranges`) several movers fill one temporary, and whoever goes on
-    knows what it holds; a record of a temporary that is gone is void.
+    With a record (`ranges`) several movers fill one temporary, and a later attempt
+    knows what it holds; a record whose temporary is gone is void.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class FileWriting(Writing):
         fsync: bool,
         check: Callable[[], None],
     ) -> None:
-        """Open the temporary, made if it misses; `dir_fd` is now this one's own."""
+        """Open the temporary, created if missing; this object now owns `dir_fd`."""
         self._dir_fd, self._name, self._temp = dir_fd, names.name, names.temp
         self._ranges, self._layout = ranges, layout
         self._fsync, self._check = fsync, check
@@ -209,7 +209,7 @@ class FileWriting(Writing):
             raise UnstableError("not all of its parts arrived; it is copied again")
 
     def _prove(self, size: int) -> bytes:
-        """Read back every range and hold it against its checksum."""
+        """Read back every range and compare its checksum."""
         fd = os.open(f"/proc/self/fd/{self._fd}", os.O_RDONLY | os.O_CLOEXEC)
         try:
             return _prove(fd, self.done, size)
@@ -236,7 +236,7 @@ class FileWriting(Writing):
 def _open(
     dir_fd: int, names: Names, layout: Layout | None, *, shared: bool
 ) -> tuple[int, bool]:
-    """Return the temporary, and whether it is new: inodes alone are used again."""
+    """Return the temporary, and whether it is new: inode numbers alone are reused."""
     if layout:
         return _open_laid(dir_fd, names, layout, shared=shared)
     try:

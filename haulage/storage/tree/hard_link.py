@@ -1,4 +1,4 @@
-"""Gives an entry of a tree another name, which is a hard link or nothing."""
+"""Give an entry of a tree another name: a hard link or nothing."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ NO_LINK = frozenset({errno.EMLINK, errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP})
 
 
 class Leader(NamedTuple):
-    """The name that others are linked to, and what was made there."""
+    """The name to which others are linked, and what was made there."""
 
     path: bytes
     kind: int
@@ -31,7 +31,7 @@ class Leader(NamedTuple):
 
 
 def leader_of(action: Action) -> Leader:
-    """Return the leader that the action of a link names, as it was made."""
+    """Return the leader that a link's action names, as it was made."""
     assert action.leader is not None
     mtime_ns = action.mtime_at_target_ns(action.mtime_since_epoch_ns)
     return Leader(action.leader, action.kind, action.size, mtime_ns)
@@ -44,11 +44,10 @@ def link_to(
     temp: bytes,
     check: Callable[[], None],
 ) -> bool:
-    """Make `path` a hard link to its leader; False if it was one already.
+    """Make `path` a hard link to its leader; False if it already was one.
 
-    `check` raises when nothing may be replaced any more.
-    UnstableError if the leader is not what was made; OSError with one of NO_LINK where
-    the file system refuses.
+    `check` raises when nothing may be replaced any more. UnstableError if the leader is
+    not what was made; OSError with one of NO_LINK if the file system refuses.
     """
     made = _made_at(descent, leader)
     above = parent_of(path)
@@ -69,7 +68,7 @@ def link_to(
 
 
 def _made_at(descent: Descent, leader: Leader) -> os.stat_result:
-    """Return what stands at the leader's name, if that is what was made."""
+    """Return the leader's entry, if it is what was made."""
     found = stat_in(descent, leader.path)
     if found is None or not _is(found, leader):
         raise UnstableError(
@@ -87,7 +86,7 @@ def _is(found: os.stat_result, leader: Leader) -> bool:
 
 
 def is_same(one: os.stat_result | None, other: os.stat_result) -> bool:
-    """Tell whether two names are there and are one file."""
+    """Tell whether two names exist and are one file."""
     return one is not None and os.path.samestat(one, other)
 
 
@@ -101,7 +100,7 @@ def _found(dir_fd: int, name: bytes) -> os.stat_result | None:
 def _link(
     descent: Descent, leader: bytes, dir_fd: int, temp: bytes, made: os.stat_result
 ) -> None:
-    """Link what was looked at, and nothing that has taken its name since."""
+    """Link the entry that was checked, and nothing that has taken its name since."""
     above = parent_of(leader)
     os.link(
         leader[len(above) :],

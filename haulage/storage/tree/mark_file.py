@@ -1,6 +1,6 @@
-"""The mark that we leave in a target's root, by which the target is known again.
+"""The mark in a target's root, by which Haulage recognises the target.
 
-Each dataset has one of its own. No lister sees it, and nothing ever deletes it.
+Each dataset has its own. No lister sees it, and nothing ever deletes it.
 """
 
 import os
@@ -19,12 +19,12 @@ def name_of_mark(dataset: str) -> str:
 
 
 def padded(content: bytes) -> bytes:
-    """Return a mark's content in whole blocks; a longer one is written over by it."""
+    """Return a mark's content in whole blocks, which overwrite a longer one."""
     return content.ljust(-(-len(content) // _BLOCK) * _BLOCK)
 
 
 def read_mark(root: str, dataset: str) -> bytes | None:
-    """Return what a mark says; None if there is none. OSError if it cannot be read."""
+    """Return a mark's content; None if there is none. OSError if it is unreadable."""
     with _opened(root) as dir_fd:
         try:
             fd = os.open(name_of_mark(dataset), _READ, dir_fd=dir_fd)
@@ -37,7 +37,7 @@ def read_mark(root: str, dataset: str) -> bytes | None:
 
 
 def write_mark(root: str, dataset: str, content: bytes, *, fsync: bool) -> None:
-    """Make the mark, or write it over in place: the root keeps its times."""
+    """Create the mark, or overwrite it in place: the root keeps its times."""
     with _opened(root) as dir_fd:
         before = os.fstat(dir_fd)
         fd = os.open(name_of_mark(dataset), _WRITE, 0o600, dir_fd=dir_fd)

@@ -5,7 +5,7 @@ MARK = b".haulage-state-"
 
 
 def is_ours(path: bytes) -> bool:
-    """Tell whether a path is what we keep in a root beside the entries."""
+    """Tell whether a path is one of Haulage's own names in a root."""
     return is_trash(path) or is_mark(path)
 
 

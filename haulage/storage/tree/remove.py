@@ -1,4 +1,4 @@
-"""Removes an entry of a directory tree, if it still is the one that we made."""
+"""Remove an entry of a directory tree, if it is still the one that we made."""
 
 import errno
 import os
@@ -21,8 +21,8 @@ def remove_ours(
 ) -> Outcome:
     """Remove the entry that `found` describes; keep it if it changed since we made it.
 
-    What has the name by another spelling alone is another entry. A directory goes only
-    when it is empty. With a `trash` it is moved there.
+    An entry found only by another spelling of the name is another entry. A directory is
+    removed only when it is empty. With a `trash` the entry is moved there.
     """
     if descent.spelling and descent.spelling.is_another(action.path, found):
         return Outcome(Status.ABSENT)
@@ -40,14 +40,14 @@ def remove_ours(
 
 
 def gone_already(descent: Descent, path: bytes, trash: bytes | None) -> Outcome:
-    """Say of what is not there whether this run has moved it aside before."""
+    """Return the outcome for a missing entry, which this run may have moved before."""
     if trash is not None and is_aside(descent, path, trash):
         return Outcome(Status.DELETED)
     return Outcome(Status.ABSENT)
 
 
 def _what_changed(action: Action, found: os.stat_result) -> str | None:
-    """Say what makes the target's entry another than the one that we made."""
+    """Return how the target's entry differs from the one that we made, or None."""
     if kind_of(found.st_mode) != action.kind:
         return "its type changed"
     if stat.S_ISDIR(found.st_mode):

@@ -1,4 +1,4 @@
-"""Where a sparse file has data; what lies between reads as zeros and costs nothing."""
+"""Where a sparse file has data; holes read as zeros and take no space."""
 
 import errno
 import os
@@ -10,17 +10,17 @@ _MOST_HASHED_BYTES = 1 << 30
 
 
 def is_sparse(found: os.stat_result) -> bool:
-    """Tell whether a file may have holes: it takes less room than it has bytes."""
+    """Tell whether a file may have holes: it uses less space than its size."""
     return found.st_blocks * _BLOCK_BYTES < found.st_size
 
 
 def is_hashed(found: os.stat_result) -> bool:
-    """Tell whether a file's holes are few enough for a checksum of all its bytes."""
+    """Tell whether a file has few enough holes for a checksum of all its bytes."""
     return found.st_size - found.st_blocks * _BLOCK_BYTES <= _MOST_HASHED_BYTES
 
 
 def data_spans(fd: int, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield begin and end of each span of data in a range; this moves the offset."""
+    """Yield start and end of each span of data in a range; this moves the offset."""
     at = start
     while at < end:
         try:

@@ -1,8 +1,8 @@
-"""Names on a file system that takes several spellings for one name.
+"""Names on a file system that treats several spellings as one name.
 
-SMB, APFS, NTFS and others fold case, or forms of one character, and keep the spelling
-of whoever was first. What is asked for by another spelling is found all the same, so
-only a directory's listing tells how a name is spelt.
+SMB, APFS, NTFS and others fold case, or forms of one character, and keep the first
+spelling used. A name is found by another spelling as well, so only a directory's
+listing shows how it is spelled.
 """
 
 import os
@@ -20,39 +20,39 @@ _KEPT = 16  # directories whose names a mover has at hand
 
 
 class Opens(Protocol):
-    """What opens the directories of a tree."""
+    """Opens the directories of a tree."""
 
     def open(self, path: bytes) -> int:
         """Return a descriptor of a directory."""
         ...
 
     def forget(self, below: bytes = b"") -> None:
-        """Let go of what is kept open."""
+        """Close cached descriptors."""
         ...
 
 
 def folded(name: bytes) -> bytes:
-    """Return what names have in common that any file system may take for one."""
+    """Return a form that is equal for names which any file system may treat as one."""
     text = unicodedata.normalize("NFD", name.decode("utf-8", "surrogateescape"))
     text = unicodedata.normalize("NFC", text.casefold())
     return text.encode("utf-8", "surrogateescape")
 
 
 class Probe:
-    """Finds out in a root which names it takes for one; its times stay as they are."""
+    """Tests which names a root treats as one; its times stay as they are."""
 
     def __init__(self, root: str, token: str) -> None:
-        """Name what is tried by the run's token."""
+        """Include the run's token in the names of the test."""
         self._root = root
         self._prefix = f".haulage-{token}-".encode()
 
     def folds(self) -> bool:
-        """Tell whether there are names that the root takes for one."""
+        """Tell whether there are names that the root treats as one."""
         first, *others = (os.fsencode(name) for name in _TRIED)
         return any(self.are_one(first, other) for other in others)
 
     def are_one(self, first: bytes, second: bytes) -> bool:
-        """Tell whether the root takes both for one name."""
+        """Tell whether the root treats both as one name."""
         root = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         before = os.fstat(root)
         name = self._prefix + first
@@ -75,20 +75,20 @@ class Probe:
 
 
 class Spelling:
-    """Knows how names below a target are spelt, and spells them as they should be.
+    """Knows how names below a target are spelled, and corrects them.
 
-    Whether it `folds` was found out in the root; a directory below may do so all the
-    same, so what was changed of late, as by this run, is looked at as well.
+    Whether it `folds` was tested in the root; a directory below may still do so, so
+    recent changes, such as this run's, are checked as well.
     """
 
     def __init__(self, descent: Opens, *, folds: bool) -> None:
-        """Look at nothing before a name is asked for."""
+        """Read nothing before a name is asked for."""
         self._descent = descent
         self.folds = folds
         self._kept: OrderedDict[bytes, dict[bytes, set[bytes]]] = OrderedDict()
 
     def is_another(self, path: bytes, found: os.stat_result) -> bool:
-        """Tell whether what was found by `path` has another name."""
+        """Tell whether the entry found at `path` has another name."""
         if not self.folds and time.time_ns() - found.st_ctime_ns > _OF_LATE_NS:
             return False
         while path:
@@ -100,7 +100,7 @@ class Spelling:
         return False
 
     def settle(self, path: bytes, temp: bytes) -> None:
-        """Have what was just made at `path` be spelt so."""
+        """Correct the spelling of the entry just made at `path`."""
         above = parent_of(path)
         name = path[len(above) :].rstrip(b"/")
         spelt = self._names(above).setdefault(folded(name), set())

@@ -136,7 +136,7 @@ class Files(Store):
             return None
 
     def _stat(self, path: bytes) -> os.stat_result | None:
-        """Return what is known of `path`; a directory is not there under a file's."""
+        """Return the stat of `path`; None if there is none of its form (`d`, `d/`)."""
         found = stat_in(self.descent, path)
         is_dir = not path or path.endswith(b"/")
         return found if found and stat.S_ISDIR(found.st_mode) == is_dir else None
@@ -185,14 +185,14 @@ class Files(Store):
         return create_laid(dir_fd, temp, layout)
 
     def _layout(self, size: int) -> Layout | None:
-        """Return the layout that a file of this size is given on a Lustre."""
+        """Return the layout requested for a file of this size on Lustre, or None."""
         rule = self.rules.of_file(size)
         return rule and rule.layout
 
     def _fill(
         self, fd: int, content: bytes | memoryview, entry: Entry
     ) -> tuple[bytes | None, Lost | None]:
-        """Give a temporary its content and attributes, and close it."""
+        """Write a temporary's content and attributes, and close it."""
         try:
             view = memoryview(content)
             while view:
@@ -207,7 +207,7 @@ class Files(Store):
 
     @contextmanager
     def _above(self, path: bytes, temp: bytes) -> Iterator[tuple[int, bytes]]:
-        """Give a descriptor of the directory, made if it misses, and the last name."""
+        """Yield a descriptor of the parent, created if missing, and the last name."""
         above = parent_of(path)
         with self._lock:
             dir_fd = os.dup(reach(self.descent, above, temp))
@@ -274,7 +274,7 @@ class Files(Store):
             return maker.settle(self.descent, path) if maker else None
 
     def finish_dir(self, path: bytes, seen: Seen) -> Made:
-        """See Store; a directory that no object stands for keeps the times it has."""
+        """See Store; a directory that no object stands for keeps its times."""
         with self._lock:
             fd = self.descent.open(path)
             if not is_implied(seen.entry):
@@ -286,7 +286,7 @@ class Files(Store):
         raise VanishedError("is gone since it was listed")
 
     def set_attributes(self, action: Action, seen: Seen) -> Made | None:
-        """See Store; what has other names may be left, but is not changed in place."""
+        """See Store; a file with other names may stay, but is not changed in place."""
         try:
             handle = self._pin(action.path)
         except (FileNotFoundError, NotADirectoryError):
@@ -312,7 +312,7 @@ class Files(Store):
             os.close(handle)
 
     def _pin(self, path: bytes) -> int:
-        """Hold an entry itself, whatever its mode allows."""
+        """Open an entry itself (O_PATH), whatever its mode allows."""
         above = parent_of(path)
         flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
         with self._lock:
@@ -367,7 +367,7 @@ class Files(Store):
             return Made(changed=is_new)
 
     def vacate(self, path: bytes) -> None:
-        """See Store; whatever gets a name here does this by itself."""
+        """See Store; whatever takes a name here does this by itself."""
 
     def discard(self, path: bytes) -> None:
         for _, _, record in begun(self._ranges, path):
@@ -388,5 +388,5 @@ class Files(Store):
 
 
 def _is_of_one_file(action: Action, entry: Entry) -> bool:
-    """Tell whether a name belongs to the file at the source that it belonged to."""
+    """Tell whether a name belongs to the same file at the source as before."""
     return (action.dev, action.ino) == (entry.dev, entry.ino)

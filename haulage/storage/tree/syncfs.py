@@ -1,4 +1,4 @@
-"""Forces what was written to a file system to its disk."""
+"""Force a file system's written data to disk."""
 
 import ctypes
 import os
@@ -9,7 +9,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def sync_file_system(root: str) -> None:
-    """Return when all that was written to the file system of `root` is on its disk."""
+    """Return when all data written to the file system of `root` is on disk."""
     fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         if _libc.syncfs(fd) != 0:

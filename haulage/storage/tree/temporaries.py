@@ -1,4 +1,4 @@
-"""Removes temporaries of which only the beginning of the name is known."""
+"""Remove temporaries of which only the name's beginning is known."""
 
 import os
 import stat
@@ -18,9 +18,10 @@ def remove_strays(
     spans: Collection[Span],
     check: Callable[[], None],
 ) -> int:
-    """Remove what is named so beside entries of `spans`, first and last path of each.
+    """Remove entries with these prefixes beside the entries of `spans`.
 
-    Return how many there were. `check` is called for every directory.
+    A span is a first and last path. Return the number removed. `check` is called for
+    every directory.
     """
     try:
         tree = Descent(root)

@@ -1,7 +1,7 @@
-"""Google's and Azure's buckets, as far as obstore goes; docs/clouds.md tells how far.
+"""Google's and Azure's buckets, as far as obstore supports them; see docs/clouds.md.
 
 obstore has no call for parts of an object from several processes, for new metadata
-without new content, and for a copy under conditions.
+without new content, or for a conditional copy.
 """
 
 from collections.abc import Iterator, Mapping
@@ -43,7 +43,7 @@ from haulage.storage.store import Sums
 def open_blobs(
     place: Place, environ: Mapping[str, str], pace: Pace | None = None
 ) -> "BlobBucket":
-    """Return the bucket of a gs:// or az:// place; nothing is asked of it yet."""
+    """Return the bucket of a gs:// or az:// place; no request is sent yet."""
     return BlobBucket(place, open_cloud(place, environ, pace or Pace()))
 
 
@@ -57,7 +57,7 @@ class BlobBucket(AsStream):
         self._proof = Proof("auto")
 
     def check(self, *, create: bool = False) -> None:
-        """See Bucket; obstore cannot make a bucket."""
+        """See Bucket; obstore cannot create a bucket."""
         try:
             self.page(self._place.prefix, limit=1)
         except NoBucketError as err:
@@ -82,7 +82,7 @@ class BlobBucket(AsStream):
         return self._listing.page(prefix, after, delimiter, limit, token)
 
     def head(self, key: str) -> Found | None:
-        """See Bucket; a directory's marker of another tool is known by its listing."""
+        """See Bucket; another tool's directory marker is recognised by its listing."""
         try:
             return self._fetch(key, {"head": True})[0]
         except VanishedError:
@@ -128,7 +128,7 @@ class BlobBucket(AsStream):
         return self.cloud.ask(request, key)
 
     def sums(self, found: Found) -> Sums:
-        """See Bucket; obstore shows no checksum but the etag."""
+        """See Bucket; obstore returns no checksum but the etag."""
         return Sums()
 
     def tags(self, key: str) -> tuple[tuple[str, str], ...]:
@@ -198,13 +198,13 @@ class BlobBucket(AsStream):
             self.cloud.ask(lambda: obstore.delete(self.cloud.once, name), key)
 
     def erase(self, key: str) -> None:
-        """See Bucket; of versions obstore knows nothing."""
+        """See Bucket; obstore does not know versions."""
         self.remove(key)
 
     # ------------------------------------------------------- inside the cloud
 
     def restamp(self, key: str, by: PutBy, *, etag: bytes) -> Answer:
-        """See Bucket; without a call for it, the content goes back and forth."""
+        """See Bucket; without a call for it, the content is read and written again."""
         found = self.head(key)
         if found is None:
             raise VanishedError(f"{key!a} is gone")
@@ -213,13 +213,13 @@ class BlobBucket(AsStream):
         return self._pass_through(found, key, by)
 
     def can_copy_from(self, other: Bucket) -> bool:
-        """See Bucket; obstore copies inside of one bucket only."""
+        """See Bucket; obstore copies inside one bucket only."""
         return isinstance(other, BlobBucket) and self.cloud.is_same(other.cloud)
 
     def copy_from(
         self, other: Bucket, found: Found, key: str, by: PutBy | None
     ) -> Answer:
-        """See Bucket; the version is looked at behind the copy, which asks for none."""
+        """See Bucket; the version is checked after the copy, which has no condition."""
         if by is not None:
             return self._pass_through(found, key, by)
         name, source = name_of(key), name_of(found.key)
@@ -255,7 +255,7 @@ class BlobBucket(AsStream):
     # ------------------------------------------------------------------- proof
 
     def _is_proven(self, key: str, etag: bytes, content: bytes | memoryview) -> bool:
-        """Tell whether the etag proves what is stored; MismatchError if it is wrong."""
+        """Tell whether the etag proves the content; MismatchError if it differs."""
         if not self.cloud.etag_is_md5:
             return False
         if self._proof.matches(etag, md5_of(content)):
@@ -271,7 +271,7 @@ class BlobBucket(AsStream):
         return True
 
     def _is_damaged(self, etag: bytes, content: memoryview) -> bool:
-        """Tell whether the etag says that this is not what is stored."""
+        """Tell whether the etag says that this is not the stored content."""
         if not self.cloud.etag_is_md5 or not self._proof.expects_md5(etag):
             return False
         return not self._proof.matches(etag, md5_of(content))
@@ -286,8 +286,8 @@ def _elsewhere(
 ) -> Iterator[bytes | memoryview]:
     """Yield the chunks, each one made in another thread.
 
-    obstore asks for them in a thread where no call of its own can be made, and such a
-    call is what chunks of another bucket come from.
+    obstore asks for them in a thread where none of its own calls can be made, and
+    chunks of another bucket come from such a call.
     """
     while chunk := ahead.submit(next, chunks, None).result():
         yield chunk
@@ -296,7 +296,7 @@ def _elsewhere(
 def _counted(
     key: str, chunks: Iterator[bytes | memoryview], size: int
 ) -> Iterator[bytes | memoryview]:
-    """Yield the chunks; UnstableError before the object is made of another size."""
+    """Yield the chunks; UnstableError before an object of another size is made."""
     came = 0
     for chunk in filter(len, chunks):
         came += len(chunk)

@@ -1,6 +1,6 @@
-"""Google's and Azure's clouds: who asks, by which client, and what their errors mean.
+"""Google's and Azure's clouds: credentials, clients, and the meaning of errors.
 
-The clouds' own environment variables are read by obstore itself.
+obstore itself reads the clouds' own environment variables.
 """
 
 import re
@@ -51,7 +51,7 @@ _KIND_OF_CODE = {code: kind for kind, codes in _KINDS.items() for code in codes.
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """One bucket and two clients for it: one that asks once, one for long streams."""
+    """One bucket and two clients for it: for single requests, and for long streams."""
 
     place: Place
     once: Store
@@ -61,16 +61,16 @@ class Cloud:
     pace: Pace
 
     def is_same(self, other: "Cloud") -> bool:
-        """Tell whether both are one bucket, and asked for by the same."""
+        """Tell whether both are one bucket, with the same credentials."""
         mine, others = self.once, other.once
         return type(mine) is type(others) and mine.config == others.config
 
     def ask(self, request: Callable[[], T], key: str) -> T:
-        """Return what `request` returns, tried again, its errors sorted."""
+        """Return the result of `request`, with retries and sorted errors."""
         return self.pace.call(lambda: self.ask_once(request, key))
 
     def ask_once(self, request: Callable[[], T], key: str) -> T:
-        """Return what `request` returns, its errors sorted."""
+        """Return the result of `request`, with sorted errors."""
         what = f"{self.place.scheme}://{self.place.bucket}: {key!a}"
         try:
             return request()
@@ -103,13 +103,13 @@ def _sorted(err: Exception, what: str) -> HaulageError | None:
 
 
 def _reply_in_batch(text: str) -> Reply | None:
-    """Return the answer to one of the requests that obstore sends to Azure in one."""
+    """Return the answer to one of the requests that obstore batches for Azure."""
     status = _IN_BATCH.search(text)
     return Reply(int(status[1]), "", "") if status else None
 
 
 def open_cloud(place: Place, environ: Mapping[str, str], pace: Pace) -> Cloud:
-    """Return the clients for a place; RefusedError if its settings make none."""
+    """Return the clients for a place; RefusedError if its settings are not valid."""
     made = _google if place.scheme == "gs" else _azure
     refused = [
         name

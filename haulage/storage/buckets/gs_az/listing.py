@@ -1,7 +1,8 @@
-"""Lists Google's and Azure's buckets, in the order of their keys.
+"""List Google's and Azure's buckets, in the order of their keys.
 
-obstore shows the object `a/` as `a`. Only empty objects are such markers of directories
-(of other tools), so each empty one is looked at: if there is no object `a`, it is one.
+obstore returns the object `a/` as `a`. Only empty objects are such markers of
+directories (of other tools), so each empty one is checked: if there is no object `a`,
+it is one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,15 +34,15 @@ if TYPE_CHECKING:
 
 
 class _Stream(NamedTuple):
-    """A listing where it is; each of its pages but the last has `chunk` names."""
+    """A listing at its position; each of its pages but the last has `chunk` names."""
 
     pages: "ListStream[Sequence[ObjectMeta]]"
     chunk: int
 
     def behind(self, token: str) -> Sequence["ObjectMeta"]:
-        """Return the next page that has names behind `token`; nothing at the end.
+        """Return the next page with names after `token`; an empty one at the end.
 
-        A server that does not know how to begin somewhere gives all.
+        A server that cannot start in the middle lists everything.
         """
         while True:
             names = next(self.pages, ())
@@ -86,7 +87,7 @@ class _Page:
 
 
 class Listing:
-    """One bucket's listings; those under way are kept where they are, a few of them."""
+    """The listings of one bucket; a few of those in progress keep their position."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._site = cloud
@@ -94,7 +95,7 @@ class Listing:
         self._lookers = ThreadPoolExecutor(_LOOKS, "look")
 
     def close(self) -> None:
-        """End what is under way."""
+        """End the listings in progress."""
         self._kept.clear()
         self._lookers.shutdown(cancel_futures=True)
 
@@ -154,7 +155,7 @@ class Listing:
         self._kept[place] = stream
 
     def _rows(self, names: Sequence["ObjectMeta"]) -> Iterator[_Row]:
-        """Yield a row for each name, with the slash that obstore took from some."""
+        """Yield a row for each name, with the slash that obstore removed from some."""
         empty = {name["path"] for name in names if not name["size"]}
         asked = sorted(path for path in empty if key_of_name(path) == path)
         is_file = dict(
@@ -169,7 +170,7 @@ class Listing:
             yield _row(name, path)
 
     def _is_empty_file(self, key: str) -> bool:
-        """Tell whether the name that was listed for an empty object is its own."""
+        """Tell whether the name listed for an empty object is its own."""
         try:
             found = self._site.ask(
                 lambda: obstore.head(self._site.once, name_of(key)), key
@@ -180,7 +181,7 @@ class Listing:
 
 
 def _first_name(prefix: str, after: str | None) -> str | None:
-    """Return the name behind which the first page begins."""
+    """Return the name after which the first page begins."""
     directory = prefix[: prefix.rfind("/") + 1]
     if after is not None and after >= prefix:
         return just_below(after)
@@ -201,9 +202,9 @@ def nanoseconds(at: datetime) -> int:
 
 
 def _roll_up(page: _Page, rows: list[_Row], prefix: str, delimiter: str) -> None:
-    """Put rows into the page, those with a delimiter behind the prefix as one prefix.
+    """Put rows into the page; roll up those with a delimiter after the prefix.
 
-    What follows in the last one is skipped: a directory may hold very many.
+    The rest of the last rolled-up prefix is skipped: a directory may hold very many.
     """
     rolled = None
     for row in rows:

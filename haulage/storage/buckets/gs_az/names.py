@@ -1,7 +1,7 @@
-"""How keys are named in Google's and Azure's buckets, where obstore forbids some.
+"""Names of objects in Google's and Azure's buckets, where obstore forbids some keys.
 
 obstore takes no name with an empty, `.` or `..` segment or a control character, and
-drops a slash at the end. So the object that stands for the directory `a/` is named
+drops a trailing slash. Therefore the object that stands for the directory `a/` is named
 `a/!haulage`, which sorts before nearly everything else in `a/`.
 """
 
@@ -40,9 +40,9 @@ def key_of_name(name: str) -> str:
 
 
 def just_below(key: str) -> str | None:
-    """Return a name that obstore takes, at or a little below `key`; None for the begin.
+    """Return a name that obstore takes, at or slightly below `key`; None for the start.
 
-    Listing behind it misses nothing that comes behind `key`.
+    A listing after it misses nothing that comes after `key`.
     """
     control = _CONTROL.search(key)
     segments = key[: control.start() if control else None].split("/")
@@ -54,5 +54,5 @@ def just_below(key: str) -> str | None:
 
 
 def behind_all(prefix: str) -> str:
-    """Return a name behind all that begin with `prefix`."""
+    """Return a name after all that begin with `prefix`."""
     return prefix + 2 * LAST_CHAR

@@ -1,4 +1,4 @@
-"""Keeps a stretch of a bucket's listing to its bounds and proves its order."""
+"""Keep a span of a bucket's listing within its bounds, and check its order."""
 
 from bisect import bisect_left
 from dataclasses import replace
@@ -12,13 +12,13 @@ from haulage.storage.tree.listing.walk import Span
 
 
 class Bounds:
-    """The bounds of a span, and the last path that was seen in it.
+    """The bounds of a span, and the last path seen in it.
 
-    Everything up to `behind` is listed by others, with the directories above it.
+    Others list everything up to `behind`, and the directories above it.
     """
 
     def __init__(self, prefix: str, span: Span) -> None:
-        """Take the bounds of a span below a store's prefix."""
+        """Set the bounds of a span below a store's prefix."""
         self._prefix = prefix
         self.end = span.end
         starts = [path for path in (span.start, span.after) if path is not None]
@@ -29,24 +29,24 @@ class Bounds:
 
     @property
     def ask_after(self) -> str | None:
-        """Return the key behind which the server is asked."""
+        """Return the key after which the server is asked."""
         if self._low_key is None or not self._with_low:
             return self._low_key
         return key_before(self._low_key)
 
     @property
     def behind(self) -> bytes | None:
-        """Return up to where other parts of the listing have everything."""
+        """Return the path up to which other parts of the listing have everything."""
         if self._low is None or not self._with_low:
             return self._low
         return self._low[: self._low.rfind(b"/", 0, len(self._low) - 1) + 1]
 
     def is_enough(self, key: str) -> bool:
-        """Tell whether a key is at the end or behind it."""
+        """Tell whether a key is at the end or after it."""
         return self.end is not None and key >= key_of(self.end, self._prefix)
 
     def from_low(self, keys: Keys) -> Keys:
-        """Leave out the keys in front that come before the span."""
+        """Leave out the first keys that come before the span."""
         first = 0
         while first < len(keys.keys) and self._is_before(keys.keys[first]):
             first += 1
@@ -78,7 +78,7 @@ class Bounds:
         return rows.between(0, bisect_left(paths, self.end))
 
     def behind_low(self, rows: Rows) -> Rows:
-        """Return the rows behind `after` of a listing that is sorted here."""
+        """Return the rows after `after` of a listing that is sorted here."""
         if self._low is None or not rows.paths or rows.paths[0] > self._low:
             return rows
         first = bisect_left(rows.paths, self._low + b"\0")

@@ -1,4 +1,4 @@
-"""Finds where the rest of a key range is cut in two, for another lister to share it."""
+"""Find where to cut the rest of a key range in two, for another lister."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ _ALPHABETS = (*b"/:[{\x7f", 0xA000, 0x110000)  # the ends of digits, of capitals
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """What is left of a span: the keys of a store behind `behind` and before `end`."""
+    """The rest of a span: the keys of a store after `behind` and before `end`."""
 
     bucket: Lists
     prefix: str
@@ -25,7 +25,7 @@ class Rest:
     end: bytes | None
 
     def holds(self, path: bytes) -> bool:
-        """Tell whether the rest can be cut at `path`, whose directories exist then."""
+        """Tell whether the rest can be cut at `path`, whose directories then exist."""
         return (
             path > self.behind
             and not self.behind.startswith(path)
@@ -36,9 +36,10 @@ class Rest:
 
 
 def find_cut(rest: Rest) -> bytes | None:
-    """Return a path in the rest, with about as much on either side; None for none.
+    """Return a path in the rest with about as much on either side, or None.
 
-    It is a directory of the highest that has several left, or a key found by halving.
+    It is one of the highest directories that has several left, or a key found by
+    halving.
     """
     for top in _levels(rest.behind):
         page = rest.bucket.page(
@@ -65,7 +66,7 @@ def _levels(path: bytes) -> list[bytes]:
 
 
 class _Halving:
-    """Looks for a key in the middle of one directory that has very many names."""
+    """Looks for a key in the middle of one directory with very many names."""
 
     def __init__(self, rest: Rest, top: bytes, seen: bytes) -> None:
         """`seen` is a path in `top` that is less than a page of names ahead."""
@@ -74,7 +75,7 @@ class _Halving:
         self._seen = key_of(seen, rest.prefix)[len(self._base) :]
 
     def cut(self) -> bytes | None:
-        """Return the path of a key near the middle of the names behind `seen`.
+        """Return the path of a key near the middle of the names after `seen`.
 
         Halves the characters at the first place where these names differ from it.
         """
@@ -95,9 +96,9 @@ class _Halving:
         return self._path(spare) if self._fits(spare) else None
 
     def _first_difference(self) -> tuple[int, str | None]:
-        """Return how much of `seen` is too long to begin all names behind it.
+        """Return how much of `seen` is too long to begin all names after it.
 
-        And the first name that does not begin so; none if nothing is behind it.
+        And the first name that does not begin so; none if there is nothing after it.
         """
         low, high, spare = 1, len(self._seen), self._probe(self._seen + LAST_CHAR)
         while low < high and spare is not None:
@@ -110,7 +111,7 @@ class _Halving:
         return high, spare
 
     def _probe(self, name: str) -> str | None:
-        """Return the first key behind `name` in the rest, below the directory."""
+        """Return the first key after `name` in the rest, below the directory."""
         page = self._rest.bucket.page(self._base, after=self._base + name, limit=1)
         if not page.keys:
             return None
@@ -127,5 +128,5 @@ class _Halving:
 
 
 def _char(code: int) -> str:
-    """Return the character, or the one before those that stand for no character."""
+    """Return the character, or the one before the surrogates."""
     return chr(0xD7FF if 0xD800 <= code < 0xE000 else code)

@@ -1,4 +1,4 @@
-"""Makes entries of keys in order: directories, what is left out, what is refused."""
+"""Make entries of keys in order: directories, exclusions, refusals."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _MARKER_WITH_DATA = (
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of some rows: entries, and with reasons what cannot be one."""
+    """The result for some rows: entries, and refused keys with reasons."""
 
     entries: pa.Table
     refused: list[tuple[bytes, str]]
@@ -33,11 +33,11 @@ class Taken:
 class Tree:
     """Follows a span's keys in order.
 
-    `behind` is the path up to which another part of the listing has everything; its
-    own ancestors are taken as listed there. For files, directories are entries also
-    where no object stands for them, and what a file system cannot hold is refused.
-    `open` are the files that other keys may still turn out to be below of; `left_out`
-    is the directory that is not kept and that the keys are below at the time.
+    `behind` is the path up to which another part of the listing has everything; its own
+    ancestors count as listed there. For files, directories are entries even without an
+    object, and what a file system cannot hold is refused. `open` are the files below
+    which other keys may still come; `left_out` is the excluded directory above the
+    present keys.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Tree:
         *,
         for_files: bool,
     ) -> None:
-        """Begin behind `behind`, or with the root."""
+        """Start after `behind`, or with the root."""
         # Between two buckets a trash is data: only trees have one of their own.
         self._is_ours = is_ours if for_files else is_mark
         self._keep = _without(self._is_ours, keep)
@@ -66,7 +66,7 @@ class Tree:
             self._rows.clear()
 
     def take(self, rows: Rows) -> Taken:
-        """Return the entries of the rows, which come behind all taken before."""
+        """Return the entries of the rows, which come after all previous ones."""
         first = self._begin(rows)
         if self._takes_all and not first and not any(map(self._is_ours, rows.paths)):
             if not self._paths:
@@ -78,7 +78,7 @@ class Tree:
         return self._taken(rows)
 
     def go_on_to(self, path: bytes) -> Taken:
-        """Return the directories above `path`, with which others go on."""
+        """Return the directories above `path`, from which others continue."""
         self._begin(_NO_ROWS)
         self._enter(path[: path.rfind(b"/", 0, max(len(path) - 1, 0)) + 1])
         return self._taken(_NO_ROWS)
@@ -90,7 +90,7 @@ class Tree:
         return Taken(_table(paths, rows, picked), refused)
 
     def _begin(self, rows: Rows) -> int:
-        """Take up the root, once; return how many rows it took."""
+        """Process the root, once; return how many rows it took."""
         if not self._at_root:
             return 0
         self._at_root = False
@@ -125,7 +125,7 @@ class Tree:
             self._refused.append((path, reason))
 
     def _keep_below(self, path: bytes) -> bool:
-        """Tell whether the path and all above it are kept, wherever it is."""
+        """Tell whether the path and all above it are included, wherever it is."""
         return all(map(self._keep, (*_above(path), path)))
 
     def _follow_one(self, path: bytes, row: int) -> None:
@@ -146,7 +146,7 @@ class Tree:
         self._add(path, row)
 
     def _enter(self, target: bytes) -> None:
-        """Go to a directory; those on the way are listed, or leave out what is in."""
+        """Go to a directory; those on the way are listed, or exclude their content."""
         if self.left_out is not None and not target.startswith(self.left_out):
             self.left_out = None
         if self.left_out is None:
@@ -159,7 +159,7 @@ class Tree:
         self._dir = target
 
     def _close_up_to(self, path: bytes) -> None:
-        """Decide on the open files that `path` tells about."""
+        """Decide on the open files about which `path` is conclusive."""
         while self.open:
             top = self.open[-1]
             if path.startswith(top):
@@ -173,12 +173,12 @@ class Tree:
 def _without(
     is_left_out: Callable[[bytes], bool], keep: Callable[[bytes], bool] | None
 ) -> Callable[[bytes], bool]:
-    """Return a `keep` that leaves out what Haulage has in a root beside the entries."""
+    """Return a `keep` that leaves out Haulage's own names in a root."""
     return lambda path: not is_left_out(path) and (keep is None or keep(path))
 
 
 def _above(path: bytes) -> Iterator[bytes]:
-    """Yield the directories above `path`, the root left out, the highest first."""
+    """Yield the directories above `path` except the root, the highest first."""
     at = path.find(b"/")
     while 0 <= at < len(path) - 1:
         yield path[: at + 1]

@@ -1,7 +1,7 @@
-"""Finds out keys under which a server lists objects that have others.
+"""Find keys under which a server lists objects that have other keys.
 
-Whatever such an object is, it cannot be read by that name; and where it stands in the
-order, other keys may be taken to be beyond a bound that they are before.
+Such an object cannot be read by that name; and where it stands in the order, other keys
+may be taken to be beyond a bound that they are before.
 """
 
 from dataclasses import replace

@@ -1,7 +1,7 @@
 """How paths are written as keys of a bucket, and which of them cannot be.
 
-A path in UTF-8 is its key as it is, behind the store's prefix. A byte that is not UTF-8
-is written as the private character U+F700 + byte (U+F780 to U+F7FF); a path whose own
+A path in UTF-8 is its own key, after the store's prefix. A byte that is not UTF-8 is
+written as the private-use character U+F700 + byte (U+F780 to U+F7FF); a path whose own
 text has such characters has each of their bytes written that way. So each path has one
 key, and a key that no path is written as is refused.
 """
@@ -103,7 +103,7 @@ _SUSPECT = (
 
 
 def may_have_bad_names(paths: list[bytes]) -> bool:
-    """Tell at little cost whether any of the paths is worth a look of its own."""
+    """Tell at little cost whether any of the paths needs a check of its own."""
     if max(map(len, paths), default=0) > _MOST_NAME_BYTES:
         return True
     text = b"\n".join([b"", *paths, b""])
@@ -138,7 +138,7 @@ class Rows(NamedTuple):
 
 
 def rows_of(keys: Keys, prefix: str) -> tuple[Rows, list[tuple[bytes, str]]]:
-    """Return a page's objects by their paths, and with reasons those without one."""
+    """Return a page's objects by their paths, and those without one with reasons."""
     for key in keys.keys:
         if not key.startswith(prefix):
             raise FatalError(

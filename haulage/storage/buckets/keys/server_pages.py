@@ -1,4 +1,4 @@
-"""Fetches a bucket's listing page by page, the next one always on its way."""
+"""Fetch a bucket's listing page by page, with the next one always requested ahead."""
 
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,14 +11,14 @@ from haulage.storage.buckets.protocol import Keys, Lists
 
 
 class DisorderError(HaulageError):
-    """The server lists in another order than that of the paths; they must be sorted."""
+    """The server does not list in path order, so the listing must be sorted."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRoot:
-    """What is below a prefix of a bucket; nothing, or it ends in a slash.
+    """A root in a bucket: its prefix is empty or ends in a slash.
 
-    `for_files` tells that the other end is a file system: what that cannot hold is
+    `for_files` tells that the other endpoint is a file system: what that cannot hold is
     refused, and prefixes are listed as directories.
     """
 
@@ -52,7 +52,7 @@ def server_pages(
 def _next(
     root: KeyRoot, page: Keys, after: str | None, token: str | None
 ) -> tuple[str | None, str | None]:
-    """Return by which key or token the page behind `page` is asked for."""
+    """Return the key or token with which the page after `page` is requested."""
     if page.token is not None:
         if page.token == token:
             raise FatalError(
@@ -74,9 +74,9 @@ def _next(
 
 
 def key_before(key: str) -> str:
-    """Return a key with next to nothing between it and `key`, which comes behind it.
+    """Return a key with next to nothing between it and `key`, which comes after it.
 
-    To list from a key on, where a server lists behind a key only.
+    It serves to list from a key on, where a server can only list after a key.
     """
     code = ord(key[-1]) - 1
     if code <= 0:
@@ -86,10 +86,10 @@ def key_before(key: str) -> str:
 
 
 def check_may_begin(root: KeyRoot, after: bytes) -> None:
-    """Raise DisorderError unless every path behind `after` has a key behind its key.
+    """Raise DisorderError unless every path after `after` has a key after its key.
 
-    Only the private characters of bytes that are not UTF-8 sort otherwise, and only
-    before what sorts behind them.
+    Only the private-use characters of non-UTF-8 bytes sort otherwise, and only before
+    keys that sort after them.
     """
     if not is_plain(after):
         raise DisorderError(f"{shown(after)} does not sort as its key does")

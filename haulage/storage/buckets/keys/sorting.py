@@ -1,4 +1,4 @@
-"""Sorts on disk what a server lists in another order than that of the paths."""
+"""Sort on disk a listing that is not in path order."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -23,9 +23,9 @@ _SORTED = pa.schema(
 def in_path_order(
     pages: Iterable[Rows], spool: Path, *, run_rows: int = RUN_ROWS
 ) -> Iterator[tuple[Rows, Refused]]:
-    """Yield all rows sorted by path, each path once; keeps what it must in `spool`.
+    """Yield all rows sorted by path, each path once; its files are in `spool`.
 
-    With them come paths that were listed more than once, and are not known to be one.
+    Refused are paths that were listed more than once, if they may be several objects.
     """
     sort = DiskSort(spool, _SORTED, "path", run_rows=run_rows, once=False)
     for rows in pages:
@@ -42,10 +42,10 @@ def in_path_order(
 
 
 def _told(table: pa.Table) -> tuple[Rows, Refused]:
-    """Return rows with each path once, and the paths that others go by as well.
+    """Return rows with each path once, and the paths of several objects.
 
-    A key that comes again in all that is known of it is one, listed again while a page
-    was turned. If it is not ASCII, it may as well stand for another spelling of it.
+    A key that repeats with all its fields was listed again while a page was turned. If
+    it is not ASCII, it may also stand for another spelling.
     """
     rows = _rows(table)
     after = pc.equal(

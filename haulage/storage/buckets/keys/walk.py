@@ -1,4 +1,4 @@
-"""Lists a bucket's keys as entries in canonical order, giving stretches away."""
+"""List a bucket's keys as entries in canonical order, giving spans away."""
 
 import errno
 import time
@@ -43,9 +43,9 @@ Keep = Callable[[bytes], bool]
 class KeyWalk:
     """One lister's walk through a span of a bucket's keys.
 
-    A span's `path` is always the root; its bounds go by the plain order of paths. What
-    `keep`, `hungry` and `offer` are is told at `Walk`. DisorderError when the server's
-    order is not that of the paths: then only `sorted_pieces` lists it.
+    A span's `path` is always the root; its bounds follow the plain order of paths. For
+    `keep`, `hungry` and `offer` see `Walk`. DisorderError when the server's order is
+    not that of paths: then only `sorted_pieces` lists it.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class KeyWalk:
         offer: Callable[[Span], None] = lambda _: None,
         page_rows: int = PAGE_ROWS,
     ) -> None:
-        """Prepare a walk; nothing is asked before `pieces` is iterated."""
+        """Prepare a walk; no request is sent before `pieces` is iterated."""
         self._root = root
         self._span = span
         self._hungry = hungry
@@ -84,7 +84,7 @@ class KeyWalk:
             yield Given(start)
 
     def _listed(self, finder: ThreadPoolExecutor) -> Iterator[Piece]:
-        """List to the end, and past each large directory that is left out."""
+        """List to the end, skipping each large excluded directory."""
         behind: str | None = self._bounds.ask_after
         while True:
             passed = yield from self._listed_behind(behind, finder)
@@ -95,7 +95,7 @@ class KeyWalk:
     def _listed_behind(
         self, behind: str | None, finder: ThreadPoolExecutor
     ) -> Generator[Piece, None, bytes | None]:
-        """List until the end, or until a directory is left out page after page."""
+        """List until the end, or until page after page is of an excluded directory."""
         bounds = self._bounds
         for keys in server_pages(self._root, behind, bounds.is_enough):
             _check_honest(self._root, keys)
@@ -112,7 +112,7 @@ class KeyWalk:
         return None
 
     def _share(self, finder: ThreadPoolExecutor) -> None:
-        """Offer half of the rest; where it is cut is found out beside the listing."""
+        """Offer half of the rest; the cut is found in parallel with the listing."""
         if self._cut is None:
             if self._pages_since_gift >= _WORTH_GIVING and self._hungry():
                 self._cut = finder.submit(find_cut, self._rest())
@@ -135,7 +135,7 @@ class KeyWalk:
 def sorted_pieces(
     root: KeyRoot, spool: Path, *, after: bytes | None = None, keep: Keep | None = None
 ) -> Iterator[Piece]:
-    """Yield the whole listing, sorted here: for a server that has another order."""
+    """Yield the whole listing, sorted here: for a server with another order."""
     bounds = Bounds(root.prefix, Span(after=after))
     gathered = _Gathered(
         root, Tree(keep, bounds.behind, for_files=root.for_files), PAGE_ROWS
@@ -164,7 +164,7 @@ def sorted_pieces(
 
 
 def _check_honest(root: KeyRoot, keys: Keys) -> None:
-    """Raise DisorderError for a page with a key that stands where another would."""
+    """Raise DisorderError for a page with a key in the place of another."""
     for key in lies_in(root.bucket, keys):
         raise DisorderError(f"the server lists {key!a} but has no object of that name")
 
@@ -177,8 +177,8 @@ def _refusals(refused: list[tuple[bytes, str]]) -> Iterator[Unreadable]:
 class _Gathered:
     """Entries on their way into a page.
 
-    A file's entry is told only when it is certain that no other key is below it: the
-    last one waits for the next key, and of those before it the server is asked.
+    A file's entry is passed on only when it is certain that no other key is below it:
+    the last one waits for the next key, and for those before it the server is asked.
     """
 
     def __init__(self, root: KeyRoot, tree: Tree, page_rows: int) -> None:
@@ -192,7 +192,7 @@ class _Gathered:
         self._flushed = time.monotonic()
 
     def add(self, rows: Rows) -> Iterator[Unreadable]:
-        """Take up a page's rows; tell what of them is refused."""
+        """Add a page's rows; yield those that are refused."""
         self._pages += 1
         yield from self._take(self._tree.take(rows))
 
@@ -204,13 +204,13 @@ class _Gathered:
         yield from _refusals(taken.refused)
 
     def left_out_of(self, rows: Rows) -> bytes | None:
-        """Return the directory that leaves out each of the rows."""
+        """Return the excluded directory that contains all of the rows."""
         top = self._tree.left_out
         is_whole = top is not None and rows.paths and rows.paths[0].startswith(top)
         return top if is_whole else None
 
     def flush_if_due(self) -> Iterator[Piece]:
-        """Yield a page if it is full or has waited long, and the order is proven."""
+        """Yield a page if it is full or old, and the order is checked."""
         waited_s = time.monotonic() - self._flushed
         is_due = self._rows >= self._page_rows or waited_s > _FLUSH_AFTER_S
         if not is_due or self._pages < _PROVING_PAGES or not self._tables:
@@ -222,7 +222,7 @@ class _Gathered:
         yield from self._flush(held=int(waits))
 
     def finish(self, end: bytes | None) -> Iterator[Piece]:
-        """Yield what is left at the end of a span, and lead on to what follows it."""
+        """Yield the rest at the end of a span, and lead on to what follows it."""
         yield from self._take(self._tree.go_on_to(end or b""))
         if end is not None:
             still = [path for path in self._tree.open if end < path + b"0"]
@@ -230,7 +230,7 @@ class _Gathered:
         yield from self._flush(held=0)
 
     def _settle(self, paths: list[bytes]) -> Iterator[Unreadable]:
-        """Ask of files whether any key is below them, and refuse those."""
+        """Check whether any key is below these files, and refuse such files."""
         for path in paths:
             below = key_of(path, self._root.prefix) + "/"
             if self._root.bucket.page(below, limit=1).keys:

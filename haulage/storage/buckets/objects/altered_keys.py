@@ -1,8 +1,9 @@
-"""What a target's server makes of keys that not every server keeps as they are.
+"""How a target's server stores keys that not every server keeps unchanged.
 
-Some list control characters as others, keep another normal form, take `a//b` for `a/b`,
-or capitals for small letters. What is listed under another name could not be restored,
-and of two names that become one key the second would replace the first.
+Some list control characters as others, store another normal form, treat `a//b` as
+`a/b`, or capitals as small letters. An object that is listed under another name could
+not be restored, and of two names that become one key the second would replace the
+first.
 """
 
 import re
@@ -20,10 +21,10 @@ _BEYOND = re.compile("[\U00010000-\U0010ffff]")
 
 
 class Spellings:
-    """What one server's listings have shown so far, of each kind of key."""
+    """What one server's listings have shown so far, for each kind of key."""
 
     def __init__(self, bucket: Bucket, prefix: str) -> None:
-        """Begin to learn; trials are made below `prefix`, and removed."""
+        """Start without knowledge; trials are made below `prefix`, and removed."""
         self._bucket = bucket
         self._prefix = prefix
         self._lock = threading.Lock()
@@ -59,7 +60,7 @@ class Spellings:
 
 
 def _samples(name: str) -> Iterator[str]:
-    """Yield what tells for all names of a kind whether they are kept."""
+    """Yield names that show for all names of a kind whether they are kept."""
     if f"/{name}".find("//") >= 0:
         yield "a//b"
     if "/./" in f"/{name}/" or "/../" in f"/{name}/":

@@ -1,4 +1,4 @@
-"""One object, open: read in ranges of one version, or made of parts."""
+"""One open object: read in ranges of one version, or made of parts."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -23,7 +23,7 @@ _ABORTED = "its upload was aborted; it starts over"
 
 
 class ObjectReading(Reading):
-    """One version of an object; a small one has come as a whole."""
+    """One version of an object; a small one was fetched as a whole."""
 
     def __init__(
         self, bucket: Bucket, found: Found, seen: Seen, content: memoryview | None
@@ -45,17 +45,17 @@ class ObjectReading(Reading):
 
     @cached_property
     def sums(self) -> Sums:
-        """See Reading; the server is asked once, and of large objects alone."""
+        """See Reading; the server is asked once, and for large objects alone."""
         return self._bucket.sums(self._found)
 
     def forget_cached(self) -> None:
-        """See Reading; nothing is kept between two openings."""
+        """See Reading; nothing is cached between two openings."""
 
     def has_same_data(self, other: Reading) -> bool:
         raise AssertionError("no object has holes")
 
     def confirm(self) -> None:
-        """See Reading; each range was asked for by the version's etag."""
+        """See Reading; each range was requested by the version's etag."""
 
     def __enter__(self) -> Self:
         return self
@@ -70,7 +70,7 @@ class ObjectReading(Reading):
 
 
 class UploadWriting(Writing):
-    """A large object as a multipart upload, noted in the run's workspace.
+    """A large object as a multipart upload, recorded in the run's workspace.
 
     A part's number follows from its offset, so that any mover can send any part.
     """
@@ -130,7 +130,7 @@ class UploadWriting(Writing):
             raise
 
     def _prove(self, etag: bytes) -> bytes:
-        """Read back every part and hold it against its checksum."""
+        """Read back every part and compare its checksum."""
         whole = xxhash.xxh3_128()
         for start in sorted(self.done):
             length = min(part_bytes(self._size), self._size - start)
@@ -148,4 +148,4 @@ class UploadWriting(Writing):
         self._ranges.forget()
 
     def leave(self) -> None:
-        """See Writing; the record in the workspace is all that there is."""
+        """See Writing; only the record in the workspace stays."""

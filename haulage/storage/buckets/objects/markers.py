@@ -9,10 +9,10 @@ _ROUNDS = 5  # of a key that fails while another does not: no passing fault does
 
 
 def keeps_markers(bucket: Bucket, prefix: str) -> bool:
-    """Find out whether an object can stand for a directory beside what is in it.
+    """Find out whether an object can stand for a directory beside the objects in it.
 
-    Servers that keep keys as paths of files take `x/` or `x/y`, but not both. What
-    keeps every object out is no sign of that but an error of the target, and raised.
+    Servers that keep keys as paths of files take `x/` or `x/y`, but not both. If the
+    target takes no object at all, that is an error, which is raised.
     """
     stem = trial_stem(prefix)
     marker, inside, control = f"{stem}/", f"{stem}/x", f"{stem}-x"
@@ -26,7 +26,7 @@ def keeps_markers(bucket: Bucket, prefix: str) -> bool:
 
 
 def _takes(bucket: Bucket, key: str, control: str) -> bool:
-    """Tell whether the server takes a key; if not, `control` gets in all the same."""
+    """Tell whether the server takes a key, given that it takes `control`."""
     for _ in range(_ROUNDS):
         try:
             bucket.put_trial(key)

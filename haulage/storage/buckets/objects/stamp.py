@@ -1,10 +1,10 @@
-"""POSIX attributes as metadata of an object, in the form that rclone uses, and back.
+"""POSIX attributes as metadata of an object, in rclone's form, and back.
 
 `mtime` is seconds since the epoch with nine decimals, `mode` the whole st_mode in
 octal, `uid` and `gid` are decimal; see https://rclone.org/s3/#metadata. `haulage` says
-that owner, set-id bits and links are meant as we write them. It is no proof that we
-did: whoever may put an object can write that. What a directory takes over is decided
-in `doubted`.
+that owner, set-id bits and links are in Haulage's form. It is no proof of origin:
+anyone who may put an object can write it. `doubted` decides what a directory takes
+over.
 """
 
 import os
@@ -29,7 +29,7 @@ _DEFAULT_MODE = {Kind.FILE: 0o644, Kind.DIR: 0o755}
 
 
 class Stamp(NamedTuple):
-    """What the metadata of an object says of the file that it stands for."""
+    """The attributes that an object's metadata gives its file."""
 
     kind: Kind
     mode: int
@@ -40,7 +40,7 @@ class Stamp(NamedTuple):
 
 
 def stamp_of(entry: Entry) -> dict[str, str]:
-    """Return the metadata under which `entry` is stored as an object."""
+    """Return the metadata with which `entry` is stored as an object."""
     metadata = {
         "mtime": _time_to_text(entry.mtime_s, entry.mtime_ns),
         "mode": f"{_TYPE_OF[Kind(entry.kind)] | entry.mode:o}",
@@ -54,7 +54,7 @@ def stamp_of(entry: Entry) -> dict[str, str]:
 
 
 def read_stamp(metadata: Mapping[str, str], kind: Kind) -> Stamp:
-    """Return what `metadata` says in our form; the rest is as for a new file."""
+    """Return the attributes in `metadata`; those missing are as for a new file."""
     mode = _number(metadata.get("mode"), 8)
     mine = metadata.get(OURS) == _FORMAT and mode is not None
     permissions = _DEFAULT_MODE[kind] if mode is None else mode & 0o777

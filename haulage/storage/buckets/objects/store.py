@@ -1,4 +1,4 @@
-"""A bucket's prefix as a store: entries are objects, attributes are their metadata."""
+"""A bucket's prefix as a store: entries are objects, attributes their metadata."""
 
 import mimetypes
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ _NO_MARKER = Lost(
 
 
 class Objects(Store):
-    """The objects below a place's prefix; large transfers are noted in `ranges`."""
+    """The objects below a place's prefix; `ranges` records large transfers."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Objects(Store):
         ranges: Path,
         spellings: Spellings | None = None,
     ) -> None:
-        """Give the prefix; `spellings` is what was learned of the server before."""
+        """Set the prefix; `spellings` is what was learned about the server before."""
         self.bucket = bucket
         self._place = place
         self._ranges = ranges
@@ -78,7 +78,7 @@ class Objects(Store):
         return key_of(path, self._place.prefix)
 
     def _new_key(self, path: bytes) -> str:
-        """Return the key of what is made; PermanentError if it would become another."""
+        """Return the key of a new object; PermanentError if it would become another."""
         key = self._key(path)
         self._spellings.check(key)
         if self._is_of_another(key):
@@ -89,7 +89,7 @@ class Objects(Store):
         return key
 
     def _is_of_another(self, key: str) -> bool:
-        """Tell whether an object is found by a key that is not its own."""
+        """Tell whether the object found by a key has another key."""
         place = self._place
         if not (place.folds_case or (place.folds_forms and not key.isascii())):
             return False
@@ -99,7 +99,7 @@ class Objects(Store):
         return list(self.bucket.page(key, limit=1).keys[:1]) == [key]
 
     def look(self, path: bytes, *, anew: bool = True) -> Seen | None:
-        """See Store; a directory is there only if an object stands for it."""
+        """See Store; a directory exists only if an object stands for it."""
         if not path and not self._place.prefix:
             return None
         key = self._key(path)
@@ -129,7 +129,7 @@ class Objects(Store):
         return ObjectReading(self.bucket, found, seen_of(path, found, target), target)
 
     def present(self, key: str) -> Found:
-        """Return an object's headers; VanishedError if it is gone."""
+        """Return an object's headers; VanishedError if it does not exist."""
         found = self.bucket.head(key)
         if found is None:
             raise VanishedError("is gone since it was listed")
@@ -139,7 +139,7 @@ class Objects(Store):
         return self._is_listed(self._key(path))
 
     def now(self) -> Now:
-        """See Store; versions are told by etags, whatever the time."""
+        """See Store; versions are identified by etags, whatever the time."""
         return Now(0, 0)
 
     def is_empty(self) -> bool:
@@ -159,7 +159,7 @@ class Objects(Store):
         return seen_of(action.path, found), _made(answer)
 
     def _copy(self, source: "Objects", path: bytes, found: Found) -> Answer:
-        """Copy one version with all that it carries; tags of the place are added."""
+        """Copy one version with its metadata and tags; tags of the place are added."""
         by = None
         if self._place.tags:
             now = source.present(found.key)
@@ -168,9 +168,9 @@ class Objects(Store):
         return self.bucket.copy_from(source.bucket, found, self._new_key(path), by)
 
     def as_listed(self, action: Action) -> Found:
-        """Return the version of an object that a listing told of.
+        """Return the version of an object that was listed.
 
-        What may be copied in parts loses whatever the server is not told of it.
+        A copy in parts loses whatever the server is not told of it.
         """
         key = self._key(action.path)
         if action.etag is None or action.size > part_bytes(0):
@@ -211,11 +211,11 @@ class Objects(Store):
         return False
 
     def make_dir(self, path: bytes, row: int) -> Lost | None:
-        """See Store; what stands for a directory is made when it is finished."""
+        """See Store; a directory's object is made when it is finished."""
         return None
 
     def finish_dir(self, path: bytes, seen: Seen) -> Made | None:
-        """See Store; the root of a whole bucket has nothing that could stand for it."""
+        """See Store; the root of a whole bucket has no object."""
         if is_implied(seen.entry):
             return None
         if not path and not self._place.prefix:
@@ -299,12 +299,12 @@ class Objects(Store):
             drop(record)
 
     def close(self) -> None:
-        """See Store; the bucket's connections outlive it, for the next shard."""
+        """See Store; the bucket's connections stay open for the next shard."""
 
 
 @contextmanager
 def _has_a_source() -> Iterator[None]:
-    """Tell a server that has no place for a key from a source that is gone."""
+    """Tell a server that has no place for a key from a missing source."""
     try:
         yield
     except VanishedError as err:
@@ -312,7 +312,7 @@ def _has_a_source() -> Iterator[None]:
 
 
 def _is_stamped(found: Found, by: PutBy) -> bool:
-    """Tell whether an object has all of `by`, but for tags, which it does not show."""
+    """Tell whether an object has all of `by`, except tags, which it does not show."""
     has, wanted = found.carried, by.carried
     return (dict(found.metadata), has.content_type, dict(has.headers)) == (
         dict(by.metadata),
@@ -328,7 +328,7 @@ def _made(answer: Answer) -> Made:
 def seen_of(
     path: bytes, found: Found, content: bytes | memoryview | None = None
 ) -> Seen:
-    """Return the entry that an object stands for; `content` is where a link goes to."""
+    """Return the entry that an object stands for; `content` is a link's target."""
     is_dir = not path or path.endswith(b"/")
     stamp = read_stamp(found.metadata, Kind.DIR if is_dir else Kind.FILE)
     changed = divmod(found.modified_ns, _GIGA)
@@ -360,7 +360,7 @@ def seen_of(
 
 
 def put_by(seen: Seen) -> PutBy:
-    """Return what goes with an entry's content: an object's own, or a file's stamp."""
+    """Return the metadata to put with an entry: an object's own, or a file's stamp."""
     entry, carried, _ = seen
     if entry.etag is not None:
         return PutBy(carried.metadata, carried)
@@ -378,7 +378,7 @@ def _content_type_of(entry: Entry) -> str:
 
 @lru_cache(maxsize=4096)
 def _type_by_suffix(suffix: bytes) -> str:
-    """Guess what files are whose names end so; `tar.gz` is told from `gz` alone."""
+    """Guess the type of files whose names end so; `tar.gz` differs from `gz`."""
     name = suffix.decode("utf-8", "replace")
     guessed, encoding = mimetypes.guess_type(f"file:x.{name}")
     return guessed if guessed and not encoding else _UNKNOWN

@@ -1,4 +1,4 @@
-"""Objects whose tags are read too, because they go along to another bucket."""
+"""Objects whose tags are read too, because they are copied to another bucket."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ from haulage.storage.store import Reading, Seen
 
 
 class TaggedObjects(Objects):
-    """A bucket's prefix as a source whose tags are asked for with each object."""
+    """A bucket's prefix as a source that reads each object's tags."""
 
     def open(self, path: bytes, size: int, etag: bytes | None = None) -> Reading:
         reading = super().open(path, size, etag)

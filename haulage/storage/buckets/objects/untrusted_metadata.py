@@ -1,8 +1,8 @@
-"""Objects whose metadata may be anybody's, as the source of a directory.
+"""Objects with untrusted metadata, as the source of a directory.
 
-Whoever may put an object can write all that we write beside it. What would give them
-rights where it is restored is not taken over, and told as lost: set-id bits, owners
-other than this process, and links that lead out of the target.
+Anyone who may put an object can write all the metadata that Haulage writes. Whatever
+would give them rights where it is restored is not taken over, and reported as lost:
+set-id bits, owners other than this process, and links that lead out of the target.
 """
 
 import os
@@ -17,7 +17,7 @@ _MODE_OF_A_FILE = 0o644
 
 
 class DoubtedObjects(Objects):
-    """A bucket's prefix as a source that is believed only what harms nobody."""
+    """A bucket's prefix as a source from which only harmless metadata is taken."""
 
     def look(self, path: bytes, *, anew: bool = True) -> Seen | None:
         seen = super().look(path, anew=anew)
@@ -32,7 +32,7 @@ class DoubtedObjects(Objects):
 def harmless(seen: Seen) -> Seen:
     """Return what is taken over of an object, and what is lost by that.
 
-    A link that leads outside becomes a file that says where: nothing follows it.
+    A link that leads outside becomes a file with its target: nothing follows it.
     """
     entry, refused = seen.entry, list[str]()
     if entry.kind == Kind.SYMLINK and leads_outside(entry):
@@ -55,9 +55,9 @@ def harmless(seen: Seen) -> Seen:
 
 
 def leads_outside(entry: Entry) -> bool:
-    """Tell whether a link may lead above the root that its path begins at.
+    """Tell whether a link may lead above the root at which its path begins.
 
-    Behind a name, which may be a link itself, `..` leads anywhere.
+    After a name, which may be a link itself, `..` leads anywhere.
     """
     target = entry.target or b""
     steps = [step for step in target.split(b"/") if step not in (b"", b".")]

@@ -1,4 +1,4 @@
-"""Buckets of Amazon's protocol, of Amazon and of everybody who speaks it."""
+"""Buckets of Amazon's protocol, at Amazon or on any other server."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -27,9 +27,9 @@ def open_s3(
     pace: Pace | None = None,
     copied_at_once: int = _COPIED_AT_ONCE,
 ) -> "S3Bucket":
-    """Return the place's bucket; RefusedError if it names no credentials that exist.
+    """Return the place's bucket; RefusedError if its credentials do not exist.
 
-    Nothing is asked of the server yet. `pace` is for whoever has a wish to stop it.
+    No request is sent yet. `pace` lets the caller stop its waits.
     """
     return S3Bucket(Reach(place, environ, pace or Pace()), copied_at_once)
 

@@ -1,4 +1,4 @@
-"""Copies that the server makes by itself, in one request or part by part."""
+"""Copies within the server, in one request or part by part."""
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,14 +24,14 @@ _THREADS = 8
 
 
 class From(NamedTuple):
-    """The version of an object that is copied."""
+    """The version of an object to copy."""
 
     bucket: str
     found: Found
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Return the source as botocore's calls take it."""
+        """Return the source in the form of botocore's calls."""
         return {
             "CopySource": {"Bucket": self.bucket, "Key": self.found.key},
             "CopySourceIfMatch": f'"{self.found.etag.decode()}"',
@@ -39,7 +39,7 @@ class From(NamedTuple):
 
 
 class Copies:
-    """Copies into one bucket; above `at_once_bytes` they are made of parts."""
+    """Copies into one bucket; above `at_once_bytes` in parts."""
 
     def __init__(
         self, reach: Reach, reader: Reader, uploads: Uploads, at_once_bytes: int
@@ -52,9 +52,9 @@ class Copies:
     def restamp(
         self, key: str, by: PutBy, etag: bytes, tags: Callable[[], Tags]
     ) -> Answer:
-        """Give an object other metadata; its storage class and encryption stay.
+        """Replace an object's metadata; its storage class and encryption stay.
 
-        So do its own tags: the place's would else be all that it has.
+        So do its own tags, which the place's would otherwise replace.
         """
         headers = self._reader.raw_headers(key)
         found = found_in_headers(key, headers)
@@ -98,7 +98,7 @@ class Copies:
         return Answer(etag, proven=etag == source.found.etag)
 
     def _etag_of(self, result: dict[str, Any] | None, key: str) -> bytes:
-        """Return the etag of a copy; some servers do not answer it."""
+        """Return the etag of a copy; some servers do not return it."""
         if result and result.get("ETag"):
             return etag_in(result)
         found = self._reader.head(key)

@@ -1,8 +1,8 @@
-"""What proves an object that comes in ranges: a sum that the server keeps of it.
+"""Sums that verify an object read in ranges, from those that the server keeps.
 
-A checksum is taken before an etag, because it means the same with every server. An
-etag that is another than the MD5s give is no proof of damage where the parts turn out
-uneven, or where the server gives the same content a second time.
+A checksum is preferred to an etag, because it means the same on every server. An etag
+that differs from the MD5s does not prove damage if the parts turn out uneven, or if the
+server gives the same content a second time.
 """
 
 from collections.abc import Callable, Mapping
@@ -41,14 +41,14 @@ class _Sum(NamedTuple):
 
 
 class LargeSums:
-    """Finds out what the server of a bucket keeps of an object."""
+    """Finds out which sums the server of a bucket keeps of an object."""
 
     def __init__(self, reach: Reach, proof: Proof, read: Read) -> None:
         self._reach, self._proof, self._read = reach, proof, read
         self._parts_are_summed = True  # in the etags of what was made of parts
 
     def of(self, found: Found) -> Sums:
-        """Return what proves this version; nothing of one that is gone by now."""
+        """Return the sums of this version; none if it is gone by now."""
         headers = self._ask(found)
         if headers is None:
             return Sums()
@@ -93,7 +93,7 @@ class LargeSums:
         return True
 
     def _comes_again(self, sum_: _Sum, value: bytes) -> bool:
-        """Read it once more: what goes wrong on the way does not do so twice."""
+        """Read it once more: a transmission error does not repeat itself."""
         sums = self._made(sum_, again=True)
         assert sums is not None
         read = partial(self._read, sum_.found)
@@ -102,7 +102,7 @@ class LargeSums:
     # ------------------------------------------------------------------ parts
 
     def _step_of(self, found: Found, wanted: Checksum) -> int:
-        """Return how long the parts are: as the server says, or as we make them."""
+        """Return the length of the parts: the server's, or as Haulage makes them."""
         headers = self._ask(found, 1) or {}
         if headers.get("x-amz-mp-parts-count") == str(wanted.parts):
             step = int(headers["Content-Length"])

@@ -1,4 +1,4 @@
-"""List a bucket's keys by signed requests, without botocore's slow parser."""
+"""List a bucket's keys with signed requests, without botocore's slow parser."""
 
 from haulage.errors import FatalError
 from haulage.storage.buckets.protocol import Keys
@@ -15,9 +15,9 @@ def list_page(
     limit: int,
     token: str | None,
 ) -> Keys:
-    r"""Return one page; FatalError where the server would have it never end.
+    r"""Return one page; FatalError if the server's listing would never end.
 
-    `after` alone goes on behind a key. Behind a rolled-up prefix it goes on as
+    `after` alone continues after a key. After a rolled-up prefix it continues as
     `prefix + "\U0010ffff"`, because `prefix` itself would be rolled up once more.
     """
     query = [("list-type", "2"), ("encoding-type", "url"), ("max-keys", str(limit))]
@@ -42,7 +42,7 @@ def list_page(
 def _check_progress(
     page: Keys, what: str, after: str | None, token: str | None
 ) -> None:
-    """Raise FatalError if going on behind this page would come to it again."""
+    """Raise FatalError if the next page would be this one again."""
     if token and page.token == token:
         raise FatalError(f"{what} gives the same continuation token twice")
     listed = [*page.keys, *page.prefixes]

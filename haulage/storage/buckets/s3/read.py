@@ -1,4 +1,4 @@
-"""Whole objects and ranges of a bucket; each content is proven as far as can be."""
+"""Whole objects and ranges of a bucket, with their content verified if possible."""
 
 import re
 from collections.abc import Mapping
@@ -44,12 +44,12 @@ _UNEXPLAINED = (301, 400, 401, 403, 404)
 
 
 def is_plain(key: str) -> bool:
-    """Tell whether obstore takes the key as it is, not as a path to be normalized."""
+    """Tell whether obstore uses the key unchanged, not as a path to normalize."""
     return _ODD.search(key) is None
 
 
 class _Got(NamedTuple):
-    """What came of an object, and the checksum that was told of it as a whole."""
+    """The content of an object, and the checksum of it as a whole, if sent."""
 
     found: Found
     content: memoryview
@@ -77,7 +77,7 @@ class Reader:
             return None
 
     def raw_headers(self, key: str) -> Mapping[str, str]:
-        """Return all headers of an object; VanishedError if it is gone."""
+        """Return all headers of an object; VanishedError if it does not exist."""
         return self._reach.call(
             self._reach.named("HEAD", key),
             lambda: self._reach.wire.send("HEAD", key, headers=ASKING).headers,
@@ -89,15 +89,15 @@ class Reader:
         return self._reach.call(what, lambda: self._get(key, span, etag, what))
 
     def sums(self, found: Found) -> Sums:
-        """Return what proves this version when it comes in ranges."""
+        """Return the sums that verify this version when it is read in ranges."""
         return self._large.of(found)
 
     def explains(self, key: str, etag: bytes, content_md5: bytes) -> bool:
         """Tell whether the object is right although its etag is not its MD5.
 
-        So it is if it is encrypted with a key of KMS or the customer's, or if the
+        That is so if it is encrypted with a key of KMS or the customer's, or if the
         server, of which no MD5 was seen yet, gives the same content a second time. A
-        checksum is no proof here: some servers repeat what they were told.
+        checksum proves nothing here: some servers repeat what they were sent.
         """
         headers = self._reach.wire.send("HEAD", key).headers
         if not is_keyed(headers):
@@ -166,7 +166,7 @@ class Reader:
         return self._fetch_raw(key, span, etag)
 
     def _is_for_obstore(self, key: str, span: Span, etag: bytes | None) -> bool:
-        """Tell whether obstore can ask; it shows no checksum, where an MD5 is none."""
+        """Tell whether obstore can read it; it returns no checksum where no MD5 is."""
         if span is not None:
             return is_plain(key) and self._ranges_are_partial
         return is_plain(key) and (etag is None or self._proof.expects_md5(etag))
@@ -191,7 +191,7 @@ class Reader:
     def _check_content(
         self, found: Found, content: memoryview, told: Checksum | None, what: str
     ) -> None:
-        """Raise TransientError if the content is not what the server says of it."""
+        """Raise TransientError if the content does not match the server's sums."""
         if told is not None and not told.parts:
             fits = told.fits(content)
         elif found.multipart:

@@ -1,4 +1,4 @@
-"""The tags of objects, where the server has any."""
+"""The tags of objects, if the server supports them."""
 
 import re
 
@@ -24,10 +24,9 @@ class Tagging:
         self._unsupported = False
 
     def of(self, key: str) -> Tags:
-        """Return an object's tags; none where the server is known to have none.
+        """Return an object's tags; none if the server is known to have none.
 
-        Each thread that asks meanwhile gets an answer that says the same, so that
-        nobody need wait for the first.
+        Concurrent threads get equal answers, so that none need wait for the first.
         """
         if self._unsupported:
             return ()
@@ -50,9 +49,9 @@ class Tagging:
 
 
 def _is_object(got: Got) -> bool:
-    """Tell whether the server did not look at what was asked of the object.
+    """Tell whether the server ignored the request for tags and sent the object.
 
-    botocore would call most contents an HTTP 500, which may as well be a fault.
+    botocore would report most contents as an HTTP 500, which may also be a fault.
     """
     return "ETag" in got.headers and "Last-Modified" in got.headers
 

@@ -16,13 +16,13 @@ from haulage.storage.buckets.upload_proof import Etags, Proof, md5_of, whole_eta
 
 
 class _Made(NamedTuple):
-    """An object of parts, by what its server says of it."""
+    """A completed object, as its server describes it."""
 
     etag: bytes
     crc: bytes | None
 
     def has(self, expected: bytes, crc: bytes | None) -> bool:
-        """Tell whether its etag or its CRC is the one that the parts give."""
+        """Tell whether its etag or its CRC is the one that follows from the parts."""
         return (bool(expected) and self.etag == expected) or (
             crc is not None and self.crc == crc
         )
@@ -37,7 +37,7 @@ class Uploads:
         self._reader = reader
 
     def begin(self, key: str, values: Mapping[str, Any]) -> str:
-        """Begin an upload of an object with these parameters, and return its id."""
+        """Start an upload of an object with these parameters, and return its id."""
         begun = self._call("create_multipart_upload", key, **values)
         return str(begun["UploadId"])
 
@@ -46,8 +46,8 @@ class Uploads:
     ) -> bytes:
         """Send a part; the server checks its MD5, and its etag is compared.
 
-        Where no etag of this bucket was an MD5 yet, a second answer tells whether they
-        are: what went wrong on the way does not do so twice.
+        If no etag of this bucket was an MD5 yet, a second answer decides whether they
+        are: a transmission error does not repeat itself.
         """
         content_md5 = md5_of(content)
         query = (("partNumber", str(number)), ("uploadId", upload_id))
@@ -82,12 +82,11 @@ class Uploads:
     def finish(
         self, key: str, upload_id: str, etags: Sequence[bytes], crc: bytes | None = None
     ) -> Answer:
-        """Make the object of its parts, whose CRC64NVME as a whole is `crc`.
+        """Complete the object, whose CRC64NVME as a whole is `crc`.
 
         If the answer was lost, the upload is gone: the object is ours if its etag, or
-        its CRC, is the one that the parts give. Some servers list an object of parts
-        under another etag than they answer; theirs is what later listings are compared
-        with.
+        its CRC, follows from the parts. Some servers list an object of parts under
+        another etag than they answer; later listings are compared with the listed one.
         """
         expected = whole_etag(etags)
         try:
@@ -122,7 +121,7 @@ class Uploads:
         return etag_in(answer)
 
     def _made(self, key: str) -> _Made | None:
-        """Look at what was made; of encrypted objects only HEAD tells the checksum."""
+        """Look at the completed object; if encrypted, only HEAD has the checksum."""
         try:
             headers = self._reader.raw_headers(key)
         except VanishedError:
@@ -133,14 +132,14 @@ class Uploads:
         return _Made(etag, told.value if told and is_whole else None)
 
     def abort(self, key: str, upload_id: str) -> None:
-        """Drop an upload; one that is gone already is no error."""
+        """Abort an upload; no error if it is gone already."""
         try:
             self._call("abort_multipart_upload", key, UploadId=upload_id)
         except VanishedError:
             return
 
     def below(self, prefix: str) -> Iterator[Upload]:
-        """Yield the uploads that nobody has completed."""
+        """Yield the uploads that were not completed."""
         markers = {"KeyMarker": "", "UploadIdMarker": ""}
         while True:
             page = self._page(prefix, markers)
@@ -175,7 +174,7 @@ def call_client(
     key: str,
     **values: Any,  # noqa: ANN401
 ) -> Any:  # noqa: ANN401
-    """Return what botocore's call of that name answers for a key."""
+    """Return the result of botocore's call of that name for a key."""
     values |= payer_of(reach)
     return reach.call(
         reach.named(name, key),
@@ -186,5 +185,5 @@ def call_client(
 
 
 def payer_of(reach: Reach) -> dict[str, str]:
-    """Return who pays, as botocore's calls take it."""
+    """Return who pays, in the form of botocore's calls."""
     return {"RequestPayer": "requester"} if reach.place.requester_pays else {}

@@ -1,4 +1,4 @@
-"""Whole objects, into a bucket and out of it for good; each content is proven."""
+"""Put and remove whole objects; each content is verified."""
 
 from base64 import b64encode
 from binascii import unhexlify
@@ -23,7 +23,7 @@ _NO_MD5 = {"Content-MD5": b64encode(bytes(16)).decode()}
 
 
 class Sent(NamedTuple):
-    """What is to be stored under a key."""
+    """The content and metadata to store under a key."""
 
     key: str
     content: bytes | memoryview
@@ -32,7 +32,7 @@ class Sent(NamedTuple):
 
 
 class Writer:
-    """Makes and removes the objects of one bucket."""
+    """Puts and removes the objects of one bucket."""
 
     def __init__(self, reach: Reach, proof: Proof, reader: Reader) -> None:
         self._reach = reach
@@ -48,7 +48,7 @@ class Writer:
         by: PutBy,
         tries: int | None = None,
     ) -> Answer:
-        """Make an object; MismatchError if the server stored something else."""
+        """Put an object; MismatchError if the server stored other content."""
         sent = Sent(key, content, by, md5_of(content))
         what = self._reach.named("PUT", key)
         etag = self._reach.call(what, self._sender(sent), tries)
@@ -57,7 +57,7 @@ class Writer:
         return self._reach.call(what, lambda: self._judge(sent, etag, what))
 
     def remove(self, key: str, etag: bytes | None) -> None:
-        """Remove an object; where the server knows how to, only the version `etag`."""
+        """Remove an object; if the server supports it, only the version `etag`."""
         if etag is not None and self._removes_by_etag:
             try:
                 return self._delete(key, {"If-Match": f'"{etag.decode()}"'})
@@ -135,10 +135,10 @@ class Writer:
         return Answer(etag, proven=self._proof.refuses_wrong_checksums is True)
 
     def _send_wrong(self, sent: Sent) -> bytes | None:
-        """Learn whether the server looks at checksums.
+        """Learn whether the server verifies checksums.
 
-        The same content goes to the same key, so that a server which does not look
-        stores nothing new; its answer is returned then.
+        The same content is sent to the same key, so that a server that does not verify
+        stores nothing new; its answer is then returned.
         """
         try:
             etag = self._send_raw(sent, _NO_MD5 if self._by_md5 else _NO_SHA256)
@@ -152,7 +152,7 @@ class Writer:
 
 
 def _may_be_checksum(err: BaseError) -> bool:
-    """Tell whether a put was refused for a reason that a checksum may have given."""
+    """Tell whether the checksum may be the reason why a put was refused."""
     reply = reply_of(err)
     if reply is None or reply.status not in (400, 501):
         return False

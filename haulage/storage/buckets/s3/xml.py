@@ -28,7 +28,7 @@ _NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}
 
 
 def read_page(body: bytes, what: str) -> Keys:
-    """Return what a page lists; an error document and a page cut short are errors."""
+    """Return the content of a page; an error document or truncated page is an error."""
     if b"</ListBucketResult>" not in body:
         if b"<Error>" in body:
             raise error_of(reply_in(200, body.decode("utf-8", "replace")), what)
@@ -53,7 +53,7 @@ def read_page(body: bytes, what: str) -> Keys:
 
 
 def _columns(body: bytes, what: str) -> list[list[bytes]]:
-    """Return keys, sizes, etags and times, each as long as the others."""
+    """Return keys, sizes, etags and times, all of equal length."""
     columns = [field.findall(body) for field in _FIELDS.values()]
     count = body.count(b"<Contents>")
     if all(len(column) == count for column in columns):
@@ -62,7 +62,7 @@ def _columns(body: bytes, what: str) -> list[list[bytes]]:
 
 
 def _one_by_one(body: bytes, what: str) -> list[list[bytes]]:
-    """Return the columns where a server leaves fields out: no etag is an empty one."""
+    """Return the columns if a server leaves fields out: a missing etag is empty."""
     columns: list[list[bytes]] = [[] for _ in _FIELDS]
     for each in _CONTENTS.findall(body):
         found = [field.search(each) for field in _FIELDS.values()]
@@ -75,7 +75,7 @@ def _one_by_one(body: bytes, what: str) -> list[list[bytes]]:
 
 
 def _texts(raw: Sequence[bytes], what: str, *, encoded: bool) -> list[str]:
-    """Return keys decoded once, by the one way in which the server encoded them."""
+    """Return keys decoded once, in the one way in which the server encoded them."""
     try:
         joined = b"\n".join(raw)
         if joined.count(b"\n") + 1 == len(raw) and not _WRITTEN.search(joined):
@@ -97,7 +97,7 @@ def _etag(raw: bytes) -> bytes:
 
 
 def unescaped(text: str) -> str:
-    """Return text without entities; also of what XML forbids and keys may have."""
+    """Return text without entities; also of characters that XML forbids."""
     return _ENTITY.sub(_character, text) if "&" in text else text
 
 

@@ -1,4 +1,4 @@
-"""Where other file systems are mounted below a directory, as the kernel tells it."""
+"""File systems mounted below a directory, as the kernel reports them."""
 
 import os
 import re
@@ -11,7 +11,7 @@ _MOUNT_POINT = 4  # the column of mountinfo
 def mount_points(root: str) -> tuple[bytes, ...]:
     """Return the mount points below `root`, as paths of directories from there.
 
-    Where the kernel tells nothing, there are none.
+    Empty if the kernel reports nothing.
     """
     try:
         lines = Path("/proc/self/mountinfo").read_bytes().splitlines()

@@ -17,27 +17,27 @@ _NAMES = pa.schema([pa.field("name", pa.binary())])
 
 
 class StoredNames:
-    """Names in a file that is mapped, so that the kernel may drop what is in memory."""
+    """Names in a mapped file, so that the kernel may drop them from memory."""
 
     def __init__(self, file: Path) -> None:
-        """Map the file, which may be removed then."""
+        """Map the file, which may then be removed."""
         with pa.memory_map(os.fspath(file)) as source:
             self._names = pa.ipc.open_file(source).read_all()["name"]
         self._count = len(self._names)
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return how many names there are."""
         return self._count
 
     def __getitem__(self, at: int) -> bytes:
-        """Return one of them."""
+        """Return one name."""
         if at >= self._count:
             raise IndexError(at)
         name: bytes = self._names[at].as_py()
         return name
 
     def __delitem__(self, rest: slice) -> None:
-        """Leave out all from where `rest` starts."""
+        """Drop all names from the start of `rest`."""
         self._count = rest.start
 
 
@@ -45,7 +45,7 @@ Names = list[bytes] | StoredNames
 
 
 def names_in(fd: int) -> Iterator[list[bytes]]:
-    """Yield what is in a directory, some at a time; directories with their slash."""
+    """Yield the names in a directory, some at a time; directories with their slash."""
     with os.scandir(fd) as listing:
         names = (
             entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
@@ -58,7 +58,7 @@ def names_in(fd: int) -> Iterator[list[bytes]]:
 def sorted_names(
     fd: int, wanted: Callable[[list[bytes]], list[bytes]], spool: Path | None
 ) -> Names:
-    """Return what `wanted` leaves of the names in a directory, in order.
+    """Return those names in a directory that `wanted` keeps, in order.
 
     Very many are sorted in a directory of `spool`, if there is one.
     """

@@ -1,4 +1,4 @@
-"""Lists a directory tree in canonical order, page by page, giving subtrees away."""
+"""List a directory tree in canonical order, page by page, giving subtrees away."""
 
 import errno
 import os
@@ -29,7 +29,7 @@ _SLASH = 0x2F
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Entries in canonical order; `atime_s` stands beside them for the filters."""
+    """Entries in canonical order; `atime_s` is a separate column for the filters."""
 
     entries: pa.Table
     atime_s: np.ndarray
@@ -37,10 +37,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of the order that one lister lists: what is below directory `path`.
+    """A part of the order that one lister lists, below directory `path`.
 
     `start` and `end` bound it by entries of that directory, `start` inclusive and `end`
-    not; what comes up to and with `after` is left out.
+    not; entries up to and with `after` are left out.
     """
 
     path: bytes = b""
@@ -57,17 +57,17 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A stretch that another lister has; its entries belong here in the order."""
+    """A span that another lister has; its entries belong here in the order."""
 
     start: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A path whose entries, at it or below it, could not be listed.
+    """A path that could not be listed, or below which entries could not be.
 
-    With a `reason` it is refused, and nothing is told of what is below it. A directory
-    of another file system may be `left_out`, as it was asked for: that is no failure.
+    With a `reason` it is refused, and nothing below it is listed. A directory of
+    another file system may be `left_out`, by request: that is no failure.
     """
 
     path: bytes
@@ -81,10 +81,10 @@ Piece = Page | Given | Unreadable
 
 @dataclass(slots=True)
 class _Frame:
-    """A directory under way: its names, sorted, and how far the walk has come.
+    """A directory in progress: its sorted names, and the walk's position.
 
-    `given` are the starts of the stretches behind `names` that others list, the last of
-    them first in the order. `unfound` are names that were not there to be looked at.
+    `given` are the starts of the spans after `names` that others list, the last of them
+    first in the order. `unfound` are names that could not be found.
     """
 
     path: bytes
@@ -95,7 +95,7 @@ class _Frame:
     unfound: list[bytes] = field(default_factory=list)
 
     def where_to_cut(self) -> int | None:
-        """Return where the rest is cut in two halves, if it is worth it."""
+        """Return where to cut the rest in two halves, if it is worth it."""
         rest = len(self.names) - self.next
         middle = self.next + rest // 2
         if rest >= _WORTH_GIVING:
@@ -112,10 +112,10 @@ class _Frame:
 class Walk:
     """One lister's walk through a span of the tree.
 
-    `keep` decides on each path (a directory that is not kept is not entered); `hungry`
-    tells whether somebody waits for work, and then `offer` is told of a span that this
-    walk leaves out and marks with Given where its entries belong. With a `spool`, a
-    directory of very many names takes room there, and not in memory.
+    `keep` decides on each path (an excluded directory is not entered); `hungry` tells
+    whether another lister is idle, and then `offer` gets a span that this walk leaves
+    out and marks with Given where its entries belong. With a `spool`, the names of a
+    very large directory are on disk, not in memory.
     """
 
     def __init__(  # noqa: PLR0913  the walk's whole environment, given once
@@ -176,7 +176,7 @@ class Walk:
             yield Unreadable(path, err.errno or errno.EIO)
 
     def _leave(self, stack: list[_Frame]) -> Iterator[Piece]:
-        """Take up nothing more of a directory, but mark what others list of it."""
+        """Read nothing more of a directory, but mark the spans that others list."""
         frame = stack.pop()
         if frame.unfound:
             yield from self._stuck(frame)
@@ -208,7 +208,7 @@ class Walk:
         return names
 
     def _advance(self, frame: _Frame) -> Generator[Piece, None, bytes | None]:
-        """Take up entries until a directory is to be entered; return that."""
+        """Read entries until the walk must enter a directory; return that."""
         fd = self._descent.open(frame.path)
         names, prefix, fill = frame.names, frame.path, self._buffer.fill
         while frame.next < len(names):
@@ -236,7 +236,7 @@ class Walk:
         return None
 
     def _not_seen(self, frame: _Frame, name: bytes, failed: int) -> Iterator[Piece]:
-        """Tell of a name without an entry, or of its directory if there are many."""
+        """Report a name without an entry, or its directory if there are many."""
         if failed == errno.ENOENT and len(frame.unfound) >= _UNFOUND_APART:
             return
         yield Unreadable(frame.path + name, failed)
@@ -246,7 +246,7 @@ class Walk:
                 yield Unreadable(frame.path, failed)
 
     def _stuck(self, frame: _Frame) -> Iterator[Piece]:
-        """Tell of names that the directory still lists, so that nobody removed them."""
+        """Report names that the directory still lists, so that they are not removed."""
         try:
             fd = self._descent.open(frame.path)
             unfound = set(frame.unfound)
@@ -267,7 +267,7 @@ class Walk:
         return self._buffer.fill(row, fd, name.rstrip(b"/")) == errno.ENOENT
 
     def _turn_page(self, frame: _Frame) -> Iterator[Piece]:
-        """Yield a full page; a directory without others below shares its rest here."""
+        """Yield a full page; a flat directory shares its rest here."""
         yield from self._flush()
         if self._hungry():
             self._give_away([frame])
@@ -280,7 +280,7 @@ class Walk:
         return self._device is None or self._buffer.device(row) == self._device
 
     def _give_away(self, stack: list[_Frame]) -> None:
-        """Offer half of what the shallowest directory has still to list."""
+        """Offer half of the rest of the shallowest directory."""
         for frame in stack:
             cut = frame.where_to_cut()
             if cut is None:
@@ -293,7 +293,7 @@ class Walk:
             return
 
     def _flush(self) -> Iterator[Piece]:
-        """Yield the rows taken up so far as a page."""
+        """Yield the rows read so far as a page."""
         self._flushed = time.monotonic()
         paths, self._paths = self._paths, []
         if not paths:
@@ -316,7 +316,7 @@ class Walk:
             yield self._page(paths, records)
 
     def _shut_files(self, records: np.ndarray) -> list[int]:
-        """Return the rows of what is left out and was not found to be a directory."""
+        """Return the rows to leave out that are not directories."""
         if not self._shut:
             return []
         may_be = np.isin(records["ino"], self._shut_inodes)
@@ -341,7 +341,7 @@ class Walk:
         return Page(table, records["atime"]["s"].copy())
 
     def _link_target(self, path: bytes) -> bytes | None:
-        """Read a link; None when it went away, and then its copy will say so."""
+        """Read a link; None if it disappeared, which its copy will report."""
         above = parent_of(path)
         try:
             fd = self._descent.open(above)

@@ -1,1 +1,1 @@
-"""Layouts and MDTs of a Lustre."""
+"""Lustre layouts and MDTs."""

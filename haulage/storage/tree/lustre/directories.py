@@ -1,4 +1,4 @@
-"""Makes directories on a Lustre: on which MDT they lie, and what they hand on."""
+"""Make directories on Lustre: their MDT, and their default layout."""
 
 import fcntl
 import os
@@ -24,10 +24,10 @@ _NOBODYS = b"-" * 16 + b"\n"  # a turn of an earlier run
 
 
 class LustreMaker:
-    """Makes one shard's directories, and remembers what they could not get.
+    """Makes one shard's directories, and remembers their losses.
 
-    Those of the first level are made on each of `mdts` in turn; each gets the default
-    layout of its counterpart below `source`, if that is given.
+    Directories of the first level are made on each of `mdts` in turn; each directory
+    gets the default layout of its counterpart below `source`, if that is given.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ def _is_there(dir_fd: int, name: bytes) -> bool:
 
 
 def begin_turns(turns: Path, there: int) -> None:
-    """Count `there` directories as made; a run that goes on has its count."""
+    """Count `there` directories as made; a resumed run keeps its count."""
     if not turns.exists():
         make_file(turns)
         turns.write_bytes(_NOBODYS * there)
@@ -93,7 +93,7 @@ def begin_turns(turns: Path, there: int) -> None:
 def _turn_of(turns: Path, path: bytes) -> int:
     """Return how many directories had their turn before this one.
 
-    It has the same turn for every mover that makes it, or tries to.
+    The turn is the same for every mover that makes the directory, or tries to.
     """
     line = xxhash.xxh3_64_hexdigest(path).encode() + b"\n"
     fd = os.open(turns, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -110,7 +110,7 @@ def _turn_of(turns: Path, path: bytes) -> int:
 
 
 def keep_default(source: Descent, path: bytes, target_fd: int) -> Lost | None:
-    """Have a directory hand on the layout that its counterpart at the source does."""
+    """Give a directory the default layout of its counterpart at the source."""
     try:
         source_fd = source.open(path)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
@@ -124,7 +124,7 @@ def keep_default(source: Descent, path: bytes, target_fd: int) -> Lost | None:
 
 
 def hand_on(target_fd: int, wanted: Layout) -> Lost | None:
-    """Have an open directory hand on a layout; tell what of it cannot be."""
+    """Set the default layout of an open directory; return what is not possible."""
     can_be_asked_for = wanted.components or not wanted.beyond
     try:
         if can_be_asked_for and layout_of(target_fd).components != wanted.components:

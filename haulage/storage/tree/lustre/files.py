@@ -1,6 +1,6 @@
-"""Makes temporaries that have their layout on a Lustre before their first byte.
+"""Make temporaries on Lustre that have their layout before their first byte.
 
-A file that mknod made has no layout until somebody opens it for writing.
+A file made by mknod has no layout until it is opened for writing.
 """
 
 import os
@@ -18,7 +18,7 @@ _OPEN = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 def create_laid(
     dir_fd: int, temp: bytes, wanted: Layout, mode: int = 0o600
 ) -> tuple[int, Lost | None]:
-    """Create a temporary for writing; tell what of its layout it could not get."""
+    """Create a temporary for writing; return what of its layout is lost."""
     os.mknod(temp, stat.S_IFREG | mode, dir_fd=dir_fd)
     pinned = pin_in(dir_fd, temp)
     try:
@@ -48,7 +48,7 @@ def create_shared(
 ) -> tuple[int, bool]:
     """Return the temporary that movers share, and whether it is new.
 
-    It is made as `own`, so that it has its name only with its layout.
+    It is made as `own`, so that it gets its name only with its layout.
     """
     try:
         fd, _ = create_laid(dir_fd, own, wanted, mode)
@@ -66,7 +66,7 @@ def create_shared(
 
 
 def _set(dir_fd: int, pinned: int, layout: Layout) -> str:
-    """Set a layout; return what `lfs` said if it did not."""
+    """Set a layout; return the message of `lfs` if that failed."""
     try:
         set_layout(dir_fd, pinned, layout)
     except LfsError as err:
@@ -75,7 +75,7 @@ def _set(dir_fd: int, pinned: int, layout: Layout) -> str:
 
 
 def missing(dir_fd: int, name: bytes, wanted: Layout, said: str = "") -> Lost | None:
-    """Tell what a file has not got of the layout that it was to have."""
+    """Return what a file lacks of its requested layout."""
     try:
         has = layout_of(dir_fd, name)
     except LfsError as err:

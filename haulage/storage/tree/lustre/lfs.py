@@ -1,8 +1,8 @@
-"""Asks `lfs`, the tool of Lustre's clients, for layouts and sets them.
+"""Read and set layouts with `lfs`, the tool of Lustre's clients.
 
-It is started in the directory that a descriptor stands for and told `.` or a name in
-it. As it follows links when it sets something, it is told a descriptor there, so that
-nothing outside can be meant. Each start costs a few milliseconds.
+It runs in the directory of a descriptor and gets `.` or a name in it. Because it
+follows links when it sets something, it then gets a descriptor, so that nothing outside
+can be meant. Each start costs a few milliseconds.
 """
 
 import os
@@ -21,24 +21,24 @@ _KNOWN = frozenset({"raid0", ON_MDT, OVERSTRIPED})
 
 
 class LfsError(PermanentError):
-    """What was asked for was not done; the message is what `lfs` said."""
+    """`lfs` failed; the error's text is its message."""
 
 
 def layout_of(dir_fd: int, name: bytes | None = None) -> Layout:
-    """Return a file's layout, or the default that a directory hands on."""
+    """Return a file's layout, or the default layout of a directory."""
     where = b"." if name is None else b"./" + name
     raw = ["-R"] if name is None else []  # what is set, not what follows from it
     return parse_layout(_lfs(dir_fd, "getstripe", "-d", *raw, where))
 
 
 def set_layout(dir_fd: int, pinned: int, layout: Layout) -> None:
-    """Give a file its layout that was made by mknod and is only pinned, not open."""
+    """Set the layout of a file that was made by mknod and is only pinned, not open."""
     itself = b"/proc/self/fd/%d" % pinned
     _lfs(dir_fd, "setstripe", *words_for(layout), itself, given=(pinned,))
 
 
 def set_default(dir_fd: int, layout: Layout) -> None:
-    """Set what the open directory hands on to what is made in it."""
+    """Set the default layout for everything made in the open directory."""
     _lfs(dir_fd, "setstripe", *(words_for(layout) or ["-d"]), b".")
 
 
@@ -64,9 +64,9 @@ def _lfs(
     umask: int = 0o077,
     given: tuple[int, ...] = (),
 ) -> bytes:
-    """Return what `lfs` answers; LfsError if it says no.
+    """Return the output of `lfs`; LfsError if it fails.
 
-    It is `given` descriptors, under the numbers that they have here.
+    It inherits the `given` descriptors, under the same numbers.
     """
     try:
         done = subprocess.run(
@@ -90,7 +90,7 @@ def _lfs(
 
 
 def _said(stderr: bytes) -> str:
-    """Return the first line of what `lfs` complained about, as printable text."""
+    """Return the first line of the error output of `lfs`, as printable text."""
     lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines()]
     first = next(filter(None, lines), "")
     return "".join(char if char.isprintable() else "?" for char in first)[:_MOST_WORDS]
@@ -121,7 +121,7 @@ def _plain(fields: dict[str, str]) -> Layout:
 
 
 def _composite(head: dict[str, str], parts: list[dict[str, str]]) -> Layout:
-    """Return the first mirror's components; an extension is part of what it extends."""
+    """Return the first mirror's components; an extension belongs to what it extends."""
     first = parts[0].get("lcme_mirror_id", "0")
     mirrors = int(head.get("lcm_mirror_count", "1"))
     beyond = f"{mirrors} mirrors" if mirrors > 1 else ""
@@ -162,7 +162,7 @@ def _checked(layout: Layout) -> Layout:
 
 
 def words_for(layout: Layout) -> list[str]:
-    """Return the options of `lfs setstripe` that ask for `layout`."""
+    """Return the options of `lfs setstripe` for `layout`."""
     words: list[str] = []
     pool = ""
     for part in layout.components:

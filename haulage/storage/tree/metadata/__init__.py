@@ -1,1 +1,1 @@
-"""Attributes of entries: read, set, kept, and told where they are lost."""
+"""Attributes of entries: read, set, preserved, and reported when lost."""

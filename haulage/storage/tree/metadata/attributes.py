@@ -1,4 +1,4 @@
-"""What is set on an entry after its content, in an order that undoes nothing.
+"""Attributes, set after an entry's content in an order that undoes nothing.
 
 A chown drops capabilities and set-id bits, a chmod changes the mask of an ACL, and a
 file whose mode forbids writing takes no attributes from its owner.
@@ -22,7 +22,7 @@ _SPECIAL_BITS = stat.S_ISUID | stat.S_ISGID
 
 
 class Attributes(NamedTuple):
-    """What is set on an entry after its content; one is made for every file."""
+    """The attributes set on an entry after its content; one is made for every file."""
 
     mode: int
     uid: int
@@ -42,9 +42,9 @@ def attributes_of(found: os.stat_result) -> Attributes:
 def as_preserved(
     source: Attributes, there: Attributes, preserved: Preserved
 ) -> Attributes:
-    """Return what an entry is to have: what is not kept stays as it is `there`.
+    """Return an entry's new attributes: others than preserved ones stay as `there`.
 
-    Set-id bits go with the owner.
+    Set-id bits depend on the owner.
     """
     wanted = source
     if not preserved.owner:
@@ -72,10 +72,10 @@ def set_attributes(
     changes: XattrChanges = NO_CHANGES,
     preserved: Preserved = PRESERVE_ALL,
 ) -> Lost | None:
-    """Set owner, extended attributes, mode, ACLs and times, by descriptor (or its name
-    in /proc), in this order.
+    """Set owner, extended attributes, mode, ACLs and times, in this order.
 
-    Return None, or what could not be kept; set-id bits go with the owner.
+    `handle` is a descriptor, or its name in /proc. Return None, or what was lost;
+    set-id bits depend on the owner.
     """
     lost = _set_owner(handle, wanted.uid, wanted.gid) if preserved.owner else None
     mode = wanted.mode & ~_SPECIAL_BITS if lost else wanted.mode
@@ -93,9 +93,9 @@ def mark_of(
     *,
     follow: bool = True,
 ) -> bytes | None:
-    """Return how a later run knows that an entry is the one that was made here.
+    """Return how a later run recognises an entry made here.
 
-    None: by the source's mtime, because it has that.
+    None: by the source's mtime, because the entry has it.
     """
     if preserved.times and not (lost and Loss.TIME in lost.kinds):
         return None
@@ -103,7 +103,7 @@ def mark_of(
 
 
 def _lost_time(found: os.stat_result, wanted: Attributes) -> Lost | None:
-    """Say what became of a time that the kernel cut to what the file system holds."""
+    """Report a time that the kernel changed to what the file system can hold."""
     if found.st_mtime_ns == wanted.mtime_ns:
         return None
     times = (divmod(ns, 1_000_000_000) for ns in (wanted.mtime_ns, found.st_mtime_ns))
@@ -122,7 +122,7 @@ def _set_mode_among(
 
 
 def set_mode(handle: int | bytes, mode: int) -> Lost | None:
-    """Set the mode; of what another user owns it is lost, where it differs."""
+    """Set the mode; it is lost, where it differs, if another user owns the entry."""
     try:
         os.chmod(handle, mode)
     except PermissionError:
@@ -150,7 +150,7 @@ def _set_times(handle: int | bytes, wanted: Attributes) -> Lost | None:
 
 
 def _may_be_set(found: os.stat_result) -> bool:
-    """Tell whether it is not for its owner that attributes cannot be set."""
+    """Tell whether this user may set attributes: root, or the owner."""
     return os.geteuid() in (0, found.st_uid)
 
 
@@ -167,7 +167,7 @@ def _set_owner(handle: int | bytes, uid: int, gid: int) -> Lost | None:
 
 
 def attributes_in(entry: Entry) -> Attributes:
-    """Return the attributes that `entry` has; its atime is its mtime."""
+    """Return the attributes of `entry`; its atime is its mtime."""
     mtime_ns = entry.mtime_s * 1_000_000_000 + entry.mtime_ns
     return Attributes(entry.mode, entry.uid, entry.gid, mtime_ns, mtime_ns)
 
@@ -179,7 +179,7 @@ def set_link_attributes(
     changes: XattrChanges = NO_CHANGES,
     preserved: Preserved = PRESERVE_ALL,
 ) -> Lost | None:
-    """Set owner, attributes and times of a symbolic link; return what was not kept."""
+    """Set owner, attributes and times of a symbolic link; return what was lost."""
     lost = _set_link_owner(dir_fd, temp, wanted) if preserved.owner else None
     if changes is not NO_CHANGES:
         lost = joined(lost, set_plain(name_of(dir_fd, temp), changes, follow=False))
@@ -202,5 +202,5 @@ def _set_link_owner(dir_fd: int, temp: bytes, wanted: Attributes) -> Lost | None
 
 
 def name_of(dir_fd: int, name: bytes) -> bytes:
-    """Return a path to an entry of an open directory, whatever became of its own."""
+    """Return a path to an entry of an open directory, wherever that is now."""
     return b"/proc/self/fd/%d/%s" % (dir_fd, name)

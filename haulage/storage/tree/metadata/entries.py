@@ -1,4 +1,4 @@
-"""All that an entry has beside its content: read at the source, set on the target."""
+"""The metadata of an entry: read at the source, set on the target."""
 
 import os
 from typing import NamedTuple
@@ -26,7 +26,7 @@ from haulage.storage.tree.metadata.xattrs import (
 
 
 class Metadata(NamedTuple):
-    """All that a source's entry has; `lost` is what of it no target can have."""
+    """The metadata of a source's entry; `lost` is what no target can have of it."""
 
     attributes: Attributes
     xattrs: Xattrs
@@ -36,7 +36,7 @@ class Metadata(NamedTuple):
 def metadata_of(
     fd: int, found: os.stat_result, preserved: Preserved, *, pinned: bool = False
 ) -> Metadata:
-    """Return what the source's entry in `fd` has, which may only be pinned."""
+    """Return the metadata of the source's entry in `fd`, which may only be pinned."""
     handle: Handle = b"/proc/self/fd/%d" % fd if pinned else fd
     return Metadata(
         attributes_of(found),
@@ -60,7 +60,7 @@ def set_metadata(
 def changes_to(
     handle: Handle, found: os.stat_result, wanted: Xattrs, preserved: Preserved
 ) -> XattrChanges:
-    """Return what makes the attributes of a target's entry the wanted ones."""
+    """Return the changes that give a target's entry the wanted attributes."""
     has = read_xattrs(handle, found.st_dev, preserved)
     if not has and not wanted:
         return NO_CHANGES
@@ -68,16 +68,16 @@ def changes_to(
 
 
 class Inheritance:
-    """Whether what is made in the last directory asked for inherits an ACL."""
+    """Whether new entries of the last directory asked about inherit an ACL."""
 
     def __init__(self, preserved: Preserved) -> None:
-        """Begin with no directory."""
+        """Start with no directory."""
         self._preserved = preserved
         self._above: bytes | None = None
         self._inherits = False
 
     def changes_to_new(self, above: bytes, dir_fd: int, wanted: Xattrs) -> XattrChanges:
-        """Return what a temporary in directory `above` needs."""
+        """Return the changes that a temporary in directory `above` needs."""
         if self._above != above:
             self._above = above
             device = os.fstat(dir_fd).st_dev

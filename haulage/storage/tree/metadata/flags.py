@@ -1,4 +1,4 @@
-"""Flags that forbid every change: told of where they are, never set."""
+"""Flags that forbid every change: reported where they are, never set."""
 
 import errno
 import os
@@ -18,8 +18,8 @@ _WORDS = {_IMMUTABLE: "immutable", _APPEND: "append-only"}
 def lost_flags(fd: int, device: int, preserved: Preserved) -> Lost | None:
     """Return which flags of a source's entry its copy will not have.
 
-    That is one system call where the file system knows of flags, else none. Flags are
-    permissions of a kind: who does not keep the mode is told of none.
+    That costs one system call if the file system knows flags, else none. Flags are a
+    kind of permission: they are not reported if the mode is not preserved.
     """
     if device in preserved.flagless or not preserved.mode:
         return None
@@ -36,7 +36,7 @@ def _names(flags: int) -> str:
 
 
 def why_forbidden(descent: Descent, path: bytes, err: OSError) -> str | None:
-    """Say which flag at the target is why an entry could not be changed."""
+    """Return which flag in the target prevented a change, or None."""
     if err.errno != errno.EPERM:
         return None
     for place in (path, parent_of(path)):

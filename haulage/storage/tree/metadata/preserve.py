@@ -1,4 +1,4 @@
-"""What is kept of a source's entries, as operations on trees ask for it."""
+"""Which attributes are preserved, in the form that operations on trees need."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 class Preserved:
     """Which attributes are read at the source and set on the target.
 
-    `silent` are the devices that turned out to have no extended attributes, `flagless`
-    those that have no flags.
+    `silent` are devices found to have no extended attributes, `flagless` those without
+    flags.
     """
 
     mode: bool = True
@@ -23,7 +23,7 @@ class Preserved:
 
     @classmethod
     def named(cls, names: Collection[str]) -> "Preserved":
-        """Return what `names`, those of model.Preserve, stand for."""
+        """Return the attributes that `names`, those of model.Preserve, stand for."""
         return cls(
             mode="mode" in names,
             owner="owner" in names,
@@ -35,20 +35,20 @@ class Preserved:
 
     @property
     def all_of_stat(self) -> bool:
-        """Tell whether mode, owner and times are all as at the source."""
+        """Tell whether mode, owner and times are all preserved."""
         return self.mode and self.owner and self.times
 
     @property
     def new_mode(self) -> int:
-        """Return the mode that a new file begins with; the umask is taken off it.
+        """Return the mode with which a new file starts; the umask is applied to it.
 
-        One that gets its mode from the source is closed to others until then.
+        A file that gets its mode from the source is closed to others until then.
         """
         return 0o600 if self.mode else 0o666
 
     @property
     def new_dir_mode(self) -> int:
-        """Return the mode that a new directory begins with, as above."""
+        """Return the mode with which a new directory starts, as above."""
         return 0o700 if self.mode else 0o777
 
 

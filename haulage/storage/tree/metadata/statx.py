@@ -90,7 +90,7 @@ _FLAGS_AND_KNOWN = struct.Struct("<8xQ40xQ")
 
 
 def flags_in(fd: int) -> tuple[int, int]:
-    """Return the flags of what `fd` holds, and which of them its file system knows.
+    """Return the flags of an open file, and which of them its file system knows.
 
     No server is asked. A record would be slower to read: this is done for every file.
     """

@@ -1,7 +1,7 @@
-"""Extended attributes and POSIX ACLs, which the kernel hands out as attributes too.
+"""Extended attributes and POSIX ACLs, which the kernel exposes as attributes too.
 
-A handle is a descriptor, or a path: `/proc/self/fd/N` stands for what is only pinned,
-and `/proc/self/fd/N/NAME` with `follow` off for a symbolic link.
+A handle is a descriptor, or a path: `/proc/self/fd/N` for what is only pinned, and
+`/proc/self/fd/N/NAME` with `follow` off for a symbolic link.
 """
 
 import errno
@@ -59,7 +59,7 @@ NO_CHANGES = XattrChanges({}, are_there=True)
 def read_xattrs(
     handle: Handle, device: int, preserved: Preserved, *, follow: bool = True
 ) -> Xattrs:
-    """Return what an entry has of the attributes that are kept."""
+    """Return the attributes of an entry that are preserved."""
     names = _names(handle, device, preserved, follow=follow)
     if not names:
         return NO_CHANGES.wanted
@@ -98,7 +98,7 @@ def _names(
 def unkept(
     handle: Handle, device: int, preserved: Preserved, *, follow: bool = True
 ) -> Lost | None:
-    """Return what an entry has that no object of a bucket can hold."""
+    """Return the attributes of an entry that no object of a bucket can hold."""
     lost: Lost | None = None
     for name in _names(handle, device, preserved, follow=follow):
         if not _is_kept(name, preserved):
@@ -109,14 +109,14 @@ def unkept(
 
 
 def stale_names(has: Xattrs, wanted: Xattrs) -> tuple[str, ...]:
-    """Return what is to be removed so that only what is wanted stays."""
+    """Return the names to remove so that only wanted ones stay."""
     return tuple(has.keys() - wanted.keys() - _NOT_REMOVED)
 
 
 def set_plain(
     handle: Handle, changes: XattrChanges, *, follow: bool = True, owned: bool = True
 ) -> Lost | None:
-    """Remove what is stale and set all but ACLs; to be done before the mode is set.
+    """Remove stale attributes and set all but ACLs; call it before setting the mode.
 
     A file that is not `owned` as at the source gets no capability, as it gets no set-id
     bit. What the file system cannot hold, or this user may not set, is lost.
@@ -133,7 +133,7 @@ def set_plain(
 
 
 def set_acls(handle: Handle, changes: XattrChanges) -> Lost | None:
-    """Set ACLs; to be done after the mode is set, which would change their mask."""
+    """Set ACLs; call it after setting the mode, which would change their mask."""
     lost: Lost | None = None
     for name in sorted(_ACLS & changes.wanted.keys()):
         lost = joined(lost, _set(handle, name, changes.wanted[name], follow=True))
@@ -180,7 +180,7 @@ _MOST_WORDS = 500
 
 
 def joined(first: Lost | None, second: Lost | None) -> Lost | None:
-    """Return both losses as one, in words that stay readable."""
+    """Return both losses as one, in readable words."""
     if first is None or second is None:
         return first or second
     words = first.words

@@ -1,1 +1,1 @@
-"""What is moved aside instead of being deleted."""
+"""The trash: deleted entries that can be restored."""

@@ -1,4 +1,4 @@
-"""Moves what is deleted aside, inside the same root.
+"""Move deleted entries into the trash, inside the same root.
 
 Below the root's `.haulage-trash/` each run has a directory, named after it and so after
 its date, in which entries keep their paths. Nothing here goes through a symbolic link.
@@ -37,12 +37,12 @@ _NOT_THERE = frozenset({errno.ENOTDIR, errno.ELOOP})
 
 
 def trash_of(run_id: str) -> bytes:
-    """Return where a run moves aside what it deletes."""
+    """Return the path of a run's trash."""
     return TRASH + run_id.encode() + b"/"
 
 
 def runs_in(root: str) -> Iterator[str]:
-    """Yield the runs by whose names something is in the trash of `root`."""
+    """Yield the runs that have a trash in `root`."""
     descent = Descent(root)
     try:
         for names in names_in(descent.open(TRASH)):
@@ -56,14 +56,14 @@ def runs_in(root: str) -> Iterator[str]:
 
 
 def is_aside(descent: Descent, path: bytes, trash: bytes) -> bool:
-    """Tell whether an entry was moved aside: an attempt may end before it says so."""
+    """Tell whether an entry is in the trash: an attempt may end before it says so."""
     return stat_in(descent, trash + path) is not None
 
 
 def check_is_ours(descent: Descent, trash: bytes) -> None:
-    """Raise PermanentError if another user may have made up what is in a trash.
+    """Raise PermanentError if another user may have made up a trash's content.
 
-    Whoever owns the target's root may rename the trash and put another in its place.
+    The owner of the target's root may rename the trash and put another in its place.
     """
     for path in (TRASH, trash):
         found = stat_in(descent, path)
@@ -76,7 +76,7 @@ def check_is_ours(descent: Descent, trash: bytes) -> None:
 
 
 def _is_own(descent: Descent, uid: int) -> bool:
-    """Tell whether `uid` is who we are on this file system, which may map users."""
+    """Tell whether `uid` is ours on this file system, which may map users."""
     if uid == os.geteuid():
         return True
     probe = temp_name("owner", os.getpid())
@@ -92,7 +92,7 @@ def _is_own(descent: Descent, uid: int) -> bool:
 
 
 def move_aside(descent: Descent, path: bytes, trash: bytes) -> Outcome:
-    """Move a file or link into the trash, where it has the same path."""
+    """Move a file or link into the trash, to the same path."""
     above = parent_of(path)
     name = path[len(above) :]
     aside = _reach_aside(descent, trash + above)
@@ -112,7 +112,7 @@ def move_aside(descent: Descent, path: bytes, trash: bytes) -> Outcome:
 def note_dir(
     descent: Descent, action: Action, found: os.stat_result, trash: bytes
 ) -> None:
-    """Give a directory's counterpart in the trash all attributes, before it goes."""
+    """Give a directory's counterpart in the trash its attributes, before removal."""
     above = parent_of(action.path)
     place = name_of(descent.open(above), action.path[len(above) : -1])
     wanted = read_xattrs(place, found.st_dev, PRESERVE_ALL, follow=False)
@@ -130,8 +130,8 @@ def note_dir(
 def _as_made(action: Action, now: Attributes, *, is_root: bool) -> Attributes:
     """Return a directory's attributes as they were before it was emptied.
 
-    That changed its mtime and, for an owner who is not root, opened it. All below it is
-    in the trash already, so nothing moves its counterpart's mtime again.
+    Emptying changed its mtime and, for an owner who is not root, opened it. Everything
+    below it is in the trash already, so its counterpart's mtime changes no more.
     """
     if not action.nlink and action.etag is None:  # no object stands for it
         return now
@@ -155,9 +155,9 @@ def _reach_aside(descent: Descent, path: bytes) -> int:
 
 
 def reach(descent: Descent, path: bytes, *, make: bool = True) -> int:
-    """Return a descriptor of a directory, made where it misses; to be closed.
+    """Return a new descriptor of a directory, created if missing.
 
-    What is made is for its owner alone. Nothing that stands in the way is replaced.
+    A new one is for its owner alone. No entry in the way is replaced.
     """
     try:
         return os.dup(open_to_write(descent, path))

@@ -1,7 +1,7 @@
-"""Brings back what was moved into the trash, and empties the trash.
+"""Restore entries from the trash, and empty the trash.
 
-A deleted directory comes back by one rename, with all that is in it. Where a directory
-stands by now, what was in the deleted one comes back entry by entry.
+A deleted directory is restored by one rename, with its content. If a directory exists
+there by now, the deleted one's content is restored entry by entry.
 """
 
 import errno
@@ -26,9 +26,10 @@ _IN_THE_WAY = _HAS_CONTENT | {errno.ENOTDIR}
 
 
 def bring_back(descent: Descent, action: Action, trash: bytes) -> Outcome:
-    """Move an entry back from the trash; what stands at its path by now is kept.
+    """Restore an entry from the trash; an entry at its path by now is kept.
 
-    What is back already, by another attempt or with a directory above it, is back.
+    An entry that is back already, by another attempt or with a directory above it,
+    counts as restored.
     """
     descent.forget()  # other movers rename directories
     path = action.path
@@ -82,7 +83,7 @@ def _rename_dir(name: bytes, aside: int, target: int) -> Outcome:
 
 @contextmanager
 def _writable(name: bytes, dir_fd: int) -> Iterator[None]:
-    """Let an owner rename a directory that is read-only; only root just may."""
+    """Let an owner rename a read-only directory, which only root may do."""
     if os.geteuid() == 0:
         yield
         return
@@ -108,12 +109,12 @@ def _lstat(name: bytes, dir_fd: int) -> os.stat_result:
 
 
 def empty(root: str, run_id: str) -> None:
-    """Remove for good what a run moved aside; what is gone already is no error."""
+    """Remove a run's trash for good; no error if it is gone already."""
     _clear(root, run_id, with_files=True)
 
 
 def tidy(root: str, run_id: str) -> int:
-    """Remove the directories that a run's trash is left with; return what stays."""
+    """Remove the directories left in a run's trash; return how many entries stay."""
     return _clear(root, run_id, with_files=False)
 
 

@@ -1,1 +1,1 @@
-"""How a bucket is reached: its address, credentials, requests, a first try."""
+"""The connection to a bucket: address, credentials, requests, first check."""

@@ -1,4 +1,4 @@
-"""Which server a bucket of Amazon's protocol is on, and how its URLs are written."""
+"""The server of a bucket in Amazon's protocol, and the form of its URLs."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ _REGION = "us-east-1"
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A bucket's address; `endpoint` is None where it is Amazon's own."""
+    """A bucket's address; `endpoint` is None for Amazon's own."""
 
     bucket: str
     endpoint: str | None
@@ -38,11 +38,11 @@ class Address:
 
     @property
     def is_encrypted(self) -> bool:
-        """Tell whether requests go through TLS."""
+        """Tell whether requests use TLS."""
         return self.service.startswith("https:")
 
     def url(self, key: str, query: Iterable[tuple[str, str]] = ()) -> str:
-        """Return the URL of a key, or of the bucket for none."""
+        """Return the URL of a key, or of the bucket for an empty key."""
         words = "&".join(f"{name}={quote(value, safe='~')}" for name, value in query)
         # A path is signed as it stands, and an empty one is sent as "/".
         bare = self.path_style and not key
@@ -55,7 +55,7 @@ class Address:
 
 
 def address_of(place: Place, environ: Mapping[str, str]) -> Address:
-    """Return where the place's bucket is: as it says, or the environment, or a profile.
+    """Return the place's address: from the place, the environment, or a profile.
 
     Path style is for every endpoint but Amazon's, and for names with dots, which no
     certificate covers.
@@ -88,7 +88,7 @@ def _asks_a_profile(place: Place, environ: Mapping[str, str]) -> bool:
 
 
 def _configured(profile: str | None) -> tuple[str | None, str | None]:
-    """Return the endpoint, if it is not Amazon's, and the region of a profile."""
+    """Return a profile's endpoint, if it is not Amazon's, and its region."""
     session = chain_session(profile)
     region = session.get_config_variable("region")
     probe = session.create_client("s3", region_name=region or _REGION)

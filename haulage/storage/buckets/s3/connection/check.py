@@ -1,4 +1,4 @@
-"""Make sure, before anything else, that a bucket can be reached as the place says."""
+"""Check first that a bucket can be reached as the place says."""
 
 from collections.abc import Callable
 
@@ -19,9 +19,9 @@ _ONE_KEY = (("list-type", "2"), ("max-keys", "1"))
 
 
 def make_sure(reach: Reach, *, create: bool) -> None:
-    """List one key; RefusedError tells why it cannot be done.
+    """List one key; RefusedError says why that fails.
 
-    A listing and not a HEAD, because only its answer has words for what is wrong.
+    A listing and not a HEAD, because only its answer explains what is wrong.
     """
     what = f"s3://{reach.address.bucket} at {reach.address.service}"
     try:

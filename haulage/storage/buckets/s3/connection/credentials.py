@@ -1,6 +1,6 @@
-"""Who asks: the keys of Amazon's protocol, from where the place says that they are.
+"""Credentials for Amazon's protocol, from where the place says that they are.
 
-Nothing here shows a secret: not by repr(), not in an error's text.
+No secret appears in a repr() or in an error's text.
 """
 
 import threading
@@ -29,7 +29,7 @@ class Secret:
 
 
 class Credentials(Protocol):
-    """Gives the keys that are good now."""
+    """Provides the keys that are valid now."""
 
     is_static: bool
 
@@ -43,7 +43,7 @@ class Credentials(Protocol):
 
 
 class Fixed:
-    """Keys that stay what they are; none at all for anonymous requests."""
+    """Keys that never change; none at all for anonymous requests."""
 
     is_static = True
 
@@ -84,7 +84,7 @@ class Chain:
         return Secret(frozen.access_key, frozen.secret_key, frozen.token)
 
     def renew(self) -> bool:
-        """Walk the chain anew, so that a changed profile or role is seen."""
+        """Walk the chain again, so that a changed profile or role is seen."""
         with self._lock:
             self._found = self._look()
         return True
@@ -101,7 +101,7 @@ class Chain:
 
 
 def chain_session(profile: str | None) -> Any:  # noqa: ANN401 - botocore has no types
-    """Return a new session of botocore; RefusedError for a profile it does not know."""
+    """Return a new session of botocore; RefusedError for an unknown profile."""
     import botocore.exceptions
     import botocore.session
 
@@ -117,7 +117,7 @@ def chain_session(profile: str | None) -> Any:  # noqa: ANN401 - botocore has no
 
 
 def credentials_of(place: Place, environ: Mapping[str, str]) -> Credentials:
-    """Return what the place says: its own keys, nobody's, or the standard chain's."""
+    """Return a place's credentials: its own keys, none, or the standard chain's."""
     if place.anonymous:
         return Fixed(None)
     if place.secrets:
@@ -137,7 +137,7 @@ def _from_environ(prefix: str, environ: Mapping[str, str]) -> Secret:
 
 
 def for_obstore(credentials: Credentials) -> dict[str, Any]:
-    """Return the keys as obstore takes them."""
+    """Return the keys in obstore's form."""
     secret = credentials.current()
     if secret is None:
         raise FatalError("an anonymous request was to be signed")

@@ -1,7 +1,8 @@
-"""What one bucket is reached by: three clients, made when they are wanted.
+"""The three clients of one bucket, created on first use.
 
-obstore moves the bytes of nearly all keys; the wire what it cannot; botocore calls
-what neither has a form for. The latter two take a quarter of a second to import.
+obstore moves the bytes of nearly all keys; the wire those that it cannot; botocore
+makes the calls that neither supports. The latter two take a quarter of a second to
+import.
 """
 
 import os
@@ -53,11 +54,11 @@ class Reach:
         self._client: Any = None
 
     def call(self, what: str, request: Callable[[], T], tries: int | None = None) -> T:
-        """Return what `request` returns, in the bucket's pace, errors sorted.
+        """Return the result of `request`, in the bucket's pace, with sorted errors.
 
-        Credentials that are refused are renewed once, and a bucket that is in another
-        region is followed. `request` takes its client from here each time, because it
-        may be another one then.
+        Refused credentials are renewed once, and a bucket in another region is
+        followed. `request` gets its client from here each time, because it may have
+        changed.
         """
         return self.pace.call(lambda: self.once(what, request), tries)
 
@@ -89,7 +90,7 @@ class Reach:
             return self._client
 
     def close(self) -> None:
-        """Let go of the clients; the next call makes new ones."""
+        """Close the clients; the next call creates new ones."""
         with self._lock:
             wire, client = self._wire, self._client
             self._stores, self._wire, self._client = {}, None, None
@@ -98,7 +99,7 @@ class Reach:
                 each.close()
 
     def once(self, what: str, request: Callable[[], T]) -> T:
-        """Return what `request` returns, errors sorted, without another try of it."""
+        """Return the result of `request` without a retry, with sorted errors."""
         generation = self._generation
         try:
             return self._sorted(what, request)
@@ -110,7 +111,7 @@ class Reach:
         return self._sorted(what, request)
 
     def named(self, verb: str, key: str) -> str:
-        """Return what is asked, as an error tells it."""
+        """Return the description of a request in an error."""
         return f"{verb} s3://{self.address.bucket}/{shown_path(key)}"
 
     def _sorted(self, what: str, request: Callable[[], T]) -> T:
@@ -183,7 +184,7 @@ class Reach:
 
 
 def _bundle_of(environ: Mapping[str, str]) -> str | None:
-    """Return the file of the CAs to trust; RefusedError if it cannot be read."""
+    """Return the file of trusted CAs; RefusedError if it cannot be read."""
     bundle = environ.get("AWS_CA_BUNDLE") or None
     if bundle and not os.access(bundle, os.R_OK):
         raise RefusedError(

@@ -1,6 +1,6 @@
-"""Signed requests as they are: for keys and calls that obstore does not know.
+"""Raw signed requests: for keys and calls that obstore does not support.
 
-A body goes out as the buffer that it is, without a copy; answers come back whole.
+A body is sent from its own buffer, without a copy; answers are returned whole.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,14 +17,14 @@ READ_TIMEOUT_S = 120
 
 
 class Got(NamedTuple):
-    """A successful answer; the names of headers are found in any case."""
+    """A successful answer; names of headers match in any case."""
 
     headers: Mapping[str, str]
     body: bytes
 
 
 class AnswerError(ReplyError):
-    """An answer that is no success, with its headers and what it says of a region."""
+    """An unsuccessful answer, with its headers and the region it names."""
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         text = body.decode("utf-8", "replace")
@@ -44,7 +44,7 @@ class Wire:
         *,
         bundle: str | None = None,
     ) -> None:
-        """Make the pool; `bundle` is a file of CAs to trust instead of the usual."""
+        """Create the pool; `bundle` is a file of CAs that replaces the usual ones."""
         from botocore.config import Config
         from botocore.httpsession import URLLib3Session
         from botocore.utils import get_environ_proxies
@@ -70,9 +70,9 @@ class Wire:
         body: bytes | memoryview = b"",
         most: int | None = None,
     ) -> Got:
-        """Return the answer; AnswerError if it is no success.
+        """Return the answer; AnswerError if it is not a success.
 
-        `most` is for a body of which no more bytes than these are wanted.
+        Of the body, no more than `most` bytes are needed.
         """
         request = self._signed(method, self._site.url(key, query), headers or {}, body)
         answer = self._http.send(request.prepare())
@@ -99,7 +99,7 @@ class Wire:
         return content
 
     def region(self) -> str | None:
-        """Return the bucket's region, if the server tells it."""
+        """Return the bucket's region, if the server names it."""
         try:
             # A listing, because the answer to HEAD says less.
             got = self.send("GET", "", query=(("list-type", "2"), ("max-keys", "1")))
@@ -108,7 +108,7 @@ class Wire:
         return got.headers.get("x-amz-bucket-region")
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._http.close()
 
     def _signed(
