@@ -1,6 +1,6 @@
-"""Turn the blocks that a dataset names into what its run needs of them.
+"""Resolve the blocks that a dataset names.
 
-Secrets leave a block for the environment of movers and listers, and for nothing else.
+Secrets go from a block to the environment of movers and listers, and nowhere else.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ T = TypeVar("T", bound=Block)
 class Resolved:
     """A dataset without blocks, and its secrets by the names of their variables.
 
-    An end's options name credentials only where `environ` has secrets for it.
+    An endpoint's options name credentials only if `environ` has secrets for it.
     """
 
     dataset: Dataset
@@ -47,7 +47,7 @@ class _End:
 
 
 def resolve(dataset: Dataset) -> Resolved:
-    """Load the blocks that `dataset` names; RefusedError names one that does not do."""
+    """Load the blocks that `dataset` names; RefusedError names an invalid one."""
     source = _resolve_end(_End(dataset.source, dataset.source_store))
     target = _resolve_end(_End(dataset.target, dataset.target_store))
     ends = {
@@ -63,7 +63,7 @@ def resolve(dataset: Dataset) -> Resolved:
 
 
 def _resolve_end(end: _End) -> _End:
-    """Fill in what the dataset leaves open: by its store's block, then by its keys'."""
+    """Fill in the options that the dataset leaves empty: from its store, then keys."""
     kind, _, name = end.url.partition("/")
     if kind == _STORES:
         end = _with_store(end, name)
@@ -146,7 +146,7 @@ def _changed(
 
 
 def _told(err: ValidationError) -> str:
-    """Say what is wrong without the values."""
+    """Return what is wrong without the values."""
     found = err.errors(include_url=False, include_context=False, include_input=False)
     return ", ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
 

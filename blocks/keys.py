@@ -1,4 +1,4 @@
-"""What a block of credentials gives: secrets for an environment, and what is none."""
+"""Secrets and store options from a block of credentials."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ from haulage.errors import RefusedError
 
 @dataclass(frozen=True)
 class Keys:
-    """Secrets by the ends of their variables' names, and store options of the block's.
+    """Secrets by the suffixes of their variables' names, and the block's store options.
 
     Without secrets the profile says where they are.
     """
@@ -22,7 +22,7 @@ class Keys:
 
 
 def keys_of(block: AwsCredentials | MinIOCredentials, shown: str) -> Keys:
-    """Return what `block` gives; RefusedError if that is nothing, or not enough."""
+    """Return the keys of `block`; RefusedError if there are none, or not all."""
     if isinstance(block, MinIOCredentials):
         secrets, profile = _of_minio(block), None
     elif block.assume_role_arn:
@@ -50,7 +50,7 @@ def _of_aws(block: AwsCredentials) -> dict[str, str]:
 
 
 def _of_role(block: AwsCredentials, shown: str) -> dict[str, str]:
-    """Ask for the keys of the role, which last as long as the block says, at most."""
+    """Return the keys of the assumed role, which expire after the block's duration."""
     try:
         credentials = block.get_boto3_session().get_credentials()
     except ClientError as err:
@@ -91,7 +91,7 @@ def _check_enough(secrets: dict[str, str], profile: str | None, shown: str) -> N
 
 
 def _check_certificates(parameters: AwsClientParameters, shown: str) -> None:
-    """Refuse what would be left out without a word, and then fail at the server."""
+    """Refuse settings that would be ignored silently, and then fail at the server."""
     if parameters.verify is False or parameters.verify_cert_path:
         raise RefusedError(
             f"{shown} sets how certificates are verified (verify, verify_cert_path), "

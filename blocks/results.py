@@ -1,4 +1,4 @@
-"""Keep what flows return in the catalog's database."""
+"""Store the results of flows in the catalog's database."""
 
 import asyncio
 import os
@@ -52,7 +52,7 @@ class CatalogResults(WritableFileSystem):
         return await asyncio.to_thread(self._get, path)
 
     async def write_path(self, path: str, content: bytes) -> None:
-        """Keep `content` as the result at `path`."""
+        """Store `content` as the result at `path`."""
         await asyncio.to_thread(self._put, path, content)
 
     def _get(self, path: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Name a bucket, and what it takes to reach it, once for any number of datasets."""
+"""A block for a bucket and its access options, shared by any number of datasets."""
 
 from prefect.blocks.core import Block
 from prefect_aws.credentials import AwsCredentials, MinIOCredentials
@@ -9,7 +9,7 @@ from haulage.errors import RefusedError
 
 
 class _Located(BaseModel):
-    """What stands first in the form."""
+    """The first fields of the form."""
 
     url: str = Field(
         title="URL",
@@ -50,7 +50,7 @@ class HaulageStore(StoreOptions, Block, _Located):
     )
 
     def build(self) -> StoreOptions:
-        """Return how the bucket is reached; RefusedError for keys of its own."""
+        """Return the bucket's access options; RefusedError for keys of its own."""
         values = {name: getattr(self, name) for name in StoreOptions.model_fields}
         return StoreOptions.model_validate({**values, "credentials": self._reference()})
 

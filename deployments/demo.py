@@ -128,7 +128,7 @@ def _trees() -> Iterator[Path]:
 
 
 def change(source: Path) -> int:
-    """Do to some entries what a day of work does; return how many there were."""
+    """Change some entries as a day of work does; return how many there were."""
     files = sorted(
         path for path in source.rglob("*") if path.is_file() and not path.is_symlink()
     )
@@ -186,7 +186,7 @@ def compare(source: Path, target: Path) -> int:
 
 
 def night(which: str, source: Path, target: Path) -> None:
-    """Run the deployment for the demo's dataset, and show what becomes of it."""
+    """Run the deployment for the demo's dataset, and show its result."""
     say(f"night {which}: a run of {DEPLOYMENT} with other parameters")
     policy = {"delete": "guarded", "verify": "checksum"}
     dataset = {"name": "demo", "source": str(source), "target": str(target)}

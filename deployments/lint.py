@@ -43,9 +43,9 @@ _VARIABLE = re.compile(r"\{\{\s*\$(\w+)\s*\}\}")
 def pool_templates() -> dict[str, Tree]:
     """Return the base job template of every work pool that deployments may name.
 
-    What decides which code a run starts is no variable: whoever may start a run could
-    start any command with it. Without `env` among the fixed settings, a run's own
-    is nowhere merged in.
+    The settings that decide which code a run starts are not variables: otherwise
+    whoever may start a run could start any command. Because `env` is among the fixed
+    settings, a run's own is never merged in.
     """
     template = ProcessWorker.get_default_base_job_template()
     for fixed in ("command", "env", "working_dir"):
@@ -121,7 +121,7 @@ def _lint_pool(pool: Tree, templates: Mapping[str, Tree]) -> Iterator[str]:
 
 
 def _lint_parameters(deployment: Tree) -> Iterator[str]:
-    """Load the flow and hand it the parameters as they would be deployed.
+    """Load the flow and pass it the parameters as they would be deployed.
 
     A deployment that only people start may leave all of them to its run form.
     """

@@ -47,7 +47,7 @@ SLOTS_FORGOTTEN = (
 
 
 async def wait_until_ready(timeout_s: float = READY_TIMEOUT_S) -> None:
-    """Wait for the server to answer; TimeoutError names what it last said."""
+    """Wait for the server to answer; TimeoutError names its last error."""
     deadline = time.monotonic() + timeout_s
     async with get_client() as client:
         while error := await client.api_healthcheck():
@@ -57,7 +57,7 @@ async def wait_until_ready(timeout_s: float = READY_TIMEOUT_S) -> None:
 
 
 async def ensure_pools() -> None:
-    """Create the work pools that deployments name, or bring them up to date."""
+    """Create the work pools that deployments name, or update them."""
     async with get_client() as client:
         for name, template in lint.pool_templates().items():
             fresh = dict(template)
@@ -75,15 +75,16 @@ async def ensure_pools() -> None:
 
 
 async def ensure_blocks() -> None:
-    """Register the block types, and save the block that flows keep results in."""
+    """Register the block types, and save the block in which flows keep results."""
     await CatalogResults.aregister_type_and_schema()
     await CatalogResults().asave(SAVED_AS.partition("/")[2], overwrite=True)
     await HaulageStore.aregister_type_and_schema()  # with those for its credentials
 
 
 async def ensure_watch() -> None:
-    """Have flow runs declared crashed whose process is gone without a word, so that
-    they do not hold their deployment's slot for ever.
+    """Mark flow runs as crashed whose process disappeared silently.
+
+    Otherwise they would hold their deployment's slot for ever.
     """
     heartbeat_s = get_current_settings().flows.heartbeat_frequency
     if heartbeat_s is None:
@@ -129,7 +130,7 @@ async def strays(text: str) -> list[str]:
 async def forgets_slots(text: str) -> bool:
     """Tell whether a restart of the server would leave a deployment's slot taken.
 
-    A slot that is never given back cancels every later run of CANCEL_NEW.
+    A slot that is never released cancels every later run of CANCEL_NEW.
     """
     listed = yaml.safe_load(text)["deployments"]
     limits = [each.get("concurrency_limit") for each in listed]
@@ -145,7 +146,7 @@ async def forgets_slots(text: str) -> bool:
 
 
 async def prepare() -> None:
-    """Do all that has to be there before deployments can be made."""
+    """Create everything that deployments need."""
     await wait_until_ready()
     await ensure_pools()
     await ensure_blocks()

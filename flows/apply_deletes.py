@@ -1,4 +1,4 @@
-"""The flow that carries out a delete plan, when a person has typed its number."""
+"""The flow that carries out a delete plan, after a person has typed its number."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -64,7 +64,7 @@ def apply_deletes(plan: int, yes_delete: int) -> Any:  # noqa: ANN401
 
 
 def dataset_of(plan: int) -> Dataset:
-    """Return the dataset that a plan is about."""
+    """Return the dataset of a plan."""
     with open_catalog() as catalog:
         found = delete_plans.find(catalog, plan)
         return datasets.get(catalog, found.dataset_id).dataset

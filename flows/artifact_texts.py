@@ -1,7 +1,7 @@
-"""Put a run into words and tables that are safe to show in a browser.
+"""Texts and tables about a run that are safe to show in a browser.
 
-Names of datasets, paths and messages come from people and from file systems: what is
-shown of them can neither end a table's cell nor start a link, an element or a control
+Names of datasets, paths and messages come from people and from file systems: when
+shown, they can neither end a table's cell nor start a link, an element or a control
 sequence.
 """
 
@@ -36,12 +36,12 @@ def plain(text: str) -> str:
 
 
 def artifact_key(dataset: str, what: str) -> str:
-    """Return the key under which a dataset's artifacts of one kind are versions."""
+    """Return the key of which a dataset's artifacts of one kind are versions."""
     return f"{_NOT_KEY.sub('-', dataset.lower()).strip('-')}-{what}"
 
 
 def share_done(progress: Progress) -> float:
-    """Return how much of the known work is done, in percent."""
+    """Return the share of the known work that is done, in percent."""
     if not progress.planned:
         return 100.0 if progress.finished_listing else 0.0
     entries = progress.done / progress.planned
@@ -55,7 +55,7 @@ def share_done(progress: Progress) -> float:
 
 
 def state_of(progress: Progress) -> str:
-    """Return one line about where the run is."""
+    """Return one line about the run's progress."""
     listed = "listed" if progress.finished_listing else "listed so far"
     return (
         f"{progress.stage}: {progress.listed:,} {listed}, "
@@ -92,12 +92,12 @@ def wave_rows(waves: Iterable[WaveProgress]) -> list[dict[str, str]]:
 
 
 def failure_line(failure: Failure) -> str:
-    """Return what could not be done, and why."""
+    """Return one line about a failure and its reason."""
     return f"{failure.verb} {shown(failure.path)}: {failure.status}: {failure.reason}"
 
 
 def summary_line(summary: Summary) -> str:
-    """Return what became of a run in one line."""
+    """Return the summary of a run in one line."""
     return (
         f"{summary.dataset}: {summary.state} in {summary.seconds:.1f} s: "
         f"{summary.listed:,} listed, {summary.unchanged:,} unchanged, "
@@ -108,7 +108,7 @@ def summary_line(summary: Summary) -> str:
 
 
 def summary_page(dataset: Dataset, summary: Summary) -> str:
-    """Return what became of a run as a page of Markdown."""
+    """Return the summary of a run as a page of Markdown."""
     rows = "\n".join(f"| {name} | {value} |" for name, value in _facts(summary))
     notes = "\n".join(f"- {harmless(note)}" for note in summary.notes)
     return (
@@ -129,7 +129,7 @@ def _where_failures_are(summary: Summary) -> str:
 
 
 def plan_page(dataset: Dataset, plan: DeletePlan, first: Sequence[bytes]) -> str:
-    """Return a page of Markdown about deletes that wait, with the first paths."""
+    """Return a page of Markdown about a waiting delete plan, with the first paths."""
     paths = "\n".join(f"- {harmless(os.fsdecode(path))}" for path in first)
     rest = plan.entries - len(first)
     more = f"\n\nand {rest:,} more: `haulage deletes show {plan.id}`" if rest else ""

@@ -1,4 +1,4 @@
-"""Show a run while it goes: a bar that moves, a table of waves, lines in the log."""
+"""Show a run in progress: a progress bar, a table of waves, lines in the log."""
 
 import json
 import logging
@@ -49,7 +49,7 @@ ENDED = frozenset({"done", "failed", "cancelled"})
 
 
 class RunArtifacts:
-    """The artifacts of one flow run, and what its log tells."""
+    """The artifacts of one flow run, and its log lines."""
 
     def __init__(
         self, dataset: Dataset, log: Log, clock: Callable[[], float] = time.monotonic
@@ -64,7 +64,7 @@ class RunArtifacts:
         self._table = self._made(create_table_artifact, wave_rows(()), "waves")
 
     def show(self, progress: Progress) -> None:
-        """Tell of waves that ended; draw bar and table if it is time."""
+        """Log waves that ended; update bar and table if it is time."""
         self._last = progress
         for wave in progress.waves:
             if wave.state in ENDED and wave.name not in self._told:
@@ -76,7 +76,7 @@ class RunArtifacts:
             self._draw(progress)
 
     def close(self, summary: Summary, failures: Iterable[Failure]) -> None:
-        """Draw the last state, write the summary page, name the first failures."""
+        """Update the artifacts a last time; write the summary, log first failures."""
         if self._last:
             self._draw(self._last)
         if self._bar and summary.exit_code == 0:
@@ -92,7 +92,7 @@ class RunArtifacts:
         self._made(create_markdown_artifact, page, "summary")
 
     def ask(self, plan: DeletePlan, first: Sequence[bytes]) -> None:
-        """Show deletes that wait for a person, and what that person types."""
+        """Show a waiting delete plan, and what to type to approve it."""
         page = plan_page(self._dataset, plan, first)
         self._made(create_markdown_artifact, page, "deletes")
 

@@ -1,4 +1,4 @@
-"""Say how a run ended: its summary if all went well, a failure in plain words else."""
+"""The final state of a flow run: its summary, or a failure in plain words."""
 
 import logging
 from typing import Any
@@ -13,8 +13,9 @@ from haulage.run.summary import PLANNED
 
 
 def final_state_of(summary: Summary) -> Any:  # noqa: ANN401 - a result, or a state
-    """Return the summary of a run in which all went well, else a failure that says
-    how many entries are missing and where they are listed.
+    """Return the summary of a run, or a failure with the number of missing entries.
+
+    It is a failure if any entry failed; the message says where they are listed.
     """
     if summary.exit_code == 0:
         return summary.as_dict()
@@ -28,7 +29,7 @@ def final_state_of(summary: Summary) -> Any:  # noqa: ANN401 - a result, or a st
 
 
 def failed_state_of(err: HaulageError) -> State[Any]:
-    """Return the end of a run that an error ended, in that error's words."""
+    """Return the final state of a run that an error ended, with the error's message."""
     if isinstance(err, CancelledError):
         return Cancelled(message=str(err))
     return Failed(message=str(err))

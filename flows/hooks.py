@@ -1,7 +1,7 @@
-"""What is said after a run that did not come to its end.
+"""Log messages after a run that did not finish.
 
-Hooks may run in the worker instead of the flow, late or twice: this one only speaks.
-What such a run leaves behind, the next one finds in the catalog.
+Hooks may run in the worker instead of the flow, late or twice: this one only logs. The
+next run finds in the catalog what such a run leaves behind.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from prefect.logging.loggers import flow_run_logger
 def tell_how_it_goes_on(
     flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]
 ) -> None:
-    """Log what becomes of the work that was done."""
+    """Log what happens to the work that was done."""
     flow_run_logger(flow_run, flow).info(
         "%s: the catalog has a record of what was copied; retry this flow run to "
         "continue it, or start a new one for the dataset, which keeps the work of "

@@ -77,14 +77,14 @@ def sync(
 
 
 def open_artifacts(dataset: Dataset) -> RunArtifacts:
-    """Say what is about to happen, and where."""
+    """Return the run's artifacts, after logging what it is about to sync."""
     log = get_run_logger()
     log.info("%s: %s -> %s", dataset.name, repr(dataset.source), repr(dataset.target))
     return RunArtifacts(dataset, log)
 
 
 def tag_run(dataset: Dataset) -> None:
-    """Tag the run by its dataset, which may not be its deployment's."""
+    """Tag the run with its dataset, which may not be its deployment's."""
     others = {tag for tag in runtime.flow_run.tags if not tag.startswith("dataset:")}
     with get_client(sync_client=True) as client:
         client.update_flow_run(
@@ -95,7 +95,7 @@ def tag_run(dataset: Dataset) -> None:
 def carry_out_sequence(
     resolved: Resolved, runner: PrefectRunner, once: Once, *, dry_run: bool
 ) -> Summary:
-    """Run the one sequence; the same flow run continues the run that it began."""
+    """Run the one sequence; the same flow run resumes the run that it started."""
     if dry_run:
         return sequence.plan(resolved.dataset, once=once, secrets=resolved.environ)
     return sequence.sync(
@@ -109,7 +109,7 @@ def carry_out_sequence(
 
 
 def first_failures_of(summary: Summary) -> list[Failure]:
-    """Return enough of what failed to see what is wrong."""
+    """Return the first failures, enough to see what is wrong."""
     if not summary.failed or summary.state == PLANNED:
         return []
     with open_catalog() as catalog:
@@ -117,7 +117,7 @@ def first_failures_of(summary: Summary) -> list[Failure]:
 
 
 def plan_of(number: int) -> tuple[DeletePlan, list[bytes]]:
-    """Return the deletes that wait, and the first paths of them."""
+    """Return a waiting delete plan, and its first paths."""
     with open_catalog() as catalog:
         plan = delete_plans.find(catalog, number)
         first = next(delete_plans.tables(catalog, plan))

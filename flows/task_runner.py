@@ -26,7 +26,7 @@ RETRY_DELAYS_S = [1.0, 3.0, 9.0]
 
 
 def worth_retrying(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Tell whether `state` is a failure that the same call may get over."""
+    """Tell whether `state` is a failure that a repeated call may get over."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, TransientError)
 
@@ -42,7 +42,7 @@ def worth_retrying(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> b
     retry_condition_fn=worth_retrying,
 )
 def carry_out(name: str, work: Callable[[], Any]) -> Any:  # noqa: ANN401, ARG001
-    """Do `work` under `name`; a stop that was asked for ends Cancelled, not Failed."""
+    """Do `work` under `name`; a requested stop ends as Cancelled, not as Failed."""
     try:
         return work()
     except CancelledError as err:
@@ -51,12 +51,12 @@ def carry_out(name: str, work: Callable[[], Any]) -> Any:  # noqa: ANN401, ARG00
 
 @dataclass(frozen=True)
 class TaskPending:
-    """The result of a task that may still be going on."""
+    """The result of a task that may still be running."""
 
     future: PrefectFuture[Any]
 
     def result(self) -> Any:  # noqa: ANN401
-        """Wait and return what the work returned, or raise what it raised."""
+        """Wait for the end; return the work's result or raise its exception."""
         try:
             return self.future.result()
         except CancelledRun as err:
@@ -64,7 +64,7 @@ class TaskPending:
 
 
 class PrefectRunner:
-    """The means of a flow to run the sequence; the contract is on `TaskRunner`."""
+    """The task runner of a flow; the contract is on `TaskRunner`."""
 
     def __init__(self, artifacts: RunArtifacts) -> None:
         self._artifacts = artifacts

@@ -206,7 +206,7 @@ class _Feeder:
         return Answer(order.token, lost=f"mover {process.pid}: {how}. {tail}".strip())
 
     def end(self) -> None:
-        """Tell the mover to stop, then see to it; its order under way is answered."""
+        """Tell the mover to stop and wait for it; its current order is answered."""
         if process := self._process:
             process.terminate()
         thread = self._thread

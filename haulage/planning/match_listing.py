@@ -25,9 +25,10 @@ class Known:
         self._head = next(self._tables, None)
 
     def beside(self, page: pa.Table) -> Iterator[tuple[pa.Table, pa.Table, bytes]]:
-        """Yield a page in parts, each with the known entries up to its end, and that.
+        """Yield a page in parts, each with the known entries up to its end.
 
-        Where very many entries are gone, the known ones are more than a page.
+        The third value is that end. Where very many entries are gone, the known ones
+        are more than a page.
         """
         last = page["path"][-1].as_py()
         while True:

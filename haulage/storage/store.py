@@ -277,7 +277,7 @@ class Store(Protocol):
         return
 
     def differences(self, action: Action, found: Entry) -> list[str]:
-        """Return in words in what `found` is not what `action` says was made."""
+        """Return how `found` differs from the entry that `action` made, as texts."""
         ...
 
     def remove(self, action: Action) -> Outcome:
@@ -285,7 +285,7 @@ class Store(Protocol):
         ...
 
     def restore(self, action: Action) -> Outcome:
-        """Bring back what another run moved aside; only a tree has a trash."""
+        """Restore an entry that another run moved into the trash of a tree."""
         ...
 
     def vacate(self, path: bytes) -> None:

@@ -83,7 +83,7 @@ def _linked(action: Action, status: Status, lost: Lost | None = None) -> Outcome
 
 
 def _copied(attempt: Attempt, action: Action, row: int, err: OSError) -> Outcome:
-    """Copy what can not be a link, and tell that it is none."""
+    """Copy what cannot be a link, and tell that it is none."""
     outcome = _ALONE[action.kind](attempt, action, row)
     entry = outcome.entry or action.entry
     lost = joined(_lost(action, os.strerror(err.errno or 0)), outcome.lost)
@@ -100,7 +100,7 @@ def rejoin(attempt: Attempt, action: Action, row: int) -> Outcome:
     """Make an entry that was copied by itself a hard link to its leader.
 
     Both are equal by what is recorded of their objects, so none of these is asked.
-    Where it can not be, the entry stays the file that it is.
+    Where it cannot be, the entry stays the file that it is.
     """
     try:
         made = attempt.target.join(action, row)

@@ -1,6 +1,6 @@
 """Until when the movers of a run may act, if their driver is not heard of meanwhile.
 
-A driver that can not say that it lives is taken for dead by others, when its lease is
+A driver that cannot say that it lives is taken for dead by others, when its lease is
 over. Its movers end before that by themselves, also those that were stopped with all of
 their machine: the clock goes on while that sleeps.
 """

@@ -12,7 +12,7 @@ from haulage.verbs.stream import digest_of
 from haulage.verbs.versions import is_version
 
 _OTHER_CONTENT = "the target's content is not what the source's was"
-_SOURCE_CHANGED = "the source changed, so the copy can not be proven"
+_SOURCE_CHANGED = "the source changed, so the copy cannot be verified"
 
 
 def verify(attempt: Attempt, action: Action, _row: int) -> Outcome:

@@ -403,7 +403,8 @@ def test_status_names_the_trash_of_runs_that_the_catalog_does_not_know(
     write(synced.target / ".haulage-trash" / "notes" / "by somebody else")
     (named,) = (line for line in status().splitlines() if "trash" in line)
     assert (
-        named == f"  .haulage-trash/{run_id} in the target is of no run of this catalog"
+        named
+        == f"  .haulage-trash/{run_id} in the target belongs to no run of this catalog"
     )
 
 

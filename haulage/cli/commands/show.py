@@ -65,7 +65,7 @@ def _print_status(catalog: Catalog, run: Run, *, as_json: bool) -> None:
             f"{total.entries:>12,} entries {shown_bytes(total.bytes):>12}"
         )
     if state == "interrupted":
-        print(f"  go on with: haulage resume {run.id}")
+        print(f"  continue with: haulage resume {run.id}")
 
 
 def _print_unknown_trash(catalog: Catalog, name: str) -> None:
@@ -76,7 +76,9 @@ def _print_unknown_trash(catalog: Catalog, name: str) -> None:
         print(f"  the target's trash cannot be looked at: {err}")
         return
     for run_id in found:
-        print(f"  .haulage-trash/{run_id} in the target is of no run of this catalog")
+        print(
+            f"  .haulage-trash/{run_id} in the target belongs to no run of this catalog"
+        )
     if len(found) == MOST:
         print("  there may be more of them")
 
@@ -176,7 +178,7 @@ def list_failures(args: argparse.Namespace) -> int:
         else:
             print(f"{failure.status:<10} {shown(failure.path)}: {failure.reason}")
     if unlisted := (run.summary or {}).get("unlisted"):
-        print(f"{unlisted} more failed, which are only counted", file=sys.stderr)
+        print(f"{unlisted} more failures are counted, but not listed", file=sys.stderr)
     return 0
 
 

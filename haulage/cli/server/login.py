@@ -43,8 +43,8 @@ def _check_is_ours(path: Path) -> None:
     if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
         raise RefusedError(
             f"{path} holds a secret, but belongs to uid {found.st_uid} with mode "
-            f"{stat.S_IMODE(found.st_mode):04o}: others may know it. 'haulage down', "
-            f"remove the file, and 'haulage up' makes a new one"
+            f"{stat.S_IMODE(found.st_mode):04o}: other users may know it. 'haulage "
+            "down', remove the file, and 'haulage up' makes a new one"
         )
 
 

@@ -50,7 +50,7 @@ class LinkSpool:
             self.held_rows += links.num_rows
 
     def flush(self) -> None:
-        """Write what was taken up since the last time."""
+        """Write everything added since the last call."""
         if not self.held_rows:
             return
         make_directory(self._listed)

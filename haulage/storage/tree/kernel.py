@@ -1,6 +1,6 @@
-"""Reads, hashes and copies the bytes of files by descriptors; the kernel may copy.
+"""Read, hash and copy the bytes of files by descriptors; the kernel may copy.
 
-Between two trees it is what a server that copies by itself is between two buckets.
+For two trees it is what a server-side copy is for two buckets.
 """
 
 import errno
@@ -27,11 +27,11 @@ _NOT_HERE = frozenset(
 
 @dataclass(slots=True)
 class Kernel:
-    """How bytes are copied between files, the buffer for it, and a count; one thread's.
+    """The method and buffer for copying bytes between files, and a count; one thread's.
 
-    `check` raises when nothing more may be done; it is asked inside long copies.
-    `hashing` tells that content must pass through us, for its checksum; otherwise the
-    kernel may copy it. `sparse` tells that holes stay holes.
+    `check` raises when the attempt must stop; it is called inside long copies. With
+    `hashing` content must pass through this process, for its checksum; otherwise the
+    kernel may copy it. With `sparse` holes stay holes.
     """
 
     check: Callable[[], None]
@@ -47,10 +47,11 @@ class Kernel:
 def copy_content(
     kernel: Kernel, source: int, target: int, found: os.stat_result
 ) -> tuple[int, bytes | None]:
-    """Copy a file from the start; return how many bytes it has, and their checksum.
+    """Copy a file from the start; return its number of bytes, and their checksum.
 
-    A count that differs from the size found tells that the source was not as its stat
-    said. The checksum is None where the kernel copied, and of a file with huge holes.
+    A count that differs from the size in `found` means that the source was not as its
+    stat said. The checksum is None if the kernel copied, and for a file with huge
+    holes.
     """
     size, sparse = found.st_size, is_sparse(found) and kernel.sparse
     can_clone = kernel.can_clone and (sparse or not is_sparse(found))
@@ -82,7 +83,7 @@ def copy_part(
 ) -> tuple[int, bytes | None]:
     """Copy a part, given as offset and length; return as `copy_content` does.
 
-    The temporary may have been filled by an earlier try.
+    An earlier attempt may have filled the temporary.
     """
     offset, length = piece
     if not (is_sparse(found) and kernel.sparse):
@@ -95,7 +96,7 @@ def copy_part(
 def copy_sparse(
     kernel: Kernel, source: int, target: int, part: Range
 ) -> tuple[int, bytes | None]:
-    """Copy only data, into a target that has nothing there yet."""
+    """Copy only data, into a target without any content."""
     digest = xxhash.xxh3_128() if part.hashed and kernel.hashing else None
     at = part.start
     for data, end in data_spans(source, part.start, part.end):
@@ -126,7 +127,7 @@ def _copy_stretch(
 
 
 def _clear(kernel: Kernel, target: int, part: Range) -> None:
-    """Make zeros of what another version of the file left in a shared temporary."""
+    """Zero what another version of the file left in a shared temporary."""
     size = os.fstat(target).st_size
     zeros = memoryview(_ZEROS)
     for start, end in data_spans(target, part.start, min(part.end, size)):
@@ -136,7 +137,7 @@ def _clear(kernel: Kernel, target: int, part: Range) -> None:
 
 
 def _copy_small(kernel: Kernel, source: int, target: int) -> tuple[int, bytes]:
-    """Copy a file in one read; the buffer has room for one that grew meanwhile."""
+    """Copy a file in one read; the buffer has room for one that has grown."""
     length = os.readv(source, [kernel.buffer])
     content = kernel.buffer[:length]
     written = os.write(target, content)
@@ -147,7 +148,7 @@ def _copy_small(kernel: Kernel, source: int, target: int) -> tuple[int, bytes]:
 
 
 def _clone(kernel: Kernel, source: int, target: int) -> bool:
-    """Share the source's extents, where the file system can."""
+    """Share the source's extents, if the file system can."""
     try:
         fcntl.ioctl(target, _FICLONE, source)
     except OSError as err:
@@ -179,7 +180,7 @@ def _copy_through(
     stretch: tuple[int, int],
     digest: xxhash.xxh3_128 | None,
 ) -> int:
-    """Copy through the buffer; return how many bytes came."""
+    """Copy through the buffer; return the number of bytes."""
     start, end = stretch
     at = start
     while at < end:
@@ -205,7 +206,7 @@ def _write_all(target: int, chunk: memoryview, at: int) -> None:
 def _kernel_copy(
     kernel: Kernel, source: int, target: int, offset: int, length: int
 ) -> int | None:
-    """Let the kernel copy; None when it can not between these two files."""
+    """Let the kernel copy; None if it cannot between these two files."""
     done = 0
     while done < length:
         kernel.check()
@@ -303,5 +304,5 @@ def is_same_data(kernel: Kernel, one: int, other: int) -> bool:
 
 
 def forget_cached(fd: int) -> None:
-    """Ask the kernel to drop its copy, so that the next read comes from the store."""
+    """Ask the kernel to drop its cache, so that the next read comes from the store."""
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
