@@ -1,5 +1,6 @@
 """Lay the outcomes of a run over the manifest that it began with."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -7,7 +8,7 @@ import pyarrow as pa
 
 from haulage.catalog.manifests.reader import Manifest, PageRef
 from haulage.catalog.runs.shards import Shard
-from haulage.model import MANIFEST
+from haulage.model import MANIFEST, Pass
 from haulage.planning.merge import NO_PATHS, Besides, Merged, Stream, merge, next_end
 from haulage.run.context.run_context import RunContext
 from haulage.run.phases import turns
@@ -91,8 +92,11 @@ def overlays_of(
 
 
 def _in_time(context: RunContext) -> Iterator[list[Shard]]:
-    for pass_, round_ in turns(context.policy.attempts):
-        yield done(context, pass_, round_)
+    """Return the finished shards of each turn; the catalog is asked once for all."""
+    by_turn = defaultdict[tuple[Pass, int], list[Shard]](list)
+    for shard in done(context):
+        by_turn[shard.pass_, shard.round].append(shard)
+    return (by_turn[turn] for turn in turns(context.policy.attempts))
 
 
 def _in_order(shards: list[Shard]) -> list[list[Shard]]:

@@ -25,8 +25,10 @@ def is_sealed(context: RunContext, pass_: Pass, round_: int) -> bool:
     return ledger.are_there(context.catalog, context.run.id, pass_, round_)
 
 
-def done(context: RunContext, pass_: Pass, round_: int | None = None) -> list[Shard]:
-    """Return the finished shards of one pass, in canonical order within a round."""
+def done(
+    context: RunContext, pass_: Pass | None = None, round_: int | None = None
+) -> list[Shard]:
+    """Return the finished shards, in canonical order within a pass and a round."""
     return ledger.listed(
         context.catalog,
         context.run.id,
