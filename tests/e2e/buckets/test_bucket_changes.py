@@ -119,7 +119,9 @@ def test_metadata_alone_is_taken_from_a_bucket_without_the_content(
 BLOCKED = "the target has a directory with content here"
 
 
-@pytest.mark.parametrize("becomes", ["file", "link"])
+@pytest.mark.parametrize(
+    "becomes", ["file", pytest.param("link", marks=pytest.mark.torture)]
+)
 def test_what_takes_a_directorys_name_waits_until_nothing_is_below_it(
     place: Place, moto_shelf: Shelf, becomes: str
 ) -> None:

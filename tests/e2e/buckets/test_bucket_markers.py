@@ -22,7 +22,12 @@ def planted(place: Place) -> Place:
 
 
 @pytest.mark.parametrize(
-    "fault", [faults.SLOW_DOWN, faults.INTERNAL_ERROR], ids=lambda fault: fault.code
+    "fault",
+    [
+        faults.SLOW_DOWN,
+        pytest.param(faults.INTERNAL_ERROR, marks=pytest.mark.torture),
+    ],
+    ids=lambda fault: fault.code,
 )
 def test_a_moment_of_trouble_at_the_trial_costs_no_directory(
     planted: Place, moto_shelf: Shelf, watch: Watch, fault: Answer
