@@ -25,9 +25,7 @@ def plan_numbers(url: str | None) -> list[str]:
     return _listed(url, select(DeletePlanTable.id).order_by(newest).limit(_MOST))
 
 
-def _listed(
-    url: str | None, wanted: Select[tuple[str]] | Select[tuple[int]]
-) -> list[str]:
+def _listed(url: str | None, wanted: Select[str] | Select[int]) -> list[str]:
     if not is_made(url)[0]:
         return []
     with as_it_is(url) as catalog, catalog.read() as connection:

@@ -272,9 +272,7 @@ def _one(connection: Connection, plan_id: int, catalog: Catalog) -> DeletePlan:
 
 
 @patient
-def _every(
-    catalog: Catalog, wanted: Select[tuple[DeletePlanTable]]
-) -> list[DeletePlan]:
+def _every(catalog: Catalog, wanted: Select[DeletePlanTable]) -> list[DeletePlan]:
     with catalog.read() as connection:
         return [_of(row) for row in connection.execute(wanted).mappings()]
 

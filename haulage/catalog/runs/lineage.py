@@ -25,7 +25,7 @@ class Left:
     marked: bool
 
 
-def leaver_of(manifest_id: Select[tuple[int | None]]) -> Select[tuple[str]]:
+def leaver_of(manifest_id: Select[int | None]) -> Select[str]:
     """Return the run that left a target in the state of a version."""
     return (
         select(LEFT_BY)
