@@ -76,7 +76,7 @@ def test_the_target_is_left_out_of_the_source_by_whatever_name(place: Place) -> 
     try:
         for _ in range(2):
             (note,) = place.sync().notes
-            assert note.endswith("the target, or Haulage's own: backup/")
+            assert note.endswith("the target or Haulage's own: backup/")
         assert paths_in(place.target) == {b"d", b"d/file"}
     finally:
         subprocess.run(["umount", place.target], check=True)

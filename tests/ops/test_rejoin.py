@@ -153,7 +153,7 @@ def test_with_what_is_not_what_was_made_no_name_is_joined(target, edit):
     elif edit == "a directory":
         (root / "lead" / "er").mkdir()
     outcome = rejoin(attempt, member(), 0)
-    assert_apart(root, outcome, "the target's lead/er, which it would be a link to")
+    assert_apart(root, outcome, "the target's lead/er, to which it would be linked")
 
 
 def test_a_file_system_without_more_links_keeps_files_of_their_own(target, monkeypatch):
