@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -79,12 +80,12 @@ def _now(catalog: Catalog) -> datetime:
 
 
 @patient
-def _found(catalog: Catalog, wanted: Select[str]) -> list[str]:
+def _found(catalog: Catalog, wanted: Select[Any]) -> list[str]:
     with catalog.read() as connection:
         return list(connection.scalars(wanted))
 
 
-def _old(dataset_id: int, until: datetime, newest: int) -> Select[str]:
+def _old(dataset_id: int, until: datetime, newest: int) -> Select[Any]:
     of_dataset = RunTable.dataset_id == dataset_id
     order = (RunTable.number.desc(), RunTable.id.desc())
     young = select(RunTable.id).where(of_dataset).order_by(*order).limit(newest)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, case, func, select
 
@@ -25,7 +26,7 @@ class Left:
     marked: bool
 
 
-def leaver_of(manifest_id: Select[int | None]) -> Select[str]:
+def leaver_of(manifest_id: Select[Any]) -> Select[Any]:
     """Return the run that left a target in the state of a version."""
     return (
         select(LEFT_BY)
