@@ -136,7 +136,7 @@ def _large_run(catalog: Catalog, found: dict[str, str]) -> None:
     with _timed(found, f"starts and finishes {_FINISHED} of them, each by itself"):
         _finish(catalog, run, sealed[:_FINISHED])
     with _timed(found, "asks which of them failed in any entry"):
-        assert not shards.counting(catalog, run.id, Pass.COPY, 0, ["failed"])
+        assert not shards.counting(catalog, run.id, [Pass.COPY], [0], ["failed"])
     with _timed(found, "reads all of them"):
         assert len(shards.listed(catalog, run.id)) == SHARDS_OF_A_LARGE_RUN
     with _timed(found, "commits a page of 50,000 entries"):

@@ -157,14 +157,24 @@ def test_shards_are_found_by_what_their_tallies_count(
         assert shards.finish(catalog, attempt, "outcome", tally)
 
     def found(*names: str, round_: int = 0) -> list[int]:
-        some = shards.counting(catalog, run.id, Pass.COPY, round_, names)
+        some = shards.counting(catalog, run.id, [Pass.COPY], [round_], names)
         return [shard.seq for shard in some]
 
     assert found("failed") == [1]
     assert found("failed", "copied") == [0, 1]
     assert found("failed", round_=1) == found("mismatch") == found() == []
+    for pass_, round_ in ((Pass.VERIFY, 0), (Pass.COPY, 1)):
+        later = shards.seal(catalog, run, [new_shard(round_, pass_, round_)])
+        (attempt,) = shards.start(catalog, run, later, "here")
+        assert shards.finish(catalog, attempt, "outcome", {"failed": 1})
+    every = shards.counting(catalog, run.id, [*Pass], range(2), ["failed"])
+    assert [(one.pass_, one.round) for one in every] == [
+        (Pass.COPY, 0),
+        (Pass.COPY, 1),
+        (Pass.VERIFY, 0),
+    ]
     assert shards.are_there(catalog, run.id, Pass.COPY)
     assert shards.are_there(catalog, run.id, Pass.COPY, 0, [ShardState.RUNNING])
     assert not shards.are_there(catalog, run.id, Pass.COPY, 0, [ShardState.FAILED])
-    assert not shards.are_there(catalog, run.id, Pass.COPY, 1)
-    assert not shards.are_there(catalog, run.id, Pass.VERIFY)
+    assert not shards.are_there(catalog, run.id, Pass.COPY, 2)
+    assert not shards.are_there(catalog, run.id, Pass.LINKS)

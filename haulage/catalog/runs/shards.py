@@ -145,22 +145,23 @@ def listed(
 ) -> list[Shard]:
     """Return the run's shards in the order of passes, rounds and paths."""
     wanted = _among(select(ShardTable), run_id, pass_, round_, states)
-    rank = case({one.value: i for i, one in enumerate(Pass)}, value=ShardTable.pass_)
-    wanted = wanted.order_by(rank, ShardTable.round, ShardTable.seq)
-    with catalog.read() as connection:
-        return [_of(row) for row in connection.execute(wanted).mappings()]
+    return _in_order(catalog, wanted)
 
 
 @patient
 def counting(
-    catalog: Catalog, run_id: str, pass_: Pass, round_: int, names: Collection[str]
+    catalog: Catalog,
+    run_id: str,
+    passes: Collection[Pass],
+    rounds: Collection[int],
+    names: Collection[str],
 ) -> list[Shard]:
-    """Return finished shards whose tally counts any of `names`, in canonical order."""
-    wanted = _among(select(ShardTable), run_id, pass_, round_, [ShardState.DONE])
+    """Return finished shards whose tally counts any of `names`, in that order, too."""
+    wanted = _among(select(ShardTable), run_id, None, None, [ShardState.DONE]).where(
+        ShardTable.pass_.in_(passes), ShardTable.round.in_(rounds)
+    )
     counts = (ShardTable.tally[name].as_integer() > 0 for name in names)
-    wanted = wanted.where(or_(false(), *counts)).order_by(ShardTable.seq)
-    with catalog.read() as connection:
-        return [_of(row) for row in connection.execute(wanted).mappings()]
+    return _in_order(catalog, wanted.where(or_(false(), *counts)))
 
 
 @patient
@@ -277,6 +278,13 @@ def _among(
     if states is not None:
         wanted = wanted.where(ShardTable.state.in_(states))
     return wanted
+
+
+def _in_order(catalog: Catalog, wanted: Select[Any]) -> list[Shard]:
+    rank = case({one.value: i for i, one in enumerate(Pass)}, value=ShardTable.pass_)
+    wanted = wanted.order_by(rank, ShardTable.round, ShardTable.seq)
+    with catalog.read() as connection:
+        return [_of(row) for row in connection.execute(wanted).mappings()]
 
 
 def _new(run: Run, shard: NewShard) -> dict[str, object]:

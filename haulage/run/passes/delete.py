@@ -109,13 +109,10 @@ def _run_deletes(context: RunContext, runner: TaskRunner, planned: list[Shard]) 
     if context.policy.trash is not None:
         trashes.note(context.catalog, context.run, context.policy.trash)
     runner.call("delete", partial(_delete, context, planned))
-    deleted = (
-        ledger.counting(
-            context.catalog, context.run.id, Pass.DELETE, round_, ["deleted"]
-        )
-        for round_ in (FILES_ROUND, DIRS_ROUND)
-    )
-    if context.policy.trash is not None and any(deleted):
+    rounds = (FILES_ROUND, DIRS_ROUND)
+    if context.policy.trash is not None and ledger.counting(
+        context.catalog, context.run.id, [Pass.DELETE], rounds, ["deleted"]
+    ):
         context.notes.append(
             "the deleted entries are in the target's trash: 'haulage undo "
             f"{context.run.id}' brings them back"

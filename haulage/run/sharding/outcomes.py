@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Collection, Iterator, Sequence
-from itertools import chain, product
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -55,12 +55,11 @@ def rows_with(
     """Yield the outcomes with one of `statuses`, reading only files that have some."""
     names = [status.name.lower() for status in statuses]
     wanted = pa.array(statuses, pa.uint8())
-    for pass_, round_ in product(passes, rounds):
-        for shard in ledger.counting(
-            context.catalog, context.run.id, pass_, round_, names
-        ):
-            table = outcomes_of(context, shard)
-            yield table.filter(pc.is_in(table["status"], wanted))
+    for shard in ledger.counting(
+        context.catalog, context.run.id, passes, rounds, names
+    ):
+        table = outcomes_of(context, shard)
+        yield table.filter(pc.is_in(table["status"], wanted))
 
 
 def once(
