@@ -17,12 +17,14 @@ import xxhash
 from haulage.exchange.shard_files import Job, Order, write_shard
 from haulage.model import ACTION, ENTRY, MANIFEST, Action, Entry, Kind, Verb
 from haulage.place import Place
+from haulage.storage.store import Store
+from haulage.storage.tree.beside import KernelFiles
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.files import entry_of
 from haulage.storage.tree.kernel import Kernel
 from haulage.storage.tree.metadata.entries import Inheritance
 from haulage.storage.tree.metadata.preserve import Preserved
-from haulage.storage.tree.store import Files
+from haulage.storage.tree.store import Settings
 from haulage.verbs.attempt import Attempt, Room
 from haulage.verbs.fence import Fence
 
@@ -129,10 +131,10 @@ def working(source: Path, target: Path, **fields: Any) -> Iterator[Attempt]:
         "ranges": source.parent / "no-ranges",
         "check": check,
         "preserved": preserved,
-        "kernel": kernel,
     } | {name: fields.pop(name) for name in of_stores}
     of_source, of_target = (
-        Files(Descent(str(root)), **values) for root in (source, target)
+        KernelFiles(Descent(str(root)), Settings(**values), kernel)
+        for root in (source, target)
     )
     given: dict[str, Any] = {
         "kernel": kernel,
@@ -150,10 +152,15 @@ def working(source: Path, target: Path, **fields: Any) -> Iterator[Attempt]:
         attempt.target.close()
 
 
+def files(store: Store) -> KernelFiles:
+    """Return an end of an attempt between two directories."""
+    assert isinstance(store, KernelFiles)
+    return store
+
+
 def preserve(attempt: Attempt, preserved: Preserved) -> None:
     """Have an attempt between two directories preserve this from now on."""
-    for store in (attempt.source, attempt.target):
-        assert isinstance(store, Files)
+    for store in map(files, (attempt.source, attempt.target)):
         store.preserved = preserved
         store.inheritance = Inheritance(preserved)
     assert attempt.kernel

@@ -12,7 +12,7 @@ from haulage.config.striping import NO_RULES
 from haulage.place import Place
 from haulage.storage.buckets.objects.store import Objects
 from haulage.storage.tree.descent import Descent
-from haulage.storage.tree.store import Files
+from haulage.storage.tree.store import Files, Settings
 from haulage.verbs.attempt import Attempt, Room
 from tests.servers.s3 import S3Server
 from tests.storage.s3_opening import opened
@@ -37,8 +37,7 @@ def files_shelf(home: Path) -> Shelf:
     root.mkdir(parents=True)
 
     def opening(token: str = "abcdefabcdef", **wanted: Any) -> Files:
-        return Files(
-            Descent(str(root)),
+        settings = Settings(
             temp=b".haulage-%s-" % token.encode(),
             split=b".haulage-0123456789ab-",
             fsync=wanted.get("fsync", False),
@@ -46,6 +45,7 @@ def files_shelf(home: Path) -> Shelf:
             check=lambda: None,
             rules=wanted.get("rules", NO_RULES),
         )
+        return Files(Descent(str(root)), settings)
 
     return Shelf("files", opening, root=root)
 

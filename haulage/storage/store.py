@@ -4,7 +4,7 @@ A directory is a store (`tree`), a bucket's prefix is one (`objects`). Code that
 bytes between two stores uses only this protocol.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
@@ -26,6 +26,13 @@ class Carried:
 NOTHING_CARRIED = Carried()
 
 
+class Extended(NamedTuple):
+    """What only files have, and what goes from tree to tree with the bytes."""
+
+    atime_ns: int
+    xattrs: Mapping[str, bytes]
+
+
 class Now(NamedTuple):
     """The time by a store's clock: reached, but not passed."""
 
@@ -34,11 +41,15 @@ class Now(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """An entry at present, an object's other metadata, and what no object can hold."""
+    """An entry as it is now, and what goes with it to another store of its kind.
+
+    `unkept` is what it has and the other end cannot hold.
+    """
 
     entry: Entry
     carried: Carried = NOTHING_CARRIED
     unkept: Lost | None = None
+    extended: Extended | None = None
 
 
 class Made(NamedTuple):
@@ -56,6 +67,15 @@ class Made(NamedTuple):
     checksum: bytes | None = (
         None  # xxh3-128 of what was read back, where that was asked
     )
+
+
+class Within(NamedTuple):
+    """What the target's own server or kernel copied, from what it was then."""
+
+    seen: Seen
+    made: Made
+    moved: int
+    racy: bool = False
 
 
 def is_implied(entry: Entry) -> bool:
@@ -94,6 +114,10 @@ class Reading(Protocol):
     """A source's open file or object; use as a context manager."""
 
     seen: Seen
+
+    def describe(self) -> Seen:
+        """Return `seen`, with all that another store of this kind can have of it."""
+        return self.seen
 
     def read(self, extent: Extent) -> bytes | memoryview:
         """Return exactly the range; UnstableError if it is shorter, or another version.
@@ -183,13 +207,30 @@ class Store(Protocol):
     Errors are the kinds of `haulage.errors`, sorted here, once.
     """
 
-    def look(self, path: bytes, *, anew: bool = True) -> Seen | None:
-        """Return the entry at present; None is proof of its absence."""
+    def look(
+        self, path: bytes, *, anew: bool = True, described: bool = False
+    ) -> Seen | None:
+        """Return the entry as it is now; None is proof of its absence.
+
+        Without `anew` a directory above it may be one that was replaced since.
+        `described` asks for what goes with the entry, too.
+        """
         ...
 
-    def copy_within(self, source: "Store", action: Action) -> tuple[Seen, Made] | None:
-        """Copy from `source` within the store's own server; None if it cannot."""
+    def copy_within(self, source: "Store", action: Action, row: int) -> Within | None:
+        """Have the store's own server or kernel copy; None where it cannot."""
         ...
+
+    def part_within(self, source: "Store", action: Action, row: int) -> Within | None:
+        """Copy one range of a split file as above, into what movers share."""
+        return None
+
+    def publish_within(self, source: "Store", parts: Sequence[Action]) -> Made | None:
+        """Give what was copied so its name, after a proof of its parts.
+
+        UnstableError if they are gone, or the source is not what they are of.
+        """
+        return None
 
     def open(self, path: bytes, size: int, etag: bytes | None = None) -> Reading:
         """Open a file or object, of `size` and `etag` as it was listed.
@@ -203,8 +244,8 @@ class Store(Protocol):
         """Tell whether a listing still has an entry that `look` does not find."""
         ...
 
-    def now(self) -> Now:
-        """Return the time by the clock that sets the times of the store's entries."""
+    def now(self, path: bytes) -> Now:
+        """Return the time by the clock that stamps what is beside `path`."""
         ...
 
     def is_empty(self) -> bool:
@@ -230,8 +271,12 @@ class Store(Protocol):
         """Write a large entry from its content, from start to end."""
         ...
 
-    def link(self, path: bytes, row: int, entry: Entry) -> Made:
-        """Make or replace a symbolic link to `entry.target`."""
+    def link(self, path: bytes, row: int, seen: Seen) -> Made:
+        """Make or replace a symbolic link to the target of `seen`."""
+        ...
+
+    def make_special(self, path: bytes, row: int, seen: Seen) -> Made:
+        """Make or replace a FIFO, a socket or a device; only a tree has them."""
         ...
 
     @property

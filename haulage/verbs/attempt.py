@@ -1,24 +1,19 @@
 """What a mover works with while it goes through a shard."""
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 from haulage.errors import CancelledError, VanishedError
-from haulage.model import Action, Entry
+from haulage.model import Entry
 from haulage.place import part_bytes
-from haulage.storage.store import Now, Reading, Store
-from haulage.storage.tree.files import stat_in
+from haulage.storage.store import Reading, Seen, Store
 from haulage.storage.tree.kernel import Kernel
-from haulage.storage.tree.store import Files
 
 _PROOFS = 1024
-_SECOND_NS = 1_000_000_000
-_RACY_NS = 2_000_000_000  # clocks of file systems tick as coarsely as this
 
 
 class Proofs:
@@ -129,14 +124,21 @@ class Attempt:
         with self._lock:
             self.ended_by = self.ended_by or error
 
-    @contextmanager
     def opened(
         self, store: Store, path: bytes, size: int, etag: bytes | None
-    ) -> Iterator[Reading]:
+    ) -> AbstractContextManager[Reading]:
         """Open an entry; for one that comes as a whole, room is held until it closes.
 
-        Nobody may wait for more room meanwhile.
+        Nobody may wait for more room meanwhile. Between two trees none is needed.
         """
+        if self.kernel is not None:
+            return store.open(path, size, etag)
+        return self._opened_with_room(store, path, size, etag)
+
+    @contextmanager
+    def _opened_with_room(
+        self, store: Store, path: bytes, size: int, etag: bytes | None
+    ) -> Iterator[Reading]:
         with self.room.held(whole_bytes(size)), store.open(path, size, etag) as reading:
             yield reading
 
@@ -151,50 +153,9 @@ class Attempt:
         return self._streamed + (self.kernel.moved if self.kernel else 0)
 
 
-def tree(store: Store) -> Files:
-    """Return an end that is a tree, for what is only done between two of them."""
-    assert isinstance(store, Files)
-    return store
-
-
-def look_again(attempt: Attempt, path: bytes) -> os.stat_result:
-    """Return what the source has now; VanishedError if that is nothing.
-
-    It is walked anew: a descriptor kept from before might show a directory that has
-    been replaced.
-    """
-    descent = tree(attempt.source).descent
-    descent.forget()
-    found = stat_in(descent, path)
-    if found is None:
+def look_again(attempt: Attempt, path: bytes) -> Seen:
+    """Return what the source has now; VanishedError if that is nothing."""
+    seen = attempt.source.look(path, described=True)
+    if seen is None:
         raise VanishedError("is gone since it was listed")
-    return found
-
-
-def is_racy(mtime_ns: int, ctime_ns: int, now: Now) -> bool:
-    """Tell whether a later change could look the same, so young was the file.
-
-    `now` is the time by its file system's clock, before the file was looked at.
-    """
-    young_ns = now.earliest_ns - _racy_ns(mtime_ns)
-    # What lies far ahead stays there.
-    is_now = young_ns < mtime_ns < now.latest_ns + _racy_ns(mtime_ns)
-    return is_now or ctime_ns > now.earliest_ns - _racy_ns(ctime_ns)
-
-
-def _racy_ns(stamp_ns: int) -> int:
-    """Return for how long a stamp could be that of another change, too.
-
-    Some file systems keep whole seconds, or even ones alone.
-    """
-    return _RACY_NS if stamp_ns % _SECOND_NS else 2 * _RACY_NS
-
-
-def is_as_listed(action: Action, found: os.stat_result) -> bool:
-    """Tell whether the source is still as listed; ctime moves with any attribute."""
-    return (
-        found.st_ino == action.ino
-        and found.st_size == action.size
-        and found.st_mtime_ns == action.mtime_since_epoch_ns
-        and found.st_ctime_ns == action.ctime_since_epoch_ns
-    )
+    return seen

@@ -16,11 +16,11 @@ from haulage.model import (
     Verified,
 )
 from haulage.paths import shown
-from haulage.storage.tree.files import stat_in
-from haulage.storage.tree.hard_link import NO_LINK, is_same, leader_of, link_to
+from haulage.storage.tree.hard_link import NO_LINK
 from haulage.storage.tree.metadata.xattrs import joined
-from haulage.verbs.attempt import Attempt, tree
-from haulage.verbs.copy import copy, link
+from haulage.verbs.attempt import Attempt
+from haulage.verbs.copy import copy
+from haulage.verbs.link import link
 from haulage.verbs.special_file import special_file
 
 _ALONE: dict[int, Callable[[Attempt, Action, int], Outcome]] = {
@@ -33,39 +33,44 @@ _ALONE: dict[int, Callable[[Attempt, Action, int], Outcome]] = {
 def hard(attempt: Attempt, action: Action, row: int) -> Outcome:
     """Make an entry a hard link to its leader.
 
-    Where the file system has no more links it becomes an entry of its own.
+    Where the file system has no more links it becomes an entry of its own. One that
+    comes from a bucket was copied by itself before, and stays the file that it is.
     """
     if action.leader is None:
         raise BlockedError(
             f"another name of inode {action.ino} of device {action.dev} at the source "
             f"could not be made, and this one would be a link to it"
         )
-    _check_source(attempt, action, action.leader)
-    leader = leader_of(action)
-    temp = tree(attempt.target).temp(row)
+    is_there = not attempt.source.has_directories
+    if not is_there:
+        _check_source(attempt, action, action.leader)
     try:
-        is_new = link_to(
-            tree(attempt.target).descent,
-            leader,
-            action.path,
-            temp,
-            attempt.check_cancelled,
-        )
+        made = attempt.target.join(action, row)
+    except UnstableError as err:
+        if not is_there:
+            raise
+        return _linked(action, Status.UNCHANGED, _lost(action, str(err)))
     except OSError as err:
         if err.errno not in NO_LINK:
             raise
-        return _copied(attempt, action, row, err)
-    return _linked(action, Status.MADE if is_new else Status.UNCHANGED)
+        lost = _lost(action, os.strerror(err.errno or 0))
+        if is_there:
+            return _linked(action, Status.UNCHANGED, lost)
+        return _alone(attempt, action, row, lost)
+    return _linked(action, Status.MADE if made.changed else Status.UNCHANGED)
 
 
 def _check_source(attempt: Attempt, action: Action, leader: bytes) -> None:
     """Raise unless both are one file at the source still."""
-    mine = stat_in(tree(attempt.source).descent, action.path)
+    mine = attempt.source.look(action.path, anew=False)
     if mine is None:
         raise VanishedError("is gone since it was listed")
-    if mine.st_ino != action.ino or not is_same(
-        stat_in(tree(attempt.source).descent, leader), mine
-    ):
+    other = attempt.source.look(leader, anew=False)
+    is_same = other is not None and (other.entry.dev, other.entry.ino) == (
+        mine.entry.dev,
+        mine.entry.ino,
+    )
+    if mine.entry.ino != action.ino or not is_same:
         raise UnstableError(f"is no longer the same file as {shown(leader)}")
 
 
@@ -82,33 +87,14 @@ def _linked(action: Action, status: Status, lost: Lost | None = None) -> Outcome
     )
 
 
-def _copied(attempt: Attempt, action: Action, row: int, err: OSError) -> Outcome:
+def _alone(attempt: Attempt, action: Action, row: int, lost: Lost) -> Outcome:
     """Copy what cannot be a link, and tell that it is none."""
     outcome = _ALONE[action.kind](attempt, action, row)
     entry = outcome.entry or action.entry
-    lost = joined(_lost(action, os.strerror(err.errno or 0)), outcome.lost)
     alone = entry._replace(nlink=1)  # so that no proof holds it to others
-    return outcome._replace(entry=alone, lost=lost)
+    return outcome._replace(entry=alone, lost=joined(lost, outcome.lost))
 
 
 def _lost(action: Action, why: str) -> Lost:
     words = f"hard link to {shown(action.leader or b'')} not kept: {why}"
     return Lost(Loss.LINK, words)
-
-
-def rejoin(attempt: Attempt, action: Action, row: int) -> Outcome:
-    """Make an entry that was copied by itself a hard link to its leader.
-
-    Both are equal by what is recorded of their objects, so none of these is asked.
-    Where it cannot be, the entry stays the file that it is.
-    """
-    try:
-        made = attempt.target.join(action, row)
-    except UnstableError as err:
-        return _linked(action, Status.UNCHANGED, _lost(action, str(err)))
-    except OSError as err:
-        if err.errno not in NO_LINK:
-            raise
-        why = os.strerror(err.errno or 0)
-        return _linked(action, Status.UNCHANGED, _lost(action, why))
-    return _linked(action, Status.MADE if made.changed else Status.UNCHANGED)

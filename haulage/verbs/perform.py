@@ -1,4 +1,4 @@
-"""Performs the rows of a shard: one after the other by descriptors, or many at once.
+"""Performs the rows of a shard: one after the other, or many at once.
 
 Between two directories the kernel does the work and a mover is busy with one entry at a
 time. With a bucket it waits for the network, so it has many entries under way.
@@ -24,13 +24,16 @@ from haulage.errors import (
 )
 from haulage.model import Action, Kind, Outcome, Status, Verb
 from haulage.paths import shown
-from haulage.verbs import relay, relay_parts
 from haulage.verbs.attempt import Attempt
-from haulage.verbs.copy import check, copy, link, meta, mkdir
+from haulage.verbs.check import check
+from haulage.verbs.copy import copy
 from haulage.verbs.delete import delete, restore
-from haulage.verbs.dirs import finish_dir
-from haulage.verbs.hard_link import hard, rejoin
+from haulage.verbs.dirs import finish_dir, mkdir
+from haulage.verbs.hard_link import hard
+from haulage.verbs.link import link
+from haulage.verbs.meta import meta
 from haulage.verbs.parts import discard, part, publish
+from haulage.verbs.replace import replace
 from haulage.verbs.special_file import special_file
 from haulage.verbs.verify import verify
 
@@ -62,7 +65,7 @@ _MADE = frozenset({Status.COPIED, Status.MADE, Status.UPDATED, Status.UNCHANGED}
 _TOGETHER = 8  # entries that one thread is given, where there are enough for all
 
 _Do = Callable[..., Outcome]
-_BY_DESCRIPTORS: dict[int, _Do] = {
+_VERBS: dict[int, _Do] = {
     Verb.COPY: copy,
     Verb.CHECK: check,
     Verb.META: meta,
@@ -75,23 +78,9 @@ _BY_DESCRIPTORS: dict[int, _Do] = {
     Verb.DIR: finish_dir,
     Verb.SWEEP: discard,
     Verb.HARD: hard,
-    Verb.SPECIAL: special_file,
     Verb.RESTORE: restore,
-}
-_BY_STORES: dict[int, _Do] = {
-    Verb.COPY: relay.copy,
-    Verb.CHECK: relay.check,
-    Verb.META: relay.meta,
-    Verb.LINK: relay.link,
-    Verb.MKDIR: relay.mkdir,
-    Verb.PART: relay_parts.part,
-    Verb.PUBLISH: relay_parts.publish,
-    Verb.VERIFY: verify,
-    Verb.DELETE: delete,
-    Verb.DIR: relay.finish_dir,
-    Verb.SWEEP: relay_parts.discard,
-    Verb.HARD: rejoin,
-    Verb.REPLACE: relay.replace,
+    Verb.SPECIAL: special_file,
+    Verb.REPLACE: replace,
 }
 
 
@@ -106,7 +95,7 @@ def perform(attempt: Attempt, rows: Sequence[Action]) -> Iterator[Outcome]:
     """Yield one outcome for each action, in order, one after the other."""
     for unit in _units(rows):
         attempt.check_cancelled()
-        yield from _outcomes(_BY_DESCRIPTORS, attempt, unit)
+        yield from _outcomes(attempt, unit)
 
 
 def perform_many(
@@ -143,7 +132,7 @@ def _unless_ended(attempt: Attempt, units: list[_Unit]) -> list[Outcome]:
     try:
         for unit in units:
             attempt.check_cancelled()
-            outcomes += _outcomes(_BY_STORES, attempt, unit)
+            outcomes += _outcomes(attempt, unit)
         return outcomes
     except BaseException as err:
         attempt.end(err)
@@ -163,10 +152,10 @@ def _units(rows: Sequence[Action]) -> Iterator[_Unit]:
             first = row + 1
 
 
-def _outcomes(verbs: dict[int, _Do], attempt: Attempt, unit: _Unit) -> list[Outcome]:
+def _outcomes(attempt: Attempt, unit: _Unit) -> list[Outcome]:
     """Perform one unit; of a published file the last row says what became of it."""
     action = unit.actions[-1]
-    do = verbs.get(action.verb)
+    do = _VERBS.get(action.verb)
     if do is None:
         raise FatalError(
             f"verb {action.verb} is not known to this mover; install the same version "

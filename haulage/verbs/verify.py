@@ -1,15 +1,15 @@
 """Reads the target again and holds it against what was sent."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 from haulage.errors import MismatchError, UnstableError, VanishedError
 from haulage.model import Action, Kind, Outcome, Status, Verified
 from haulage.paths import shown
 from haulage.storage.store import Reading, Seen
+from haulage.storage.versions import is_version
 from haulage.verbs.attempt import Attempt
 from haulage.verbs.stream import digest_of
-from haulage.verbs.versions import is_version
 
 _OTHER_CONTENT = "the target's content is not what the source's was"
 _SOURCE_CHANGED = "the source changed, so the copy cannot be verified"
@@ -28,19 +28,12 @@ def verify(attempt: Attempt, action: Action, _row: int) -> Outcome:
         return Outcome(
             Status.VERIFIED, action.checksum, proof, action.racy, made=action.made
         )
-    moved = action.size
-    with _target(attempt, action) as target:
-        if action.checksum is None and target.has_huge_holes:
-            _prove_same_data(attempt, action, target)
-            found = None
-        elif (found := attempt.proofs.of(target.seen.entry)) is not None:
-            moved = 0  # it was read by another of its names
-        else:
-            found = _digest_of(attempt, target)
-            attempt.proofs.note(target.seen.entry, found)
-    if action.checksum is None and found is not None:
+    found, moved = _digest_of_target(attempt, action)
+    if found is None:
+        _prove_same_data(attempt, action)
+    elif action.checksum is None:
         _prove_against_source(attempt, action, found)
-    elif action.checksum not in (None, found):
+    elif action.checksum != found:
         raise MismatchError(_OTHER_CONTENT)
     return Outcome(
         Status.VERIFIED, found, Verified.CHECKSUM, action.racy, moved=moved,
@@ -70,29 +63,28 @@ def _prove_attributes(attempt: Attempt, action: Action) -> None:
         _hold_against(attempt, action, attempt.target.look(action.path, anew=False))
 
 
-@contextmanager
-def _target(attempt: Attempt, action: Action) -> Iterator[Reading]:
-    """Open the target's entry, to be read from the store itself."""
-    with ExitStack() as stack:
-        opened = attempt.opened(attempt.target, action.path, action.size, action.made)
-        try:
-            reading = stack.enter_context(opened)
-        except VanishedError as err:
-            raise MismatchError("is missing in the target") from err
-        except UnstableError as err:
-            raise MismatchError(f"in the target: {err}") from err
-        _hold_against(attempt, action, reading.seen)
-        reading.forget_cached()
-        yield reading
+def _digest_of_target(attempt: Attempt, action: Action) -> tuple[bytes | None, int]:
+    """Return the target's checksum, and how much was read for it.
 
-
-def _digest_of(attempt: Attempt, target: Reading) -> bytes:
+    None for a file with huge holes whose source has none either.
+    """
+    target = attempt.target
     try:
-        return digest_of(attempt, target)
+        with attempt.opened(target, action.path, action.size, action.made) as reading:
+            entry = reading.seen.entry
+            _hold_against(attempt, action, reading.seen)
+            if action.checksum is None and reading.has_huge_holes:
+                return None, action.size
+            if (known := attempt.proofs.of(entry)) is not None:
+                return known, 0  # it was read by another of its names
+            reading.forget_cached()
+            found = digest_of(attempt, reading)
     except VanishedError as err:
         raise MismatchError("is missing in the target") from err
     except UnstableError as err:
         raise MismatchError(f"in the target: {err}") from err
+    attempt.proofs.note(entry, found)
+    return found, action.size
 
 
 @contextmanager
@@ -120,9 +112,14 @@ def _prove_against_source(attempt: Attempt, action: Action, found: bytes) -> Non
         raise MismatchError(_OTHER_CONTENT if is_old else _SOURCE_CHANGED)
 
 
-def _prove_same_data(attempt: Attempt, action: Action, target: Reading) -> None:
-    with _source(attempt, action) as reading:
-        same = reading.has_same_data(target)
+def _prove_same_data(attempt: Attempt, action: Action) -> None:
+    target = attempt.target
+    with (
+        _source(attempt, action) as reading,
+        attempt.opened(target, action.path, action.size, action.made) as other,
+    ):
+        other.forget_cached()
+        same = reading.has_same_data(other)
     if not same:
         raise MismatchError(_OTHER_CONTENT)
 

@@ -1,8 +1,9 @@
-"""Tells versions of a source apart: as listed, as it is now, and as recorded."""
+"""Says what of a source is recorded, and whether it is to be looked at again."""
 
 from haulage.model import Action, Entry
 from haulage.storage.store import Now
-from haulage.verbs.attempt import is_racy
+from haulage.storage.tree.clock import is_racy
+from haulage.storage.versions import is_as_listed
 
 NOT_MADE = (
     "is not a directory in the target: it was none in the source when that was "
@@ -33,22 +34,9 @@ def is_racy_entry(entry: Entry, now: Now) -> bool:
     return is_racy(mtime_ns, ctime_ns, now)
 
 
-def is_version(action: Action, entry: Entry) -> bool:
-    """Tell whether the source's content is still the listed one."""
-    if entry.size != action.size:
-        return False
-    if entry.etag is not None:
-        return entry.etag == action.etag
-    return (entry.mtime_s, entry.mtime_ns, entry.ino) == (
-        action.mtime_s,
-        action.mtime_ns,
-        action.ino,
-    )
+def unless_listed(action: Action, entry: Entry) -> Entry | None:
+    """Return a source's entry, or None for a tree's that is just as it was listed.
 
-
-def is_as_listed(action: Action, entry: Entry) -> bool:
-    """Tell whether the source is the listed one in all; ctime moves with any change."""
-    if not is_version(action, entry) or entry.kind != action.kind:
-        return False
-    listed = (action.ctime_s, action.ctime_ns)
-    return entry.etag is not None or (entry.ctime_s, entry.ctime_ns) == listed
+    Of an object more is known now than its listing told.
+    """
+    return None if entry.etag is None and is_as_listed(action, entry) else entry

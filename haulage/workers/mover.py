@@ -40,13 +40,14 @@ from haulage.storage.buckets.objects.untrusted_metadata import DoubtedObjects
 from haulage.storage.buckets.open import open_bucket
 from haulage.storage.buckets.protocol import Bucket
 from haulage.storage.store import Store
+from haulage.storage.tree.beside import KernelFiles
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.files import temp_name
 from haulage.storage.tree.kernel import Kernel
 from haulage.storage.tree.lustre.directories import LustreMaker
 from haulage.storage.tree.metadata.preserve import Preserved
 from haulage.storage.tree.spelling import Spelling
-from haulage.storage.tree.store import Files
+from haulage.storage.tree.store import Files, Settings
 from haulage.storage.tree.trash.move import trash_of
 from haulage.verbs.attempt import Attempt, Room
 from haulage.verbs.delete import check_source_has_entries
@@ -178,18 +179,20 @@ def _open_end(
     if place.is_bucket:
         kind = _kind_of(place, job)
         return kind(_bucket(place), place, order.ranges, _spellings(place))
-    return Files(
-        _open_root(place.url, preserved.new_dir_mode),
+    settings = Settings(
         temp=temp_name(order.token, ""),
         split=temp_name(job.temp_token, ""),
         fsync=job.fsync,
         ranges=order.ranges,
-        preserved=preserved,
-        kernel=kernel,
-        trash=None if job.trash is None else trash_of(job.trash),
         check=ordered.check,
+        preserved=preserved,
+        trash=None if job.trash is None else trash_of(job.trash),
         rules=rules_of(job.stripe),
     )
+    descent = _open_root(place.url, preserved.new_dir_mode)
+    if kernel is None:
+        return Files(descent, settings)
+    return KernelFiles(descent, settings, kernel)
 
 
 def _kind_of(place: Place, job: Job) -> type[Objects]:

@@ -14,16 +14,18 @@ from haulage.storage.store import Seen
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.files import temp_name
 from haulage.storage.tree.lustre.directories import LustreMaker, begin_turns, hand_on
+from haulage.storage.tree.lustre.layouts import Layouts
 from haulage.storage.tree.metadata.preserve import Preserved
-from haulage.verbs.attempt import Attempt, tree
-from haulage.verbs.copy import copy, mkdir
-from haulage.verbs.lustre import begin_shared
+from haulage.verbs.attempt import Attempt
+from haulage.verbs.copy import copy
+from haulage.verbs.dirs import mkdir
 from haulage.verbs.parts import part, publish
 from haulage.verbs.sweep import sweep
 from tests.engine_builders import (
     action_on,
     checksum_of,
     entry,
+    files,
     preserve,
     put,
     read,
@@ -91,7 +93,7 @@ def test_without_its_mode_a_file_has_what_the_umask_leaves(
 ) -> None:
     source, target = trees
     put(source, b"x", CONTENT)
-    tree(attempt.target).rules = rules_of("1M=2")
+    files(attempt.target).rules = rules_of("1M=2")
     preserve(attempt, Preserved(mode=False))
     before = os.umask(0o027)
     try:
@@ -115,8 +117,9 @@ def test_movers_that_begin_a_split_file_at_once_share_one_that_is_laid_out(
         prefix = temp_name(f"{number:012x}", "")
         with working(source, target, rules=KEEP, temp=prefix) as attempt:
             together.wait()
-            dir_fd = tree(attempt.target).descent.root_fd
-            fd = begin_shared(attempt, action, number, dir_fd, b"shared")
+            descent, own = files(attempt.target).descent, prefix + b"%d" % number
+            like = Layouts(KEEP, 0o600, files(attempt.source).descent)
+            fd = like.open_shared(b"x", action.size, descent.root_fd, b"shared", own)
             layouts.append(striping(target / "shared"))
             inodes.append(os.fstat(fd).st_ino)
             os.close(fd)
@@ -160,7 +163,7 @@ def test_what_an_attempt_left_that_died_before_it_shared_is_swept(
     source, target = trees
     put(source, b"x", CONTENT)
     os.mknod(target / os.fsdecode(temp_name("b" * 12, 0)), 0o100600)
-    sweep(tree(attempt.target).descent, [action_on(source, b"x", Verb.PART)], "b" * 12)
+    sweep(files(attempt.target).descent, [action_on(source, b"x", Verb.PART)], "b" * 12)
     assert leftovers(target) == []
 
 
@@ -171,8 +174,8 @@ def test_a_directory_that_another_mover_made_gets_its_default_as_well(
     for root in trees:
         (root / "d").mkdir()
     lustre.lfs("setstripe", "-c", "2", source / "d")
-    tree(attempt.target).descent.maker = LustreMaker(
-        (), target / "turns", tree(attempt.source).descent
+    files(attempt.target).descent.maker = LustreMaker(
+        (), target / "turns", files(attempt.source).descent
     )
     assert mkdir(attempt, action_on(source, b"d/", Verb.MKDIR), 0).lost is None
     assert striping(target / "d") == [(2, 0, "")]
@@ -202,8 +205,8 @@ def test_a_directory_below_a_link_of_somebody_else_is_never_laid_out(
     lustre.lfs("setstripe", "-c", "2", source / "d/below")
     (tmp_path / "outside/below").mkdir(parents=True)
     (target / "d").symlink_to(tmp_path / "outside")
-    tree(attempt.target).descent.maker = LustreMaker(
-        (), target / "turns", tree(attempt.source).descent
+    files(attempt.target).descent.maker = LustreMaker(
+        (), target / "turns", files(attempt.source).descent
     )
     mkdir(attempt, action_on(source, b"d/below/", Verb.MKDIR), 0)
     assert striping(tmp_path / "outside/below") == []
@@ -215,7 +218,7 @@ def test_a_temporary_that_flips_to_a_link_leads_to_no_directory_outside(
 ) -> None:
     source, _ = trees
     put(source, b"x", CONTENT)
-    tree(attempt.target).rules = rules_of("1M=2")
+    files(attempt.target).rules = rules_of("1M=2")
     outside = tmp_path / "outside"
     outside.mkdir()
     lustre.configure(flips_to=str(outside))

@@ -27,7 +27,7 @@ class Way:
             self.attempt.source.make_dir(path, 0)
             self.attempt.source.finish_dir(path, seen)
         elif seen.entry.kind == Kind.SYMLINK:
-            self.attempt.source.link(path, 0, seen.entry)
+            self.attempt.source.link(path, 0, seen)
         else:
             self.attempt.source.write(path, 0, content, seen)
         return self.look(path)

@@ -6,10 +6,17 @@ import pytest
 from haulage.errors import VanishedError
 from haulage.model import Status, Verb, Verified
 from haulage.storage.tree.files import make_dir, temp_dir_name, temp_name
-from haulage.verbs.attempt import tree
 from haulage.verbs.dirs import finish_dir
 from haulage.verbs.sweep import sweep
-from tests.engine_builders import OLD_NS, action_on, as_nobody, put, read, working
+from tests.engine_builders import (
+    OLD_NS,
+    action_on,
+    as_nobody,
+    files,
+    put,
+    read,
+    working,
+)
 
 TOKEN = "dead00000000"
 
@@ -120,7 +127,7 @@ def test_a_sweep_passes_over_a_parent_that_may_not_be_entered(commons):
     def swept():
         with working(commons / "s", commons / "t") as attempt:
             sweep(
-                tree(attempt.target).descent,
+                files(attempt.target).descent,
                 [action_on(commons / "s", p) for p in (b"d/f", b"f")],
                 TOKEN,
             )

@@ -8,8 +8,10 @@ import pytest
 
 from haulage.errors import BlockedError, UnstableError, VanishedError
 from haulage.model import ANY_NAMES, Loss, Status, Verb, Verified
-from haulage.verbs.copy import check, copy, meta
+from haulage.verbs.check import check
+from haulage.verbs.copy import copy
 from haulage.verbs.hard_link import hard
+from haulage.verbs.meta import meta
 from haulage.verbs.verify import verify
 from tests.engine_builders import OLD_NS, action_on, checksum_of, put, read
 

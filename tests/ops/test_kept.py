@@ -5,8 +5,11 @@ import pytest
 
 from haulage.model import PRESERVED, Preserve, Status, Verb
 from haulage.storage.tree.metadata.preserve import PRESERVE_ALL, Preserved
-from haulage.verbs.copy import check, copy, link, meta
+from haulage.verbs.check import check
+from haulage.verbs.copy import copy
 from haulage.verbs.dirs import finish_dir
+from haulage.verbs.link import link
+from haulage.verbs.meta import meta
 from haulage.verbs.parts import part, publish
 from haulage.verbs.verify import verify
 from tests.engine_builders import OLD_NS, action_on, checksum_of, preserve, put

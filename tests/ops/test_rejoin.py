@@ -9,7 +9,7 @@ import pytest
 from haulage.disksort import DiskSort
 from haulage.model import MANIFEST, Action, Kind, Loss, Status, Verb, Verified
 from haulage.run.links.rejoin_rules import KIN, as_kin, rejoined
-from haulage.verbs.hard_link import rejoin
+from haulage.verbs.hard_link import hard
 from tests.engine_builders import OLD_NS, checksum_of, entry, put, read
 from tests.ops.relaying import action_of
 from tests.stores import carrying, files_shelf
@@ -103,6 +103,15 @@ def test_a_group_of_any_size_has_one_leader_however_it_is_cut(tmp_path, batch):
     assert all(int(path) % 3 == int(to) for path, to in found.items())
 
 
+class Bucket:
+    """A source that is asked nothing: all is known of its objects."""
+
+    has_directories = False
+
+    def close(self):
+        """Have nothing to close."""
+
+
 @pytest.fixture
 def target(tmp_path):
     """Give a directory that a bucket was copied to, with two names that are alike."""
@@ -112,7 +121,7 @@ def target(tmp_path):
     for path in (b"lead/er", b"d/member"):
         put(shelf.root, path, CONTENT)
         os.utime(shelf.root / os.fsdecode(path), ns=(OLD_NS, OLD_NS))
-    with carrying(shelf.open(), store) as attempt:
+    with carrying(Bucket(), store) as attempt:
         yield shelf.root, attempt
 
 
@@ -127,7 +136,7 @@ def member(**fields) -> Action:
 def test_a_name_becomes_its_leader_and_doing_it_again_changes_nothing(target):
     root, attempt = target
     for status in (Status.MADE, Status.UNCHANGED):
-        outcome = rejoin(attempt, member(), 0)
+        outcome = hard(attempt, member(), 0)
         assert (root / "d" / "member").samefile(root / "lead" / "er")
         assert outcome.status is status
         assert (outcome.checksum, outcome.verified) == (ONE, Verified.CHECKSUM)
@@ -140,7 +149,7 @@ def test_a_name_becomes_its_leader_and_doing_it_again_changes_nothing(target):
 
 def test_the_leader_leads_itself(target):
     _, attempt = target
-    outcome = rejoin(attempt, member(path=b"lead/er"), 0)
+    outcome = hard(attempt, member(path=b"lead/er"), 0)
     assert (outcome.status, outcome.racy) == (Status.UNCHANGED, False)
 
 
@@ -152,7 +161,7 @@ def test_with_what_is_not_what_was_made_no_name_is_joined(target, edit):
         (root / "lead" / "er").write_bytes(b"CONTENT")
     elif edit == "a directory":
         (root / "lead" / "er").mkdir()
-    outcome = rejoin(attempt, member(), 0)
+    outcome = hard(attempt, member(), 0)
     assert_apart(root, outcome, "the target's lead/er, to which it would be linked")
 
 
@@ -163,7 +172,7 @@ def test_a_file_system_without_more_links_keeps_files_of_their_own(target, monke
         raise OSError(31, "Too many links")
 
     monkeypatch.setattr(os, "link", no_more)
-    outcome = rejoin(attempt, member(), 0)
+    outcome = hard(attempt, member(), 0)
     assert_apart(root, outcome, "hard link to lead/er not kept: Too many links")
 
 

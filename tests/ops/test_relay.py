@@ -10,7 +10,11 @@ from haulage.errors import (
 )
 from haulage.model import Kind, Loss, Lost, Status, Verified
 from haulage.storage.store import Made, Seen
-from haulage.verbs import relay
+from haulage.verbs.check import check
+from haulage.verbs.copy import copy
+from haulage.verbs.dirs import finish_dir, mkdir
+from haulage.verbs.link import link
+from haulage.verbs.meta import meta
 from tests.engine_builders import checksum_of, entry
 from tests.ops.relaying import Way, action_of
 from tests.stores import MIB, PART, carrying, objects_shelf, open_descriptors
@@ -23,7 +27,7 @@ def test_a_copy_has_every_byte_and_every_attribute(way):
     for size, path in enumerate(NAMES):
         content = os.urandom(size)
         seen = way.put(path, content, mode=0o4751, mtime_s=-7, mtime_ns=3).entry
-        outcome = relay.copy(way.attempt, way.listed(path), 0)
+        outcome = copy(way.attempt, way.listed(path), 0)
         assert (outcome.status, outcome.moved) == (Status.COPIED, size)
         assert outcome.checksum == checksum_of(content)
         assert outcome.entry == seen
@@ -37,7 +41,7 @@ def test_a_copy_has_every_byte_and_every_attribute(way):
 def test_a_large_entry_is_moved_in_ranges(way):
     way.put(b"large", LARGE, mode=0o640)
     before = open_descriptors()
-    outcome = relay.copy(way.attempt, way.listed(b"large"), 0)
+    outcome = copy(way.attempt, way.listed(b"large"), 0)
     assert outcome.checksum == checksum_of(LARGE)
     assert (outcome.status, outcome.moved) == (Status.COPIED, len(LARGE))
     assert way.content(b"large") == LARGE
@@ -51,7 +55,7 @@ def test_the_version_that_is_there_now_is_copied_whatever_its_size(way):
         way.put(b"f", was)
         action = way.listed(b"f")
         seen = way.put(b"f", now, mtime_s=1_600_000_000).entry
-        outcome = relay.copy(way.attempt, action, 0)
+        outcome = copy(way.attempt, action, 0)
         assert outcome.entry == seen
         assert way.content(b"f") == now
         assert outcome.checksum == checksum_of(now)
@@ -61,7 +65,7 @@ def test_what_is_gone_has_vanished_and_gives_its_room_back(way):
     way.put(b"f")
     gone = way.listed(b"f")._replace(path=b"gone")
     for action in (gone, gone._replace(size=2 * PART)):
-        for verb in (relay.copy, relay.check, relay.meta):
+        for verb in (copy, check, meta):
             with pytest.raises(VanishedError):
                 verb(way.attempt, action, 0)
 
@@ -69,7 +73,7 @@ def test_what_is_gone_has_vanished_and_gives_its_room_back(way):
 def test_a_link_is_an_object_and_becomes_a_link_again(way):
     way.put(b"d/link", kind=Kind.SYMLINK, target=b"to/\xff", size=4)
     action = way.listed(b"d/link")
-    verb = relay.link if action.kind == Kind.SYMLINK else relay.copy
+    verb = link if action.kind == Kind.SYMLINK else copy
     outcome = verb(way.attempt, action, 0)
     assert outcome.status is Status.MADE
     found = way.arrived(b"d/link")
@@ -88,15 +92,15 @@ def test_what_is_no_link_or_directory_any_more_replaces_nothing(way):
     if from_tree:
         os.unlink(way.source.root / "l")
         with pytest.raises(VanishedError):
-            relay.link(way.attempt, late, 1)
+            link(way.attempt, late, 1)
         os.rmdir(way.source.root / "d")
     way.put(b"l")
     way.put(b"d")
     if from_tree:
         with pytest.raises(UnstableError):
-            relay.link(way.attempt, late, 1)
+            link(way.attempt, late, 1)
     with pytest.raises((UnstableError, VanishedError)):
-        relay.mkdir(way.attempt, late_dir, 2)
+        mkdir(way.attempt, late_dir, 2)
     assert way.arrived(b"l").kind == way.arrived(b"d").kind == Kind.FILE
 
 
@@ -109,7 +113,7 @@ class Failing:
     def __init__(self, error):
         self.error = error
 
-    def copy_within(self, source, action):
+    def copy_within(self, source, action, row):
         return None
 
     def write(self, *args):
@@ -133,7 +137,7 @@ def test_what_fails_at_the_target_leaves_nothing_open_or_held(way, size):
     for error in (FatalError("full"), PermanentError("no"), OSError(28, "full")):
         source = way.source.open()
         with carrying(source, Failing(error)) as one, pytest.raises(type(error)):
-            relay.copy(one, action, 0)
+            copy(one, action, 0)
     assert open_descriptors() <= before + 8  # of connections
 
 
@@ -156,30 +160,30 @@ def test_a_file_that_grows_is_opened_anew_and_not_for_ever(way):
     way.put(b"f", b"")
     action = way.listed(b"f")
     way.attempt.source, kept = Growing(way, [5, 5]), way.attempt.source
-    assert relay.copy(way.attempt, action, 0).moved == 5
+    assert copy(way.attempt, action, 0).moved == 5
     way.attempt.source = kept
     way.put(b"f", b"")
     way.attempt.source = Growing(way, [1, 2, 3, 4, 5])
     with pytest.raises(UnstableError, match="grew"):
-        relay.copy(way.attempt, action, 0)
+        copy(way.attempt, action, 0)
     way.attempt.source = kept
 
 
 def copied(way, path, content=b"content", **fields):
     way.put(path, content, **fields)
-    return relay.copy(way.attempt, way.listed(path), 0)
+    return copy(way.attempt, way.listed(path), 0)
 
 
 def test_equal_content_gets_its_attributes_and_is_not_sent(way):
     outcome = copied(way, b"f")
     way.put(b"f", mode=0o600, mtime_s=1_600_000_000)
     action = way.known(b"f", outcome, was_mtime_s=1_500_000_000, was_mtime_ns=5)
-    checked = relay.check(way.attempt, action, 0)
+    checked = check(way.attempt, action, 0)
     assert (checked.status, checked.checksum) == (Status.UPDATED, outcome.checksum)
     assert checked.made == way.arrived(b"f").etag
     assert way.arrived(b"f").mode == 0o600
     again = way.known(b"f", checked, checksum=None)
-    unknown = relay.check(way.attempt, again, 0)
+    unknown = check(way.attempt, again, 0)
     assert (unknown.status, unknown.verified) == (Status.UNCHANGED, Verified.CHECKSUM)
 
 
@@ -188,7 +192,7 @@ def test_other_content_is_copied_after_a_look(way):
     for content in (b"CONTENT", b"longer content"):
         way.put(b"f", content, mtime_s=1_600_000_000)
         action = way.known(b"f", outcome)
-        outcome = relay.check(way.attempt, action, 0)
+        outcome = check(way.attempt, action, 0)
         assert outcome.status is Status.COPIED
         assert way.content(b"f") == content
 
@@ -198,7 +202,7 @@ def test_a_large_entry_that_changed_its_size_is_copied_without_waiting_for_itsel
     listed = way.listed(b"f")
     way.put(b"f", LARGE)
     way.attempt.room.take(48 * MIB)  # what is left is what one range needs
-    outcome = relay.check(way.attempt, listed, 0)
+    outcome = check(way.attempt, listed, 0)
     way.attempt.room.give_back(48 * MIB)
     assert outcome.status is Status.COPIED
     assert way.content(b"f") == LARGE
@@ -209,14 +213,14 @@ def test_attributes_alone_move_nothing(way):
     way.put(b"f", mode=0o600)
     action = way.known(b"f", outcome)
     moved = way.attempt.moved
-    done = relay.meta(way.attempt, action, 0)
+    done = meta(way.attempt, action, 0)
     assert (done.status, done.checksum) == (Status.UPDATED, outcome.checksum)
     assert (way.arrived(b"f").mode, way.attempt.moved) == (0o600, moved)
-    assert relay.meta(way.attempt, way.known(b"f", done), 0).status is Status.UNCHANGED
+    assert meta(way.attempt, way.known(b"f", done), 0).status is Status.UNCHANGED
 
 
 @pytest.mark.parametrize("way", ["from a bucket"], indirect=True)
-@pytest.mark.parametrize("verb", [relay.meta, relay.check])
+@pytest.mark.parametrize("verb", [meta, check])
 @pytest.mark.parametrize("content", [b"content", LARGE], ids=["small", "large"])
 def test_attributes_of_one_name_of_several_make_it_a_file_of_its_own(
     way, verb, content
@@ -244,7 +248,7 @@ def test_what_is_not_what_we_made_is_never_taken_for_it(way):
     os.utime(root / "f", ns=(was.st_atime_ns, was.st_mtime_ns))
     os.link(root / "f", root / "other")
     way.put(b"f", mode=0o600)
-    done = relay.meta(way.attempt, way.known(b"f", outcome), 0)
+    done = meta(way.attempt, way.known(b"f", outcome), 0)
     assert (done.status, done.moved) == (Status.COPIED, 7)
     assert way.content(b"f") == b"content"
 
@@ -254,7 +258,7 @@ def test_a_change_behind_the_listing_is_never_taken_for_new_attributes(way):
     way.put(b"f", mode=0o600)
     action = way.known(b"f", outcome)
     way.put(b"f", b"CONTENT", mode=0o600, mtime_s=1_600_000_000)
-    assert relay.meta(way.attempt, action, 0).status is Status.COPIED
+    assert meta(way.attempt, action, 0).status is Status.COPIED
     assert way.content(b"f") == b"CONTENT"
 
 
@@ -268,16 +272,16 @@ def test_a_target_that_somebody_changed_is_copied_anew(way):
         b"foreign",
         seen._replace(entry=seen.entry._replace(mtime_s=1, etag=None)),
     )
-    assert relay.meta(way.attempt, action, 0).status is Status.COPIED
+    assert meta(way.attempt, action, 0).status is Status.COPIED
     assert way.content(b"f") == b"content"
 
 
 def test_a_directory_has_its_attributes_at_the_end(way):
     way.put(b"d/f")
     way.put(b"d/", mode=0o2750)
-    assert relay.mkdir(way.attempt, way.listed(b"d/"), 0).status is Status.MADE
-    relay.copy(way.attempt, way.listed(b"d/f"), 1)
-    done = relay.finish_dir(way.attempt, way.listed(b"d/"), 2)
+    assert mkdir(way.attempt, way.listed(b"d/"), 0).status is Status.MADE
+    copy(way.attempt, way.listed(b"d/f"), 1)
+    done = finish_dir(way.attempt, way.listed(b"d/"), 2)
     found = way.arrived(b"d/")
     assert (done.status, found.mode, found.mtime_s) == (
         Status.UPDATED,
@@ -294,10 +298,10 @@ def test_a_directory_that_is_gone_has_vanished_or_is_implied(way):
     gone = way.listed(b"d/")._replace(path=b"gone/")
     if way.source.root is not None:
         with pytest.raises(VanishedError):
-            relay.finish_dir(way.attempt, gone, 0)
+            finish_dir(way.attempt, gone, 0)
         return
-    relay.mkdir(way.attempt, gone, 0)
-    assert relay.finish_dir(way.attempt, gone, 1).status is Status.UPDATED
+    mkdir(way.attempt, gone, 0)
+    assert finish_dir(way.attempt, gone, 1).status is Status.UPDATED
     assert way.arrived(b"gone/").mode == 0o755
 
 
@@ -311,9 +315,9 @@ def test_only_what_stands_for_a_directory_goes_from_bucket_to_bucket(
         way.put(b"implied/f")
         way.put(b"real/", mode=0o700)
         implied = action_of(source.implied(b"implied/").entry)
-        assert relay.mkdir(attempt, implied, 0).status is Status.ABSENT
-        assert relay.mkdir(attempt, way.listed(b"real/"), 1).status is Status.MADE
-        outcome = relay.copy(attempt, way.listed(b"implied/f"), 2)
+        assert mkdir(attempt, implied, 0).status is Status.ABSENT
+        assert mkdir(attempt, way.listed(b"real/"), 1).status is Status.MADE
+        outcome = copy(attempt, way.listed(b"implied/f"), 2)
         assert (outcome.status, outcome.moved, outcome.checksum) == (
             Status.COPIED,
             7,
@@ -330,5 +334,5 @@ def test_what_could_not_be_kept_is_told(way, monkeypatch):
     target = way.attempt.target
     lost = Lost(Loss.OWNER, "owner not kept")
     monkeypatch.setattr(target, "write", lambda *_: Made(lost=lost))
-    outcome = relay.copy(way.attempt, way.listed(b"f"), 0)
+    outcome = copy(way.attempt, way.listed(b"f"), 0)
     assert outcome.lost == lost

@@ -6,7 +6,7 @@ import pytest
 from haulage.errors import UnstableError
 from haulage.model import Kind, Outcome, Status, Verified
 from haulage.storage.resumable import begun
-from haulage.verbs import relay_parts
+from haulage.verbs.parts import discard, part, publish
 from haulage.verbs.stream import check_whole
 from tests.engine_builders import checksum_of
 from tests.stores import PART, carrying
@@ -19,7 +19,7 @@ ENDS = [(0, PART), (PART, PART), (2 * PART, 7)]
 def large(way):
     way.put(b"d/large", CONTENT, mode=0o640)
     yield way
-    relay_parts.discard(way.attempt, way.listed(b"d/large"), 9)
+    discard(way.attempt, way.listed(b"d/large"), 9)
 
 
 def parts(way):
@@ -28,8 +28,8 @@ def parts(way):
     ]
 
 
-def publish(way, every):
-    return relay_parts.publish(way.attempt, every[-1], 9, every)
+def published(way, every):
+    return publish(way.attempt, every[-1], 9, every)
 
 
 def test_the_parts_of_several_movers_become_one_entry(large):
@@ -40,7 +40,7 @@ def test_the_parts_of_several_movers_become_one_entry(large):
         source = large.source.open(token=f"{number:012x}")
         target = large.target.open(token=f"{number:012x}")
         with carrying(source, target) as attempt:
-            outcomes[number] = relay_parts.part(attempt, every[number], number)
+            outcomes[number] = part(attempt, every[number], number)
 
     threads = [threading.Thread(target=move, args=(number,)) for number in range(3)]
     for thread in threads:
@@ -52,7 +52,7 @@ def test_the_parts_of_several_movers_become_one_entry(large):
         assert (outcome.status, outcome.moved) == (Status.PART, length)
         assert outcome.checksum == checksum_of(CONTENT[offset : offset + length])
     assert large.attempt.target.look(b"d/large") is None
-    done = publish(large, every)
+    done = published(large, every)
     assert (done.status, done.verified) == (Status.COPIED, Verified.CHECKSUM)
     assert done.checksum == checksum_of(CONTENT)
     assert done.made == large.arrived(b"d/large").etag
@@ -64,22 +64,22 @@ def test_what_is_published_without_hashing_has_no_checksum_but_every_part(large)
     every = parts(large)
     large.attempt.hashing = False
     for row, action in enumerate(every[:2]):
-        relay_parts.part(large.attempt, action, row)
+        part(large.attempt, action, row)
     with pytest.raises(UnstableError, match="not all"):
-        publish(large, every)
+        published(large, every)
     assert large.attempt.target.look(b"d/large") is None
     for row, action in enumerate(every):
-        relay_parts.part(large.attempt, action, row)
-    done = publish(large, every)
+        part(large.attempt, action, row)
+    done = published(large, every)
     assert (done.status, done.checksum) == (Status.COPIED, None)
     assert large.content(b"d/large") == CONTENT
 
 
 def test_a_part_that_was_made_is_not_made_again(large):
     first, *_ = parts(large)
-    relay_parts.part(large.attempt, first, 0)
+    part(large.attempt, first, 0)
     moved = large.attempt.moved
-    again = relay_parts.part(large.attempt, first, 0)
+    again = part(large.attempt, first, 0)
     assert (again.status, again.checksum) == (Status.PART, None)
     assert large.attempt.moved == moved
 
@@ -87,12 +87,12 @@ def test_a_part_that_was_made_is_not_made_again(large):
 def test_a_source_that_changed_is_unstable_in_every_part_and_at_the_end(large):
     every = parts(large)
     for row, action in enumerate(every[:1]):
-        relay_parts.part(large.attempt, action, row)
+        part(large.attempt, action, row)
     large.put(b"d/large", CONTENT[::-1], mtime_s=1_600_000_000)
     with pytest.raises(UnstableError, match="changed"):
-        relay_parts.part(large.attempt, every[1], 1)
+        part(large.attempt, every[1], 1)
     with pytest.raises(UnstableError, match="changed"):
-        publish(large, every)
+        published(large, every)
     assert large.attempt.target.look(b"d/large") is None
 
 
@@ -101,36 +101,36 @@ def test_a_source_that_changes_while_its_parts_are_proven_is_not_published(
 ):
     every = parts(large)
     for row, action in enumerate(every):
-        relay_parts.part(large.attempt, action, row)
+        part(large.attempt, action, row)
 
     def edit(*args):
         check_whole(*args)
         large.put(b"d/large", CONTENT[::-1], mtime_s=1_600_000_000)
 
-    monkeypatch.setattr(relay_parts, "check_whole", edit)
+    monkeypatch.setattr("haulage.verbs.parts.check_whole", edit)
     with pytest.raises(UnstableError, match="changed while its parts"):
-        publish(large, every)
+        published(large, every)
     assert large.attempt.target.look(b"d/large") is None
 
 
 def test_what_is_published_twice_is_unstable_and_stays_as_it_is(large):
     every = parts(large)
     for row, action in enumerate(every):
-        relay_parts.part(large.attempt, action, row)
+        part(large.attempt, action, row)
     large.attempt.hashing = False
-    publish(large, every)
+    published(large, every)
     with pytest.raises(UnstableError, match="not all"):
-        publish(large, every)
+        published(large, every)
     assert large.content(b"d/large") == CONTENT
 
 
 def test_what_will_not_be_published_leaves_nothing(large):
     first, *_ = parts(large)
-    relay_parts.part(large.attempt, first, 0)
+    part(large.attempt, first, 0)
     ranges = large.attempt.target._ranges
     assert [path for path, _, _ in begun(ranges)] == [b"d/large"]
     sweeping = first._replace(kind=Kind.FILE, size=0, etag=None)
-    outcome = relay_parts.discard(large.attempt, sweeping, 0)
+    outcome = discard(large.attempt, sweeping, 0)
     assert outcome.status is Status.ABSENT
     assert list(begun(ranges)) == []
     if large.target.bucket:

@@ -2,8 +2,10 @@ import pytest
 
 from haulage.errors import FatalError, MismatchError
 from haulage.model import Kind, Status, Verified
-from haulage.verbs import relay
+from haulage.verbs.copy import copy
 from haulage.verbs.delete import check_source_has_entries, delete
+from haulage.verbs.dirs import finish_dir, mkdir
+from haulage.verbs.link import link
 from haulage.verbs.verify import verify
 from tests.engine_builders import checksum_of
 from tests.ops.relaying import Way
@@ -13,7 +15,7 @@ from tests.stores import carrying, objects_shelf
 def copied(way, path, content=b"content", **fields):
     way.put(path, content, **fields)
     action = way.listed(path)
-    verb = relay.link if action.kind == Kind.SYMLINK else relay.copy
+    verb = link if action.kind == Kind.SYMLINK else copy
     outcome = verb(way.attempt, action, 0)
     recorded = action._replace(**(outcome.entry or way.look(path).entry)._asdict())
     return recorded._replace(made=outcome.made, checksum=outcome.checksum)
@@ -46,8 +48,8 @@ def test_a_link_is_proven_by_where_it_goes(way):
 
 def finished(way, path):
     listed = way.listed(path)
-    relay.mkdir(way.attempt, listed, 0)
-    outcome = relay.finish_dir(way.attempt, listed, 0)
+    mkdir(way.attempt, listed, 0)
+    outcome = finish_dir(way.attempt, listed, 0)
     assert outcome.entry
     recorded = listed._replace(**outcome.entry._asdict())
     return recorded._replace(made=outcome.made)

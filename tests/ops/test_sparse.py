@@ -4,7 +4,8 @@ from itertools import pairwise
 import pytest
 
 from haulage.model import Status, Verb, Verified
-from haulage.verbs.copy import check, copy
+from haulage.verbs.check import check
+from haulage.verbs.copy import copy
 from haulage.verbs.parts import discard, part, publish
 from haulage.verbs.verify import verify
 from tests.engine_builders import OLD_NS, action_on, checksum_of, put, read

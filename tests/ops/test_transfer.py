@@ -14,7 +14,8 @@ from haulage.errors import (
     VanishedError,
 )
 from haulage.model import Status
-from haulage.verbs.copy import check, copy
+from haulage.verbs.check import check
+from haulage.verbs.copy import copy
 from tests.engine_builders import (
     GIGA,
     OLD_NS,

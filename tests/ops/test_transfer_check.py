@@ -6,7 +6,8 @@ import stat
 import pytest
 
 from haulage.model import Status, Verb, Verified
-from haulage.verbs.copy import check, meta
+from haulage.verbs.check import check
+from haulage.verbs.meta import meta
 from tests.engine_builders import (
     GIGA,
     OLD_NS,

@@ -6,7 +6,8 @@ import pytest
 
 from haulage.errors import BlockedError, UnstableError, VanishedError
 from haulage.model import Kind, Status, Verb
-from haulage.verbs.copy import link, mkdir
+from haulage.verbs.dirs import mkdir
+from haulage.verbs.link import link
 from tests.engine_builders import OLD_NS, action_on, put, read
 from tests.trees.compare import assert_same
 

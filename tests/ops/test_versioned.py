@@ -9,7 +9,8 @@ from haulage.planning.actions import Intent, plan
 from haulage.planning.changed_fields import Against, Field
 from haulage.planning.match_listing import compare
 from haulage.storage.store import Now
-from haulage.verbs.versions import as_recorded, is_as_listed, is_racy_entry, is_version
+from haulage.storage.versions import is_as_listed, is_version
+from haulage.verbs.versions import as_recorded, is_racy_entry
 from tests.engine_builders import GIGA, entry, listed, recorded
 from tests.ops.relaying import action_of
 

@@ -5,8 +5,11 @@ import subprocess
 import pytest
 
 from haulage.model import Loss, Status, Verb
-from haulage.verbs.copy import check, copy, link, meta
+from haulage.verbs.check import check
+from haulage.verbs.copy import copy
 from haulage.verbs.dirs import finish_dir
+from haulage.verbs.link import link
+from haulage.verbs.meta import meta
 from haulage.verbs.parts import part, publish
 from tests.engine_builders import action_on, as_nobody, put, working
 from tests.trees.attributes import CAPABILITY, acl

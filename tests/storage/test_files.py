@@ -17,7 +17,7 @@ from haulage.model import Kind
 from haulage.storage.resumable import Done
 from haulage.storage.store import Extent, Seen
 from haulage.storage.tree.descent import Descent
-from haulage.storage.tree.store import Files
+from haulage.storage.tree.store import Files, Settings
 from tests.engine_builders import entry, put
 from tests.ops.relaying import action_of
 from tests.stores import PART, files_shelf, open_descriptors
@@ -56,7 +56,7 @@ def names_in(root):
 def test_a_link_that_no_directory_holds_fails_alone(shelf, store, target):
     link = entry(b"d/link", kind=Kind.SYMLINK, target=target)
     with pytest.raises((PermanentError, OSError)):
-        store.link(b"d/link", 0, link)
+        store.link(b"d/link", 0, Seen(link))
     assert names_in(shelf.root) in ([], ["d"])
 
 
@@ -91,7 +91,7 @@ def test_a_directory_with_content_is_not_replaced_and_no_temporary_stays(shelf, 
     with pytest.raises(BlockedError):
         store.write(b"name", 0, b"c", seen_for(b"name", b"c"))
     with pytest.raises(BlockedError):
-        store.link(b"name", 0, link)
+        store.link(b"name", 0, Seen(link))
     for shared in (True, False):
         writing = store.begin(b"name", 0, seen_for(b"name", TWO), shared=shared)
         send(writing, TWO)
@@ -220,10 +220,8 @@ def test_a_file_with_other_names_is_left_as_it_is_or_not_touched(shelf, store, g
 
 
 def test_a_file_that_says_it_is_empty_and_is_not_is_not_read_as_empty(tmp_path):
-    kernel = Descent("/proc/sys/kernel")
-    store = Files(
-        kernel, temp=b"-", split=b"-", fsync=False, ranges=tmp_path, check=lambda: None
-    )
+    settings = Settings(b"-", b"-", False, tmp_path, check=lambda: None)
+    store = Files(Descent("/proc/sys/kernel"), settings)
     with store.open(b"ostype", 0) as reading:
         assert reading.read(Extent(0, 0)) == b""
         with pytest.raises(UnstableError, match="has 0 bytes, but has content"):

@@ -186,11 +186,11 @@ def test_a_copy_inside_the_server_takes_the_version_that_is_there_now(
     listed = action_for(seen_for(b"f", b"one"), etag=was.etag)
     now = write(store, b"f", b"other", mode=0o640)
     copies = shelf.open(prefix="copies")
-    seen, made = copies.copy_within(store, listed)
+    seen, made, *_ = copies.copy_within(store, listed, 0)
     assert (seen.entry.size, seen.entry.etag, made.etag) == (5, now.etag, now.etag)
     assert copies.look(b"f").entry.mode == 0o640
     with pytest.raises(VanishedError):
-        copies.copy_within(store, listed._replace(path=b"gone"))
+        copies.copy_within(store, listed._replace(path=b"gone"), 0)
 
 
 def test_a_large_copy_inside_the_server_keeps_what_the_object_carries(
@@ -204,7 +204,7 @@ def test_a_large_copy_inside_the_server_keeps_what_the_object_carries(
     by = PutBy({"author": "me"}, Carried("text/x-own"))
     etag = shelf.bucket.put("large", content, by).etag
     listed = action_for(seen_for(b"large", content), etag=etag)
-    _, made = target.copy_within(store, listed)
+    _, made, *_ = target.copy_within(store, listed, 0)
     found = shelf.bucket.head("to/large")
     assert found.etag == made.etag
     assert (found.metadata, found.carried.content_type) == (
@@ -233,7 +233,7 @@ def test_tags_of_the_place_join_those_of_a_copied_object_and_win(
         target.bucket._copies._at_once_bytes = 5 << 20
     listed = source.look(b"key").entry
     assert listed.etag == etag
-    assert target.copy_within(source, action_for(Seen(listed)))
+    assert target.copy_within(source, action_for(Seen(listed)), 0)
     wanted = {"own": "1", "both": "3", "added": "4"}
     assert dict(target.bucket.tags("to/key")) == wanted
     found = target.bucket.head("to/key")
@@ -250,5 +250,5 @@ def test_tags_of_the_place_are_asked_of_a_server_that_has_none(
     source.bucket.put("from/key", b"content", PutBy({}))
     target = tagged(rclone_s3, name, tmp_path, added="4")
     listed = source.look(b"key").entry
-    assert target.copy_within(source, action_for(Seen(listed)))
+    assert target.copy_within(source, action_for(Seen(listed)), 0)
     assert bytes(target.bucket.get("to/key")[1]) == b"content"

@@ -153,7 +153,7 @@ def test_another_version_is_opened_and_says_so(store):
 def test_a_symbolic_link_comes_back_as_one(store):
     for target in (b"../else/where", b"not-utf-8-\xff", b"x" * 4095):
         link = entry(b"a/link", kind=Kind.SYMLINK, mode=0o777, target=target, size=1)
-        store.link(b"a/link", 0, link)
+        store.link(b"a/link", 0, Seen(link))
         seen = store.look(b"a/link").entry
         assert (seen.kind, seen.target) == (Kind.SYMLINK, target)
         assert (seen.mtime_s, seen.mtime_ns) == (link.mtime_s, link.mtime_ns)
@@ -161,7 +161,7 @@ def test_a_symbolic_link_comes_back_as_one(store):
 
 def test_a_link_whose_target_could_not_be_read_has_vanished(store):
     with pytest.raises(VanishedError):
-        store.link(b"link", 0, entry(b"link", kind=Kind.SYMLINK))
+        store.link(b"link", 0, Seen(entry(b"link", kind=Kind.SYMLINK)))
 
 
 def test_a_directory_gets_its_attributes_when_it_is_finished(store, shelf):
@@ -383,14 +383,14 @@ def test_a_server_copies_by_itself_or_says_that_it_can_not(shelf, store):
     made = write(store, b"from", b"content", mode=0o600)
     other = shelf.open(prefix="copies/here")
     within = other.copy_within(
-        store, made_of(b"from", b"content", made)._replace(etag=made.etag)
+        store, made_of(b"from", b"content", made)._replace(etag=made.etag), 0
     )
     assert (within is None) == (shelf.root is not None)
     if within is not None:
-        seen, copied = within
+        seen, copied, *_ = within
         assert (seen.entry.size, copied.etag) == (7, made.etag)
         assert other.look(b"from").entry.mode == 0o600
-    assert store.copy_within(object(), made_of(b"from", b"content", made)) is None
+    assert store.copy_within(object(), made_of(b"from", b"content", made), 0) is None
 
 
 def test_a_large_entry_that_fails_leaves_no_descriptor(shelf, store, tmp_path):

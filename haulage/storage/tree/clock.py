@@ -7,6 +7,8 @@ from haulage.storage.store import Now
 
 _KERNEL_CLOCK = 5  # CLOCK_REALTIME_COARSE, by which the kernel stamps what changes
 _TICK_NS = 10_000_000  # of that clock at most; some stamps are finer
+_SECOND_NS = 1_000_000_000
+_RACY_NS = 2_000_000_000  # clocks of file systems tick as coarsely as this
 _SKEW_NS = 15 * 60 * 1_000_000_000
 _STAMPED_BY_KERNEL = frozenset(  # f_type of statfs(2); any other may be on a server
     {
@@ -18,6 +20,25 @@ _STAMPED_BY_KERNEL = frozenset(  # f_type of statfs(2); any other may be on a se
     }
 )
 _libc = ctypes.PyDLL(None, use_errno=True)
+
+
+def is_racy(mtime_ns: int, ctime_ns: int, now: Now) -> bool:
+    """Tell whether a later change could look the same, so young was the file.
+
+    `now` is the time by its file system's clock, before the file was looked at.
+    """
+    young_ns = now.earliest_ns - _racy_ns(mtime_ns)
+    # What lies far ahead stays there.
+    is_now = young_ns < mtime_ns < now.latest_ns + _racy_ns(mtime_ns)
+    return is_now or ctime_ns > now.earliest_ns - _racy_ns(ctime_ns)
+
+
+def _racy_ns(stamp_ns: int) -> int:
+    """Return for how long a stamp could be that of another change, too.
+
+    Some file systems keep whole seconds, or even ones alone.
+    """
+    return _RACY_NS if stamp_ns % _SECOND_NS else 2 * _RACY_NS
 
 
 def now_at(fd: int) -> Now:

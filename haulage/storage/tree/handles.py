@@ -10,9 +10,18 @@ import xxhash
 
 from haulage.config.striping import Layout
 from haulage.errors import MismatchError, UnstableError, VanishedError
+from haulage.model import Lost
 from haulage.place import part_bytes
 from haulage.storage.resumable import Done, Ranges
-from haulage.storage.store import Extent, Made, Reading, Seen, Writing, nothing
+from haulage.storage.store import (
+    Extended,
+    Extent,
+    Made,
+    Reading,
+    Seen,
+    Writing,
+    nothing,
+)
 from haulage.storage.tree.files import (
     check_end,
     create,
@@ -33,6 +42,7 @@ from haulage.storage.tree.metadata.attributes import (
     mark_of,
     set_attributes,
 )
+from haulage.storage.tree.metadata.entries import metadata_of
 from haulage.storage.tree.metadata.preserve import Preserved
 from haulage.storage.tree.metadata.xattrs import joined, unkept
 from haulage.storage.tree.sparse import is_hashed
@@ -41,21 +51,16 @@ from haulage.storage.tree.sparse import is_hashed
 class FileReading(Reading):
     """A source's file with a descriptor of its own."""
 
-    def __init__(
-        self,
-        path: bytes,
-        fd: int,
-        preserved: Preserved,
-        kernel: Kernel | None = None,
-    ) -> None:
-        """Open the file; between two trees it is read by their `kernel`."""
-        self._fd, self._kernel = fd, kernel
+    def __init__(self, path: bytes, fd: int, preserved: Preserved) -> None:
+        self._fd, self._preserved = fd, preserved
         self._before = os.fstat(fd)
-        lost = None if kernel else unkept(fd, self._before.st_dev, preserved)
-        self.seen = Seen(entry_of(path, self._before), unkept=lost)
+        self.seen = Seen(entry_of(path, self._before), unkept=self._unkept())
         if not stat.S_ISREG(self._before.st_mode):
             os.close(fd)
             raise UnstableError("is no longer a file")
+
+    def _unkept(self) -> Lost | None:
+        return unkept(self._fd, self._before.st_dev, self._preserved)
 
     def read(self, extent: Extent) -> bytes:
         content = os.pread(self._fd, extent.length, extent.offset)
@@ -70,21 +75,8 @@ class FileReading(Reading):
     def forget_cached(self) -> None:
         os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
-    def digest(self) -> bytes | None:
-        return digest_of(self._kernel, self._fd) if self._kernel else None
-
-    @property
-    def has_huge_holes(self) -> bool:
-        return self._kernel is not None and not is_hashed(self._before)
-
     def has_same_data(self, other: Reading) -> bool:
-        assert self._kernel
-        assert isinstance(other, FileReading)
-        return is_same_data(self._kernel, self._fd, other.fileno())
-
-    def fileno(self) -> int:
-        """Return the descriptor, which stays this one's own."""
-        return self._fd
+        raise AssertionError("holes are read like zeros")
 
     def confirm(self) -> None:
         if not stood_still(self._before, os.fstat(self._fd)):
@@ -101,6 +93,39 @@ class FileReading(Reading):
         trace: TracebackType | None,
     ) -> None:
         os.close(self._fd)
+
+
+class KernelReading(FileReading):
+    """A file of one of two trees, which their kernel reads."""
+
+    def __init__(
+        self, path: bytes, fd: int, preserved: Preserved, kernel: Kernel
+    ) -> None:
+        self._kernel = kernel
+        super().__init__(path, fd, preserved)
+
+    def _unkept(self) -> None:
+        """Return nothing: another tree can have all, or `describe` says what not."""
+
+    def describe(self) -> Seen:
+        all_ = metadata_of(self._fd, self._before, self._preserved)
+        extended = Extended(all_.attributes.atime_ns, all_.xattrs)
+        return self.seen._replace(unkept=all_.lost, extended=extended)
+
+    def fileno(self) -> int:
+        """Return the descriptor, which stays this one's own."""
+        return self._fd
+
+    def digest(self) -> bytes:
+        return digest_of(self._kernel, self._fd)
+
+    @property
+    def has_huge_holes(self) -> bool:
+        return not is_hashed(self._before)
+
+    def has_same_data(self, other: Reading) -> bool:
+        assert isinstance(other, KernelReading)
+        return is_same_data(self._kernel, self._fd, other.fileno())
 
 
 class Names(NamedTuple):

@@ -206,7 +206,7 @@ def _write_all(target: int, chunk: memoryview, at: int) -> None:
 def _kernel_copy(
     kernel: Kernel, source: int, target: int, offset: int, length: int
 ) -> int | None:
-    """Let the kernel copy; None if it cannot between these two files."""
+    """Let the kernel copy; None when it cannot between these two files."""
     done = 0
     while done < length:
         kernel.check()

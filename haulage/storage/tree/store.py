@@ -10,6 +10,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from haulage.config.striping import NO_RULES, Layout, Rules
@@ -25,6 +26,7 @@ from haulage.storage.store import (
     Reading,
     Seen,
     Store,
+    Within,
     Writing,
     is_implied,
 )
@@ -35,6 +37,7 @@ from haulage.storage.tree.files import (
     entry_of,
     make_dir,
     open_source,
+    pin,
     reach,
     remove_if_there,
     rename_over,
@@ -43,11 +46,9 @@ from haulage.storage.tree.files import (
 )
 from haulage.storage.tree.handles import FileReading, FileWriting, Names
 from haulage.storage.tree.hard_link import leader_of, link_to
-from haulage.storage.tree.kernel import Kernel
 from haulage.storage.tree.lustre.files import create_laid
 from haulage.storage.tree.metadata.attributes import (
     attributes_in,
-    attributes_of,
     made_of,
     mark_of,
     name_of,
@@ -55,54 +56,54 @@ from haulage.storage.tree.metadata.attributes import (
     set_link_attributes,
     set_mode,
 )
-from haulage.storage.tree.metadata.entries import Inheritance
+from haulage.storage.tree.metadata.entries import (
+    changes_to,
+    metadata_in,
+    set_metadata,
+)
 from haulage.storage.tree.metadata.flags import why_forbidden
+from haulage.storage.tree.metadata.in_place import set_in_place
 from haulage.storage.tree.metadata.preserve import Preserved
-from haulage.storage.tree.metadata.xattrs import joined, unkept
+from haulage.storage.tree.metadata.xattrs import (
+    NO_CHANGES,
+    XattrChanges,
+    joined,
+    unkept,
+)
 from haulage.storage.tree.ours import is_ours
 from haulage.storage.tree.remove import gone_already, remove_ours
 from haulage.storage.tree.trash.restore import bring_back
 
 
-class Files(Store):
-    """The tree below a descent; `temp` names an attempt's temporaries, by row.
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an attempt has of its own: how temporaries are named, and what it may.
 
     `check` raises when another attempt has the shard now; it is called right before
     anything of the target is replaced or removed.
     """
 
-    def __init__(  # noqa: PLR0913  what an attempt has of its own
-        self,
-        descent: Descent,
-        *,
-        temp: bytes,
-        split: bytes,
-        fsync: bool,
-        ranges: Path,
-        check: Callable[[], None],
-        kernel: Kernel | None = None,
-        preserved: Preserved | None = None,
-        trash: bytes | None = None,
-        rules: Rules = NO_RULES,
-    ) -> None:
-        self.descent = descent
-        self._temp = temp
-        self._split = split
-        self.fsync = fsync
-        self._ranges = ranges
-        self.check = check
-        self.preserved = preserved or Preserved()
-        self._kernel = kernel
-        self.inheritance = Inheritance(self.preserved)
-        self.trash = trash
-        self.rules = rules
-        self._lock = threading.RLock()
+    temp: bytes  # with the attempt's token; a row's number follows
+    split: bytes  # with the run's token, for files whose parts movers share
+    fsync: bool
+    ranges: Path  # where large transfers are noted
+    check: Callable[[], None]
+    preserved: Preserved = field(default_factory=Preserved)
+    trash: bytes | None = None  # where deletes go, if they are not final
+    rules: Rules = NO_RULES  # for layouts on a Lustre
 
-    @property
-    def kernel(self) -> Kernel:
-        """Return what copies and hashes here, between two trees."""
-        assert self._kernel is not None
-        return self._kernel
+
+class Files(Store):
+    """The tree below a descent."""
+
+    def __init__(self, descent: Descent, settings: Settings) -> None:
+        """Give the tree, and what the attempt has of its own."""
+        self.descent = descent
+        self._temp, self._split = settings.temp, settings.split
+        self.fsync, self._ranges = settings.fsync, settings.ranges
+        self.check, self.preserved = settings.check, settings.preserved
+        self.trash, self.rules = settings.trash, settings.rules
+        self._lock = threading.RLock()
 
     def temp(self, row: int) -> bytes:
         """Return the temporary's name for a row of this attempt."""
@@ -112,34 +113,38 @@ class Files(Store):
         """Return the temporary that the movers of all of a file's parts share."""
         return split_temp_name(self._split, path)
 
-    def look(self, path: bytes, *, anew: bool = True) -> Seen | None:
+    def look(
+        self, path: bytes, *, anew: bool = True, described: bool = False
+    ) -> Seen | None:
         with self._lock:
             if anew:
                 self.descent.forget()  # a directory kept open may have been replaced
-            found = self._stat(path)
-            if found is None:
-                return None
-            is_link = stat.S_ISLNK(found.st_mode)
-            target = self._readlink(path) if is_link else None
-            lost = None if is_link else self._unkept(path, found)
-        return Seen(entry_of(path, found, target), unkept=lost)
+            return self._described(path) if described else self._found(path)
 
-    def _unkept(self, path: bytes, found: os.stat_result) -> Lost | None:
-        """Return what no bucket can hold, if that is the other end."""
-        if self._kernel:
+    def _found(self, path: bytes) -> Seen | None:
+        found = self._stat(path)
+        if found is None:
             return None
+        is_link = stat.S_ISLNK(found.st_mode)
+        return Seen(entry_of(path, found, self._readlink(path) if is_link else None))
+
+    def _described(self, path: bytes) -> Seen | None:
+        """Return an entry, and what of it no object can hold."""
+        seen = self._found(path)
+        if seen is None or seen.entry.kind == Kind.SYMLINK:
+            return seen
         above = parent_of(path)
         name = name_of(self.descent.open(above), path[len(above) :].rstrip(b"/"))
         try:
-            return unkept(name, found.st_dev, self.preserved, follow=False)
+            lost = unkept(name, seen.entry.dev, self.preserved, follow=False)
         except OSError:  # it is gone again, or not to be read: that is told elsewhere
-            return None
+            return seen
+        return seen._replace(unkept=lost)
 
     def _stat(self, path: bytes) -> os.stat_result | None:
         """Return the stat of `path`; None if there is none of its form (`d`, `d/`)."""
         found = stat_in(self.descent, path)
-        is_dir = not path or path.endswith(b"/")
-        return found if found and stat.S_ISDIR(found.st_mode) == is_dir else None
+        return found if found and is_named_so(path, found) else None
 
     def _readlink(self, path: bytes) -> bytes:
         above = parent_of(path)
@@ -148,19 +153,23 @@ class Files(Store):
     def open(self, path: bytes, size: int, etag: bytes | None = None) -> Reading:
         with self._lock:
             fd = open_source(self.descent, path)
-        return FileReading(path, fd, self.preserved, self._kernel)
+        return FileReading(path, fd, self.preserved)
 
     def lists(self, path: bytes) -> bool:
         return False
 
-    def now(self) -> Now:
-        return now_at(self.descent.root_fd)
+    def now(self, path: bytes) -> Now:
+        with self._lock:
+            try:
+                return now_at(self.descent.open(parent_of(path)))
+            except (FileNotFoundError, NotADirectoryError):  # so is the entry
+                return now_at(self.descent.root_fd)
 
     def is_empty(self) -> bool:
         with os.scandir(self.descent.root_fd) as entries:
             return all(is_ours(os.fsencode(entry.name)) for entry in entries)
 
-    def copy_within(self, source: Store, action: Action) -> None:
+    def copy_within(self, source: Store, action: Action, row: int) -> Within | None:
         return None
 
     def write(
@@ -241,25 +250,31 @@ class Files(Store):
     def pour(self, path: bytes, chunks: Chunks, seen: Seen) -> Made:
         raise AssertionError("a file is made of ranges")
 
-    def link(self, path: bytes, row: int, entry: Entry) -> Made:
-        if entry.target is None:
+    def link(self, path: bytes, row: int, seen: Seen) -> Made:
+        to = seen.entry.target
+        if to is None:
             raise VanishedError("could not be read when it was listed")
-        if not entry.target or b"\0" in entry.target:
-            raise PermanentError(
-                f"is a link to {entry.target!r}, which no directory can hold"
-            )
-        temp = self.temp(row)
+        if not to or b"\0" in to:
+            raise PermanentError(f"is a link to {to!r}, which no directory can hold")
+        temp, wanted = self.temp(row), metadata_in(seen)
+        changes = XattrChanges(wanted.xattrs) if wanted.xattrs else NO_CHANGES
         with self._above(path, temp) as (dir_fd, name):
-            os.symlink(entry.target, temp, dir_fd=dir_fd)
+            os.symlink(to, temp, dir_fd=dir_fd)
             try:
-                lost = set_link_attributes(dir_fd, temp, attributes_in(entry))
-                mark = mark_of(name_of(dir_fd, temp), lost, follow=False)
+                lost = set_link_attributes(
+                    dir_fd, temp, wanted.attributes, changes, self.preserved
+                )
+                made = name_of(dir_fd, temp)
+                mark = mark_of(made, lost, self.preserved, follow=False)
                 self.check()
                 rename_over(dir_fd, temp, name)
             except BaseException:
                 remove_if_there(dir_fd, temp)
                 raise
         return Made(mark, lost)
+
+    def make_special(self, path: bytes, row: int, seen: Seen) -> Made:
+        raise AssertionError("no bucket has special files")
 
     @property
     def has_directories(self) -> bool:
@@ -277,10 +292,13 @@ class Files(Store):
         """See Store; a directory that no object stands for keeps its times."""
         with self._lock:
             fd = self.descent.open(path)
-            if not is_implied(seen.entry):
-                lost = set_attributes(fd, attributes_in(seen.entry))
-                return Made(mark_of(fd, lost), lost)
-            return Made(lost=set_mode(fd, seen.entry.mode))
+            self.check()
+            if is_implied(seen.entry):
+                return Made(lost=set_mode(fd, seen.entry.mode))
+            changes = changes_to(fd, os.fstat(fd), seen, self.preserved)
+            lost = set_metadata(fd, metadata_in(seen), changes, self.preserved)
+            has_mark = self.preserved.times
+            return Made(mark_of(fd, lost, self.preserved) if has_mark else None, lost)
 
     def implied(self, path: bytes) -> Seen:
         raise VanishedError("is gone since it was listed")
@@ -288,35 +306,14 @@ class Files(Store):
     def set_attributes(self, action: Action, seen: Seen) -> Made | None:
         """See Store; a file with other names may stay, but is not changed in place."""
         try:
-            handle = self._pin(action.path)
+            with self._lock:
+                pinned = pin(self.descent, action.path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         try:
-            found = os.fstat(handle)
-            was_ns = action.was_mtime_s * 1_000_000_000 + action.was_mtime_ns
-            made = (seen.entry.size, action.mtime_at_target_ns(was_ns))
-            is_file = stat.S_ISREG(found.st_mode)
-            if not is_file or (found.st_size, found.st_mtime_ns) != made:
-                return None
-            wanted = attributes_in(seen.entry)
-            has = attributes_of(found)
-            is_kept = found.st_nlink == 1 or _is_of_one_file(action, seen.entry)
-            if is_kept and has._replace(atime_ns=wanted.atime_ns) == wanted:
-                return Made(changed=False)
-            if found.st_nlink > 1:
-                return None
-            itself = b"/proc/self/fd/%d" % handle
-            lost = set_attributes(itself, wanted)
-            return Made(mark_of(itself, lost), lost)
+            return set_in_place(pinned, action, seen, self.preserved, self.check)
         finally:
-            os.close(handle)
-
-    def _pin(self, path: bytes) -> int:
-        """Open an entry itself (O_PATH), whatever its mode allows."""
-        above = parent_of(path)
-        flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-        with self._lock:
-            return os.open(path[len(above) :], flags, dir_fd=self.descent.open(above))
+            os.close(pinned)
 
     def settle(self, path: bytes, row: int) -> None:
         spelling = self.descent.spelling
@@ -387,6 +384,6 @@ class Files(Store):
         self.descent.close()
 
 
-def _is_of_one_file(action: Action, entry: Entry) -> bool:
-    """Tell whether a name belongs to the same file at the source as before."""
-    return (action.dev, action.ino) == (entry.dev, entry.ino)
+def is_named_so(path: bytes, found: os.stat_result) -> bool:
+    """Tell whether a path is that of a directory exactly if one stands there."""
+    return stat.S_ISDIR(found.st_mode) == (not path or path.endswith(b"/"))

@@ -40,6 +40,7 @@ from haulage.storage.store import (
     Reading,
     Seen,
     Store,
+    Within,
     Writing,
     is_implied,
 )
@@ -98,8 +99,10 @@ class Objects(Store):
     def _is_listed(self, key: str) -> bool:
         return list(self.bucket.page(key, limit=1).keys[:1]) == [key]
 
-    def look(self, path: bytes, *, anew: bool = True) -> Seen | None:
-        """See Store; a directory exists only if an object stands for it."""
+    def look(
+        self, path: bytes, *, anew: bool = True, described: bool = False
+    ) -> Seen | None:
+        """See Store; a directory is there only if an object stands for it."""
         if not path and not self._place.prefix:
             return None
         key = self._key(path)
@@ -138,14 +141,14 @@ class Objects(Store):
     def lists(self, path: bytes) -> bool:
         return self._is_listed(self._key(path))
 
-    def now(self) -> Now:
-        """See Store; versions are identified by etags, whatever the time."""
+    def now(self, path: bytes) -> Now:
+        """See Store; versions are told by etags, whatever the time."""
         return Now(0, 0)
 
     def is_empty(self) -> bool:
         return not holds_entries(self.bucket, self._place.prefix)
 
-    def copy_within(self, source: Store, action: Action) -> tuple[Seen, Made] | None:
+    def copy_within(self, source: Store, action: Action, row: int) -> Within | None:
         if not isinstance(source, Objects):
             return None
         if not self.bucket.can_copy_from(source.bucket):
@@ -156,7 +159,7 @@ class Objects(Store):
         except UnstableError:
             found = source.present(found.key)
             answer = self._copy(source, action.path, found)
-        return seen_of(action.path, found), _made(answer)
+        return Within(seen_of(action.path, found), _made(answer), found.size)
 
     def _copy(self, source: "Objects", path: bytes, found: Found) -> Answer:
         """Copy one version with its metadata and tags; tags of the place are added."""
@@ -201,10 +204,13 @@ class Objects(Store):
         with _has_a_source():
             return _made(self.bucket.put_stream(key, chunks, size, put_by(seen)))
 
-    def link(self, path: bytes, row: int, entry: Entry) -> Made:
-        if entry.target is None:
+    def link(self, path: bytes, row: int, seen: Seen) -> Made:
+        if seen.entry.target is None:
             raise VanishedError("could not be read when it was listed")
-        return self.write(path, row, entry.target, Seen(entry))
+        return self.write(path, row, seen.entry.target, seen)
+
+    def make_special(self, path: bytes, row: int, seen: Seen) -> Made:
+        raise AssertionError("no bucket has special files")
 
     @property
     def has_directories(self) -> bool:
@@ -360,8 +366,8 @@ def seen_of(
 
 
 def put_by(seen: Seen) -> PutBy:
-    """Return the metadata to put with an entry: an object's own, or a file's stamp."""
-    entry, carried, _ = seen
+    """Return what goes with an entry's content: an object's own, or a file's stamp."""
+    entry, carried = seen.entry, seen.carried
     if entry.etag is not None:
         return PutBy(carried.metadata, carried)
     return PutBy(stamp_of(entry), Carried(_content_type_of(entry)))

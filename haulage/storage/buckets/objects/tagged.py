@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from haulage.storage.buckets.objects.store import Objects
-from haulage.storage.store import Reading, Seen
+from haulage.storage.store import Reading
 
 
 class TaggedObjects(Objects):
@@ -11,7 +11,7 @@ class TaggedObjects(Objects):
 
     def open(self, path: bytes, size: int, etag: bytes | None = None) -> Reading:
         reading = super().open(path, size, etag)
-        entry, carried, _ = reading.seen
         tags = self.bucket.tags(self._key(path))
-        reading.seen = Seen(entry, replace(carried, tags=tags))
+        carried = replace(reading.seen.carried, tags=tags)
+        reading.seen = reading.seen._replace(carried=carried)
         return reading

@@ -19,8 +19,10 @@ _MODE_OF_A_FILE = 0o644
 class DoubtedObjects(Objects):
     """A bucket's prefix as a source from which only harmless metadata is taken."""
 
-    def look(self, path: bytes, *, anew: bool = True) -> Seen | None:
-        seen = super().look(path, anew=anew)
+    def look(
+        self, path: bytes, *, anew: bool = True, described: bool = False
+    ) -> Seen | None:
+        seen = super().look(path, anew=anew, described=described)
         return seen and harmless(seen)
 
     def open(self, path: bytes, size: int, etag: bytes | None = None) -> Reading:

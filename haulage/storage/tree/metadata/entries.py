@@ -4,9 +4,11 @@ import os
 from typing import NamedTuple
 
 from haulage.model import Lost
+from haulage.storage.store import Seen
 from haulage.storage.tree.metadata.attributes import (
     Attributes,
     as_preserved,
+    attributes_in,
     attributes_of,
     set_attributes,
 )
@@ -45,6 +47,15 @@ def metadata_of(
     )
 
 
+def metadata_in(seen: Seen) -> Metadata:
+    """Return what was seen of an entry; without an atime that is its mtime."""
+    attributes = attributes_in(seen.entry)
+    if seen.extended is None:
+        return Metadata(attributes, NO_CHANGES.wanted, None)
+    atime_ns, xattrs = seen.extended
+    return Metadata(attributes._replace(atime_ns=atime_ns), xattrs, None)
+
+
 def set_metadata(
     handle: Handle, wanted: Metadata, changes: XattrChanges, preserved: Preserved
 ) -> Lost | None:
@@ -58,10 +69,12 @@ def set_metadata(
 
 
 def changes_to(
-    handle: Handle, found: os.stat_result, wanted: Xattrs, preserved: Preserved
+    handle: Handle, found: os.stat_result, seen: Seen, preserved: Preserved
 ) -> XattrChanges:
-    """Return the changes that give a target's entry the wanted attributes."""
-    has = read_xattrs(handle, found.st_dev, preserved)
+    """Return what makes the attributes of a target's entry those that were seen."""
+    if seen.extended is None:
+        return NO_CHANGES
+    has, wanted = read_xattrs(handle, found.st_dev, preserved), seen.extended.xattrs
     if not has and not wanted:
         return NO_CHANGES
     return XattrChanges(wanted, stale_names(has, wanted), has == wanted)
