@@ -210,8 +210,8 @@ def test_holes_are_filled_where_they_are_not_asked_for(place: Place) -> None:
     ("given", "told"),
     [
         ("modes", "'modes' cannot be preserved; choose from mode, owner"),
-        ("all,-x", "'x' is nothing"),
-        ("", "'' is nothing"),
+        ("all,-x", "'x' cannot be preserved"),
+        ("", "'' cannot be preserved"),
         ("acls,times", "acls hold the mode"),
     ],
 )
