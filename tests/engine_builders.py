@@ -21,12 +21,12 @@ from haulage.storage.store import Store
 from haulage.storage.tree.beside import KernelFiles
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.files import entry_of
-from haulage.storage.tree.kernel import Kernel
+from haulage.storage.tree.kernel.copying import Kernel
 from haulage.storage.tree.metadata.entries import Inheritance
 from haulage.storage.tree.metadata.preserve import Preserved
 from haulage.storage.tree.store import Settings
-from haulage.verbs.attempt import Attempt, Room
-from haulage.verbs.fence import Fence
+from haulage.verbs.attempt.attempt import Attempt, Room
+from haulage.verbs.attempt.fence import Fence
 
 NOBODY = 65_534
 OLD_NS = 1_500_000_000_123_456_789  # long before any test, with every digit in use

@@ -13,7 +13,7 @@ from haulage.place import Place
 from haulage.storage.buckets.objects.store import Objects
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.store import Files, Settings
-from haulage.verbs.attempt import Attempt, Room
+from haulage.verbs.attempt.attempt import Attempt, Room
 from tests.servers.s3 import S3Server
 from tests.storage.s3_opening import opened
 

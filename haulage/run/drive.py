@@ -26,7 +26,7 @@ from haulage.run.guards.preflight import make_target
 from haulage.run.recovery.prune import clear_away
 from haulage.run.recovery.reopen import reopen
 from haulage.run.summary import stopped_summary
-from haulage.verbs.lease import Lease
+from haulage.verbs.attempt.lease import Lease
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from haulage.run.context.run_context import RunContext
 from haulage.run.context.target_mark import Mark, mounts_of
 from haulage.run.discovery.discover import Comparison, listers_of, notes_of
 from haulage.run.guards.recognition import Known, Looking, Target, target_of
-from haulage.storage.tree.spelling import Probe
+from haulage.storage.tree.filesystem.spelling import Probe
 
 
 def settle_base(context: RunContext) -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from haulage.errors import UnstableError, VanishedError
 from haulage.model import Action, Kind, Outcome, Verified
 from haulage.storage.store import Reading, Seen
-from haulage.verbs.attempt import Attempt
+from haulage.verbs.attempt.attempt import Attempt
 from haulage.verbs.copy import copy
 from haulage.verbs.in_place import IN_PLACE, update
 from haulage.verbs.stream import digest_of

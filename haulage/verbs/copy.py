@@ -4,7 +4,7 @@ from haulage.errors import UnstableError
 from haulage.model import Action, Kind, Outcome, Status, Verified
 from haulage.storage.store import Made, Seen, Within
 from haulage.storage.tree.metadata.xattrs import joined
-from haulage.verbs.attempt import Attempt, is_large, whole_bytes
+from haulage.verbs.attempt.attempt import Attempt, is_large, whole_bytes
 from haulage.verbs.send import send
 from haulage.verbs.versions import as_recorded, is_racy_entry, unless_listed
 

@@ -3,7 +3,7 @@
 from haulage.errors import FatalError
 from haulage.model import Action, Outcome, Status
 from haulage.paths import other_form
-from haulage.verbs.attempt import Attempt
+from haulage.verbs.attempt.attempt import Attempt
 
 
 def check_source_has_entries(attempt: Attempt) -> None:

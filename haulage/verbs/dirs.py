@@ -4,7 +4,7 @@ from haulage.errors import UnstableError, VanishedError
 from haulage.model import Action, Kind, Outcome, Status, Verified
 from haulage.paths import other_form
 from haulage.storage.tree.metadata.xattrs import joined
-from haulage.verbs.attempt import Attempt
+from haulage.verbs.attempt.attempt import Attempt
 from haulage.verbs.versions import NOT_MADE, as_recorded
 
 

@@ -18,7 +18,7 @@ from haulage.model import (
 from haulage.paths import shown
 from haulage.storage.tree.hard_link import NO_LINK
 from haulage.storage.tree.metadata.xattrs import joined
-from haulage.verbs.attempt import Attempt
+from haulage.verbs.attempt.attempt import Attempt
 from haulage.verbs.copy import copy
 from haulage.verbs.link import link
 from haulage.verbs.special_file import special_file

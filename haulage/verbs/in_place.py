@@ -4,7 +4,7 @@ from haulage.errors import UnstableError, VanishedError
 from haulage.model import Action, Outcome, Status
 from haulage.storage.store import Now, Seen
 from haulage.storage.tree.metadata.xattrs import joined
-from haulage.verbs.attempt import Attempt
+from haulage.verbs.attempt.attempt import Attempt
 from haulage.verbs.copy import copied
 from haulage.verbs.send import send
 from haulage.verbs.stream import digest_of

@@ -3,7 +3,7 @@
 from haulage.errors import UnstableError, VanishedError
 from haulage.model import Action, Kind, Outcome, Status
 from haulage.storage.tree.metadata.xattrs import joined
-from haulage.verbs.attempt import Attempt, look_again
+from haulage.verbs.attempt.attempt import Attempt, look_again
 from haulage.verbs.versions import unless_listed
 
 

@@ -3,7 +3,7 @@
 from haulage.errors import VanishedError
 from haulage.model import Action, Outcome, Verified
 from haulage.storage.versions import is_as_listed
-from haulage.verbs.attempt import Attempt
+from haulage.verbs.attempt.attempt import Attempt
 from haulage.verbs.check import check
 from haulage.verbs.copy import copy
 from haulage.verbs.in_place import IN_PLACE, update

@@ -7,7 +7,7 @@ from haulage.model import Action, Outcome, Status, Verified
 from haulage.storage.store import Extent, Made, Seen
 from haulage.storage.tree.metadata.xattrs import joined
 from haulage.storage.versions import is_version
-from haulage.verbs.attempt import Attempt
+from haulage.verbs.attempt.attempt import Attempt
 from haulage.verbs.stream import check_whole, move
 from haulage.verbs.versions import (
     as_recorded,

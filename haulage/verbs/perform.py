@@ -24,7 +24,7 @@ from haulage.errors import (
 )
 from haulage.model import Action, Kind, Outcome, Status, Verb
 from haulage.paths import shown
-from haulage.verbs.attempt import Attempt
+from haulage.verbs.attempt.attempt import Attempt
 from haulage.verbs.check import check
 from haulage.verbs.copy import copy
 from haulage.verbs.delete import delete, restore

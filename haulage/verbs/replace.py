@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from haulage.errors import UnstableError
 from haulage.model import Action, Kind, Outcome
-from haulage.verbs.attempt import Attempt, look_again
+from haulage.verbs.attempt.attempt import Attempt, look_again
 from haulage.verbs.copy import copy
 from haulage.verbs.dirs import check_dir, mkdir
 from haulage.verbs.link import link

@@ -7,7 +7,7 @@ import xxhash
 from haulage.errors import UnstableError, VanishedError
 from haulage.model import Kind
 from haulage.storage.store import Extent, Made, Reading
-from haulage.verbs.attempt import Attempt, is_large
+from haulage.verbs.attempt.attempt import Attempt, is_large
 from haulage.verbs.stream import check_whole, hashed, move
 
 

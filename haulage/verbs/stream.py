@@ -13,7 +13,7 @@ from haulage.errors import MismatchError
 from haulage.place import part_bytes
 from haulage.storage.resumable import Done
 from haulage.storage.store import Extent, Reading, Sums, Writing
-from haulage.verbs.attempt import Attempt, is_large
+from haulage.verbs.attempt.attempt import Attempt, is_large
 
 _AHEAD = 8  # ranges of one entry under way at once
 

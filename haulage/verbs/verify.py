@@ -8,7 +8,7 @@ from haulage.model import Action, Kind, Outcome, Status, Verified
 from haulage.paths import shown
 from haulage.storage.store import Reading, Seen
 from haulage.storage.versions import is_version
-from haulage.verbs.attempt import Attempt
+from haulage.verbs.attempt.attempt import Attempt
 from haulage.verbs.stream import digest_of
 
 _OTHER_CONTENT = "the target's content is not what the source's was"

@@ -2,7 +2,7 @@
 
 from haulage.model import Action, Entry
 from haulage.storage.store import Now
-from haulage.storage.tree.clock import is_racy
+from haulage.storage.tree.filesystem.clock import is_racy
 from haulage.storage.versions import is_as_listed
 
 NOT_MADE = (

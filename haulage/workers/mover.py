@@ -43,18 +43,18 @@ from haulage.storage.store import Store
 from haulage.storage.tree.beside import KernelFiles
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.files import temp_name
-from haulage.storage.tree.kernel import Kernel
+from haulage.storage.tree.filesystem.spelling import Spelling
+from haulage.storage.tree.kernel.copying import Kernel
 from haulage.storage.tree.lustre.directories import LustreMaker
 from haulage.storage.tree.metadata.preserve import Preserved
-from haulage.storage.tree.spelling import Spelling
 from haulage.storage.tree.store import Files, Settings
 from haulage.storage.tree.trash.move import trash_of
-from haulage.verbs.attempt import Attempt, Room
+from haulage.verbs.attempt.attempt import Attempt, Room
+from haulage.verbs.attempt.fence import Fence
+from haulage.verbs.attempt.lease import Lease
+from haulage.verbs.attempt.sweep import sweep
 from haulage.verbs.delete import check_source_has_entries
-from haulage.verbs.fence import Fence
-from haulage.verbs.lease import Lease
 from haulage.verbs.perform import perform, perform_many
-from haulage.verbs.sweep import sweep
 
 STOP = threading.Event()  # this process was told to end
 _RANGE_THREADS = 16  # of one mover, for the parts of its large entries

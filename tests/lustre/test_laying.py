@@ -16,11 +16,11 @@ from haulage.storage.tree.files import temp_name
 from haulage.storage.tree.lustre.directories import LustreMaker, begin_turns, hand_on
 from haulage.storage.tree.lustre.layouts import Layouts
 from haulage.storage.tree.metadata.preserve import Preserved
-from haulage.verbs.attempt import Attempt
+from haulage.verbs.attempt.attempt import Attempt
+from haulage.verbs.attempt.sweep import sweep
 from haulage.verbs.copy import copy
 from haulage.verbs.dirs import mkdir
 from haulage.verbs.parts import part, publish
-from haulage.verbs.sweep import sweep
 from tests.engine_builders import (
     action_on,
     checksum_of,

@@ -19,8 +19,8 @@ from haulage.storage.store import Extent, Seen
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.store import Files, Settings
 from tests.engine_builders import entry, put
-from tests.ops.relaying import action_of
 from tests.stores import PART, files_shelf, open_descriptors
+from tests.verbs.ways import action_of
 
 TWO = bytes(PART) + b"end"
 

@@ -134,7 +134,6 @@ def seal(
         return [_of(row) for row in rows.mappings()]
 
 
-@patient
 def listed(
     catalog: Catalog,
     run_id: str,
@@ -148,7 +147,6 @@ def listed(
     return _in_order(catalog, wanted)
 
 
-@patient
 def counting(
     catalog: Catalog,
     run_id: str,
@@ -280,6 +278,7 @@ def _among(
     return wanted
 
 
+@patient
 def _in_order(catalog: Catalog, wanted: Select[Any]) -> list[Shard]:
     rank = case({one.value: i for i, one in enumerate(Pass)}, value=ShardTable.pass_)
     wanted = wanted.order_by(rank, ShardTable.round, ShardTable.seq)

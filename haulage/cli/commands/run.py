@@ -27,7 +27,7 @@ from haulage.run.context.runner import Summary
 from haulage.run.dry_run import Planned
 from haulage.run.guards.preflight import root_of
 from haulage.run.summary import PLANNED
-from haulage.verbs.fence import Fence
+from haulage.verbs.attempt.fence import Fence
 
 
 def sync(args: argparse.Namespace) -> int:

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from haulage.paths import parent_of, shown
+from haulage.storage.tree.filesystem.spelling import folded
 from haulage.storage.tree.listing.walk import Unreadable
-from haulage.storage.tree.spelling import folded
 
 
 class _Level(NamedTuple):

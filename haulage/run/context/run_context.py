@@ -22,7 +22,7 @@ from haulage.run.context.notes import ListingNotes
 from haulage.run.context.progress import RunProgress
 from haulage.run.context.runner import Progress
 from haulage.run.context.workspace import workspace_of
-from haulage.storage.tree.spelling import Probe
+from haulage.storage.tree.filesystem.spelling import Probe
 
 _TELL_S = 1.0
 

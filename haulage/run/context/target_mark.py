@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from haulage.errors import FatalError, PermanentError, TransientError
 from haulage.run.context.endpoints import Pair
 from haulage.storage.buckets.protocol import PutBy
-from haulage.storage.tree.listing.mountpoints import mount_points
+from haulage.storage.tree.filesystem.mountpoints import mount_points
 from haulage.storage.tree.mark_file import name_of_mark, read_mark, write_mark
 
 _ERRORS = (OSError, FatalError, PermanentError, TransientError)

@@ -51,8 +51,8 @@ from haulage.run.discovery.steps import limited
 from haulage.run.sharding.seal import UNREADABLE_FILE
 from haulage.run.sharding.waves import Wave
 from haulage.storage.tree.descent import Descent
+from haulage.storage.tree.filesystem.spelling import Probe
 from haulage.storage.tree.listing.walk import Unreadable
-from haulage.storage.tree.spelling import Probe
 
 _ASKED = {
     Compare.CHECKSUM: (Kind.FILE,),

@@ -30,8 +30,8 @@ from haulage.run.manifest.replaced_names import LOOKED_AT, Taken
 from haulage.run.manifest.touched_dirs import touched_dirs
 from haulage.run.manifest.unlisted import failure_of
 from haulage.run.sharding.seal import UNREADABLE_FILE
+from haulage.storage.tree.filesystem.syncfs import sync_file_system
 from haulage.storage.tree.listing.walk import Unreadable
-from haulage.storage.tree.syncfs import sync_file_system
 
 _LINES = pa.schema([pa.field("line", pa.binary())])
 _AT_ONCE = 10_000  # failures in memory

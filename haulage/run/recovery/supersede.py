@@ -23,7 +23,7 @@ from haulage.run.sharding.outcomes import done, outcomes_of
 from haulage.run.sharding.seal import is_part
 from haulage.run.summary import summary_of
 from haulage.storage.resumable import begun
-from haulage.verbs.fence import Fence
+from haulage.verbs.attempt.fence import Fence
 
 _POLL_S = 0.5
 _JOB = "supersede"

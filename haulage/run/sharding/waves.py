@@ -14,7 +14,7 @@ from haulage.model import Pass
 from haulage.run.context.run_context import RunContext
 from haulage.run.context.runner import TaskRunner
 from haulage.run.sharding.outcomes import is_sealed
-from haulage.verbs.fence import Fence
+from haulage.verbs.attempt.fence import Fence
 
 _POLL_S = 0.5
 

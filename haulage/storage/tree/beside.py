@@ -12,7 +12,6 @@ from haulage.errors import MismatchError, UnstableError
 from haulage.model import Action
 from haulage.paths import parent_of
 from haulage.storage.store import Extended, Made, Reading, Seen, Store, Within
-from haulage.storage.tree.clock import is_racy, now_at
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.files import (
     entry_of,
@@ -27,8 +26,16 @@ from haulage.storage.tree.files import (
     stat_in,
     stood_still,
 )
+from haulage.storage.tree.filesystem.clock import is_racy, now_at
 from haulage.storage.tree.handles import KernelReading
-from haulage.storage.tree.kernel import Kernel, copy_content, copy_part
+from haulage.storage.tree.kernel.copying import Kernel, copy_content, copy_part
+from haulage.storage.tree.kernel.split import (
+    CHANGED,
+    GONE,
+    open_complete,
+    prove_parts,
+    was_published,
+)
 from haulage.storage.tree.lustre.layouts import Layouts
 from haulage.storage.tree.metadata.attributes import mark_of, name_of
 from haulage.storage.tree.metadata.entries import (
@@ -41,13 +48,6 @@ from haulage.storage.tree.metadata.entries import (
 )
 from haulage.storage.tree.metadata.xattrs import XattrChanges, joined, read_xattrs
 from haulage.storage.tree.special_file import make_node
-from haulage.storage.tree.split import (
-    CHANGED,
-    GONE,
-    open_complete,
-    prove_parts,
-    was_published,
-)
 from haulage.storage.tree.store import Files, Settings, is_named_so
 from haulage.storage.versions import is_as_listed
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from haulage.model import Lost
 from haulage.paths import parent_of
-from haulage.storage.tree.spelling import Spelling
+from haulage.storage.tree.filesystem.spelling import Spelling
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _KEPT = 64  # descriptors a process keeps for the directories that it used last

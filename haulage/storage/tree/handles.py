@@ -30,7 +30,8 @@ from haulage.storage.tree.files import (
     rename_over,
     stood_still,
 )
-from haulage.storage.tree.kernel import Kernel, digest_of, is_same_data
+from haulage.storage.tree.kernel.copying import Kernel, digest_of, is_same_data
+from haulage.storage.tree.kernel.sparse import is_hashed
 from haulage.storage.tree.lustre.files import (
     create_laid,
     create_shared,
@@ -45,7 +46,6 @@ from haulage.storage.tree.metadata.attributes import (
 from haulage.storage.tree.metadata.entries import metadata_of
 from haulage.storage.tree.metadata.preserve import Preserved
 from haulage.storage.tree.metadata.xattrs import joined, unkept
-from haulage.storage.tree.sparse import is_hashed
 
 
 class FileReading(Reading):

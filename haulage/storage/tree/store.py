@@ -30,7 +30,6 @@ from haulage.storage.store import (
     Writing,
     is_implied,
 )
-from haulage.storage.tree.clock import now_at
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.files import (
     create,
@@ -44,6 +43,7 @@ from haulage.storage.tree.files import (
     split_temp_name,
     stat_in,
 )
+from haulage.storage.tree.filesystem.clock import now_at
 from haulage.storage.tree.handles import FileReading, FileWriting, Names
 from haulage.storage.tree.hard_link import leader_of, link_to
 from haulage.storage.tree.lustre.files import create_laid

@@ -13,8 +13,8 @@ from haulage.errors import CancelledError, FatalError, TransientError
 from haulage.model import Kind, Outcome, Status, Verb
 from haulage.verbs.perform import perform_many
 from tests.engine_builders import OLD_NS, put
-from tests.ops.relaying import action_of
 from tests.stores import MIB, PART, carrying, files_shelf, open_descriptors
+from tests.verbs.ways import action_of
 
 COUNT = 120
 AHEAD = 18 * 3  # rows that eight threads have, and those given out to be next

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import xxhash
 
-from haulage.storage.tree.sparse import data_spans, is_hashed, is_sparse
+from haulage.storage.tree.kernel.sparse import data_spans, is_hashed, is_sparse
 
 SMALL_BYTES = 1 << 20  # up to here a file is read in one call
 _FICLONE = 0x40049409

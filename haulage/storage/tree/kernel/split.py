@@ -7,7 +7,7 @@ import xxhash
 
 from haulage.errors import MismatchError, UnstableError
 from haulage.model import Action
-from haulage.storage.tree.kernel import Kernel, feed, forget_cached
+from haulage.storage.tree.kernel.copying import Kernel, feed, forget_cached
 
 CHANGED = "changed while its parts were copied"
 GONE = "its parts are gone; it is copied again"

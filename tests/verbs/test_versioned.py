@@ -12,7 +12,7 @@ from haulage.storage.store import Now
 from haulage.storage.versions import is_as_listed, is_version
 from haulage.verbs.versions import as_recorded, is_racy_entry
 from tests.engine_builders import GIGA, entry, listed, recorded
-from tests.ops.relaying import action_of
+from tests.verbs.ways import action_of
 
 ETAG = {"etag": b"one", "ino": 0, "nlink": 0, "dev": 0}
 

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from haulage.storage.store import Now
-from haulage.storage.tree.clock import is_racy, now_at
+from haulage.storage.tree.filesystem.clock import is_racy, now_at
 from tests.engine_builders import GIGA, OLD_NS
 
 HOUR_NS = 3600 * GIGA

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from haulage.errors import CancelledError
-from haulage.verbs.lease import Lease, now_s
+from haulage.verbs.attempt.lease import Lease, now_s
 from haulage.workers.mover import run_shard
 from tests.engine_builders import action_on, job_between, order_for, put
 

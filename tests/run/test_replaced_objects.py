@@ -10,7 +10,7 @@ from haulage.planning.actions import Plan
 from haulage.planning.link_rows import NO_LINKS
 from haulage.run.discovery.replaced_objects import Replacing
 from tests.engine_builders import actions_table, entry, recorded
-from tests.ops.relaying import action_of
+from tests.verbs.ways import action_of
 
 
 @dataclass

@@ -13,7 +13,7 @@ from haulage.errors import CancelledError, FatalError, MismatchError, TransientE
 from haulage.storage.buckets.sums import Checksum, digest, range_sums, sums_of_parts
 from haulage.storage.store import Extent, Writing
 from haulage.storage.tree.handles import FileReading
-from haulage.verbs.attempt import Room
+from haulage.verbs.attempt.attempt import Room
 from haulage.verbs.stream import check_whole, digest_of, hashed, move
 from tests.engine_builders import checksum_of, put
 from tests.stores import carrying, files_shelf, open_descriptors

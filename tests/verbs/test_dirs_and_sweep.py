@@ -6,8 +6,8 @@ import pytest
 from haulage.errors import VanishedError
 from haulage.model import Status, Verb, Verified
 from haulage.storage.tree.files import make_dir, temp_dir_name, temp_name
+from haulage.verbs.attempt.sweep import sweep
 from haulage.verbs.dirs import finish_dir
-from haulage.verbs.sweep import sweep
 from tests.engine_builders import (
     OLD_NS,
     action_on,

@@ -6,7 +6,7 @@ from typing import Any
 
 from haulage.model import Action, Entry, Kind, Outcome
 from haulage.storage.store import Extent, Seen
-from haulage.verbs.attempt import Attempt
+from haulage.verbs.attempt.attempt import Attempt
 from tests.engine_builders import entry
 from tests.stores import Shelf
 

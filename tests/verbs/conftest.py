@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from haulage.verbs.attempt import Attempt
+from haulage.verbs.attempt.attempt import Attempt
 from tests.engine_builders import working
-from tests.ops.relaying import Way
 from tests.stores import carrying, files_shelf, objects_shelf
 from tests.trees.compare import leftovers
+from tests.verbs.ways import Way
 
 
 @dataclass

@@ -11,8 +11,8 @@ from haulage.model import MANIFEST, Action, Kind, Loss, Status, Verb, Verified
 from haulage.run.links.rejoin_rules import KIN, as_kin, rejoined
 from haulage.verbs.hard_link import hard
 from tests.engine_builders import OLD_NS, checksum_of, entry, put, read
-from tests.ops.relaying import action_of
 from tests.stores import carrying, files_shelf
+from tests.verbs.ways import action_of
 
 ONE, TWO = checksum_of(b"one"), checksum_of(b"two")
 CONTENT = b"content"

@@ -16,8 +16,8 @@ from haulage.verbs.dirs import finish_dir, mkdir
 from haulage.verbs.link import link
 from haulage.verbs.meta import meta
 from tests.engine_builders import checksum_of, entry
-from tests.ops.relaying import Way, action_of
 from tests.stores import MIB, PART, carrying, objects_shelf, open_descriptors
+from tests.verbs.ways import Way, action_of
 
 LARGE = os.urandom(1 << 16) * (PART >> 16) + b"and more"
 NAMES = [b"f", b"a b/c", b"latin-\xe4/\xff", b"d/e/" + "Grüße".encode()]

@@ -11,7 +11,7 @@ from haulage.errors import CancelledError, VanishedError
 from haulage.model import Entry
 from haulage.place import part_bytes
 from haulage.storage.store import Reading, Seen, Store
-from haulage.storage.tree.kernel import Kernel
+from haulage.storage.tree.kernel.copying import Kernel
 
 _PROOFS = 1024
 

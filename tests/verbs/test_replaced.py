@@ -13,7 +13,7 @@ import pytest
 
 from haulage.errors import CancelledError
 from haulage.model import Action, Verb
-from haulage.verbs.fence import Fence
+from haulage.verbs.attempt.fence import Fence
 from haulage.workers.mover import run_shard
 from tests.engine_builders import OLD_NS, action_on, job_between, order_for, put
 from tests.trees.compare import leftovers

@@ -8,8 +8,8 @@ from haulage.verbs.dirs import finish_dir, mkdir
 from haulage.verbs.link import link
 from haulage.verbs.verify import verify
 from tests.engine_builders import checksum_of
-from tests.ops.relaying import Way
 from tests.stores import carrying, objects_shelf
+from tests.verbs.ways import Way
 
 
 def copied(way, path, content=b"content", **fields):

@@ -1,0 +1,1 @@
+"""What the kernel copies by itself, and how what was copied is proven."""

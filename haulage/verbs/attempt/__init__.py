@@ -1,0 +1,1 @@
+"""One try at a shard: what it works with, and what stops it."""
