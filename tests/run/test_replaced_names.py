@@ -1,13 +1,13 @@
 """What loses its name is found however far off it is, without reading all there is."""
 
 import pyarrow as pa
-from tests.run.test_replaced_objects import manifest_of
 
 from haulage.model import OUTCOME, Status, Verb
 from haulage.planning.merge import Stream
 from haulage.run.manifest.lookup import KnownNames
 from haulage.run.manifest.replaced_names import Taken
 from tests.engine_builders import entry, paths_of
+from tests.run.test_replaced_objects import manifest_of
 
 
 def outcomes(*paths, status=Status.COPIED):
