@@ -15,7 +15,7 @@ from sqlalchemy import (
     update,
 )
 
-from haulage.catalog.db.columns import DatabaseNow
+from haulage.catalog.db.column_types import DatabaseNow
 from haulage.catalog.db.engine import Catalog
 from haulage.catalog.db.patience import patient
 from haulage.catalog.db.tables import (

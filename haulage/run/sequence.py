@@ -33,12 +33,7 @@ from haulage.run.links.link import (
     verify_link_copies,
 )
 from haulage.run.manifest.commit import commit
-from haulage.run.passes import delete as deleting
-from haulage.run.passes.dirs import finish_dirs
-from haulage.run.passes.retries import settle, settle_blocked
-from haulage.run.passes.undo import bring_back, empty_expired, trash_to_undo
-from haulage.run.passes.verify import prove_manifest
-from haulage.run.phases import (
+from haulage.run.pass_order import (
     COPIES,
     DELETES,
     DIRECTORIES,
@@ -49,6 +44,11 @@ from haulage.run.phases import (
     UNBLOCKED_LINKS,
     Phase,
 )
+from haulage.run.passes import delete as deleting
+from haulage.run.passes.dirs import finish_dirs
+from haulage.run.passes.retries import settle, settle_blocked
+from haulage.run.passes.undo import bring_back, empty_expired, trash_to_undo
+from haulage.run.passes.verify import prove_manifest
 from haulage.run.rebase import settle_base
 from haulage.run.recovery.supersede import sweep
 from haulage.run.sharding.waves import run_wave

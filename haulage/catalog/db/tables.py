@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from haulage.catalog.db.columns import BigId, DatabaseNow, Note, UtcTime
+from haulage.catalog.db.column_types import BigId, DatabaseNow, Note, UtcTime
 
 RawPath = bytes  # where a column of the same class is named `bytes`
 

@@ -7,7 +7,7 @@ from itertools import islice
 import xxhash
 from sqlalchemy import select, update
 
-from haulage.catalog.db.columns import DatabaseNow
+from haulage.catalog.db.column_types import DatabaseNow
 from haulage.catalog.db.engine import Catalog, insert_or_update
 from haulage.catalog.db.patience import patient
 from haulage.catalog.db.tables import TombstoneTable

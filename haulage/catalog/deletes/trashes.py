@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from sqlalchemy import ColumnElement, select, update
 
-from haulage.catalog.db.columns import DatabaseNow
+from haulage.catalog.db.column_types import DatabaseNow
 from haulage.catalog.db.engine import Catalog, insert_or_update
 from haulage.catalog.db.patience import patient
 from haulage.catalog.db.tables import TrashTable

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, RowMapping, func, or_, select, update
 
-from haulage.catalog.db.columns import DatabaseNow
+from haulage.catalog.db.column_types import DatabaseNow
 from haulage.catalog.db.engine import Catalog
 from haulage.catalog.db.patience import patient
 from haulage.catalog.db.tables import DatasetTable, RunTable

@@ -8,7 +8,7 @@ from haulage.catalog import datasets
 from haulage.catalog.db.engine import open_catalog
 from haulage.config.units import parse_age
 from haulage.errors import RefusedError, shown_path
-from haulage.run.recovery.uploads import orphans
+from haulage.run.recovery.orphan_uploads import orphans
 from haulage.storage.buckets.protocol import Upload
 
 

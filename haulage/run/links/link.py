@@ -16,7 +16,7 @@ from haulage.run.context.runner import TaskRunner
 from haulage.run.links.members import JOINED, as_members, as_outcomes, joined
 from haulage.run.links.rejoin import links_again
 from haulage.run.links.spool import links_of
-from haulage.run.phases import (
+from haulage.run.pass_order import (
     LINK_COPIES,
     LINKS,
     MAKES,

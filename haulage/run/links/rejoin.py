@@ -10,7 +10,7 @@ from haulage.planning.columns import is_linked
 from haulage.run.context.run_context import RunContext
 from haulage.run.links.rejoin_rules import KIN, as_kin, rejoined
 from haulage.run.manifest.overlay import overlaid
-from haulage.run.phases import MAKES
+from haulage.run.pass_order import MAKES
 from haulage.run.sharding.outcomes import done, outcomes_of
 
 _LOOKED_AT = ["kind", "nlink"]

@@ -11,7 +11,7 @@ from haulage.catalog.runs.shards import Shard
 from haulage.model import MANIFEST, Pass
 from haulage.planning.merge import NO_PATHS, Besides, Merged, Stream, merge, next_end
 from haulage.run.context.run_context import RunContext
-from haulage.run.phases import turns
+from haulage.run.pass_order import turns
 from haulage.run.sharding.outcomes import done, outcomes_of
 
 

@@ -15,7 +15,7 @@ from haulage.model import Pass, Status, Verb
 from haulage.planning.dirs import TOUCHED, Effect, Finishable, finishable, with_effect
 from haulage.planning.merge import PATHS
 from haulage.run.context.run_context import RunContext
-from haulage.run.phases import MAKES
+from haulage.run.pass_order import MAKES
 from haulage.run.sharding.outcomes import done, outcomes_of
 
 _LOOKED_AT = ("verb", "status", "path", "etag")

@@ -21,7 +21,7 @@ from haulage.run.context.run_context import RunContext
 from haulage.run.context.runner import TaskRunner
 from haulage.run.discovery.shared_target import shared_in
 from haulage.run.guards.delete_caps import Gone, emptiness, needs_approval
-from haulage.run.phases import DIRS_ROUND, FILES_ROUND
+from haulage.run.pass_order import DIRS_ROUND, FILES_ROUND
 from haulage.run.sharding.seal import delete_shards
 from haulage.run.sharding.waves import Wave, run_wave
 

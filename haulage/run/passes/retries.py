@@ -10,14 +10,14 @@ from haulage.planning.actions import redo
 from haulage.planning.pack import pack
 from haulage.run.context.run_context import RunContext
 from haulage.run.context.runner import TaskRunner
-from haulage.run.passes.publish import publishable
-from haulage.run.passes.verify import provable
-from haulage.run.phases import (
+from haulage.run.pass_order import (
     COPIES,
     MAKES,
     MAKES_AND_PROVES,
     UNBLOCKED,
 )
+from haulage.run.passes.publish import publishable
+from haulage.run.passes.verify import provable
 from haulage.run.sharding.outcomes import (
     is_sealed,
     once,

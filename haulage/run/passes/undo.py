@@ -20,7 +20,7 @@ from haulage.model import Kind, Pass, Status, Verb
 from haulage.planning.actions import on_paths
 from haulage.run.context.run_context import RunContext
 from haulage.run.context.runner import TaskRunner
-from haulage.run.phases import DIRS_ROUND, FILES_ROUND
+from haulage.run.pass_order import DIRS_ROUND, FILES_ROUND
 from haulage.run.sharding.outcomes import done, outcomes_of
 from haulage.run.sharding.seal import write
 from haulage.run.sharding.waves import Wave, run_wave

@@ -14,7 +14,7 @@ from haulage.planning.pack import pack
 from haulage.run.context.run_context import RunContext
 from haulage.run.context.runner import TaskRunner
 from haulage.run.links.identity import LED, WITH_IDENTITY, led, with_identity
-from haulage.run.phases import MAKES
+from haulage.run.pass_order import MAKES
 from haulage.run.sharding.outcomes import outcomes_of, to_prove
 from haulage.run.sharding.seal import seal
 from haulage.run.sharding.waves import run_pass

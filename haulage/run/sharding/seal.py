@@ -11,7 +11,7 @@ from haulage.exchange.shard_files import Job, write_shard
 from haulage.model import Pass, Verb
 from haulage.planning.columns import is_dir
 from haulage.run.context.run_context import RunContext
-from haulage.run.phases import DIRS_ROUND, FILES_ROUND
+from haulage.run.pass_order import DIRS_ROUND, FILES_ROUND
 
 PART_PREFIX = "part-"  # of the files of shards that are one part of a split file
 UNREADABLE_FILE = "unreadable.jsonl"

@@ -1,6 +1,6 @@
 """The bucket protocol, whatever the cloud; keys are whole keys, as text.
 
-`s3` implements it for Amazon's protocol, `blobs` for Google's and Azure's. Both retry
+`s3` implements it for Amazon's protocol, `gs_az` for Google's and Azure's. Both retry
 and pace each request (`pace`) and sort each error (`faults`): VanishedError for a
 missing object, UnstableError for another version than requested, PermanentError for one
 key, FatalError for the bucket and the credentials.

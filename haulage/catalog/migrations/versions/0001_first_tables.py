@@ -13,7 +13,7 @@ from sqlalchemy import (
     text,
 )
 
-from haulage.catalog.db.columns import BigId, Note, UtcTime
+from haulage.catalog.db.column_types import BigId, Note, UtcTime
 
 revision = "0001"
 down_revision = None

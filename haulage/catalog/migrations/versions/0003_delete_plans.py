@@ -10,7 +10,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from haulage.catalog.db.columns import BigId, Note, UtcTime
+from haulage.catalog.db.column_types import BigId, Note, UtcTime
 
 revision = "0003"
 down_revision = "0002"

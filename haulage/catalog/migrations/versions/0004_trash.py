@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy import Column, ForeignKeyConstraint, PrimaryKeyConstraint, String
 
-from haulage.catalog.db.columns import BigId, UtcTime
+from haulage.catalog.db.column_types import BigId, UtcTime
 
 revision = "0004"
 down_revision = "0003"

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from haulage.catalog.db.columns import BigId
+from haulage.catalog.db.column_types import BigId
 
 revision = "0009"
 down_revision = "0008"

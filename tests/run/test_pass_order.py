@@ -3,7 +3,7 @@
 import pytest
 
 from haulage.model import Pass
-from haulage.run.phases import ORDER, turns
+from haulage.run.pass_order import ORDER, turns
 from haulage.run.sequence import _PHASES
 
 
