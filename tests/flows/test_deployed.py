@@ -172,9 +172,11 @@ def test_deletes_over_a_cap_wait_until_their_number_is_typed(
 def test_a_cancelled_run_leaves_no_process_and_its_work_can_go_on(
     installation: Installation, tmp_path: Path, goes_on: str
 ) -> None:
-    source, target = tmp_path / "source", tmp_path / "target"
+    name = goes_on.split(maxsplit=1)[0]
+    own = tmp_path / name  # a path of one test may be that of the next one again
+    source, target = own / "source", own / "target"
     many_files(source)
-    asked = parameters(goes_on.split(maxsplit=1)[0], source, target, fsync="file")
+    asked = parameters(name, source, target, fsync="file")
     first = installation.start("python-library", asked)
     installation.wait(first, lambda _: bool(installation.processes(b"haulage.mover")))
     with installation.client() as client:
