@@ -65,7 +65,7 @@ def test_one_object_is_one_request(asked):
     bucket.get("a")
     bucket.head("a")
     bucket.remove("a")
-    name = bucket.address.place.bucket  # others may have something under way still
+    name = bucket.cloud.place.bucket  # others may have something under way still
     mine = [line.split()[0] for line in server.asked if f"/{name}/" in unquote(line)]
     assert mine == ["PUT", "GET", "HEAD", "DELETE"]
 
@@ -86,7 +86,7 @@ def test_a_server_that_stores_something_else_is_found_out(asked):
             content = b"bent"
             super().__setitem__(key, Blob(content, md5(content).hexdigest(), {}))
 
-    server.buckets[bucket.address.place.bucket] = Bent()
+    server.buckets[bucket.cloud.place.bucket] = Bent()
     with pytest.raises(MismatchError, match="5 bytes"):
         bucket.put("a", b"hello", BY)
 
