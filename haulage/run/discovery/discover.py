@@ -16,7 +16,6 @@ from haulage.catalog.db.engine import home
 from haulage.catalog.deletes import delete_plans
 from haulage.catalog.manifests.reader import Manifest
 from haulage.catalog.runs import shards as ledger
-from haulage.catalog.runs.shards import ShardState
 from haulage.config.policy import Compare, Filters, Policy, RunPolicy, Verify
 from haulage.errors import FatalError
 from haulage.launch.listers.pool import Listers
@@ -48,6 +47,7 @@ from haulage.run.discovery.replaced_objects import replacing_in
 from haulage.run.discovery.sealer import Sealer
 from haulage.run.discovery.shared_target import shared_in
 from haulage.run.discovery.steps import limited
+from haulage.run.sharding.outcomes import ready
 from haulage.run.sharding.seal import UNREADABLE_FILE
 from haulage.run.sharding.waves import Wave
 from haulage.storage.tree.descent import Descent
@@ -109,7 +109,7 @@ def selection_of(filters: Filters, now_s: float) -> Selection:
 
 def discover(context: RunContext) -> Iterator[Wave]:
     """Yield the waves left to do: those sealed before, then new ones."""
-    yield from _unfinished_waves(context, Pass.COPY, 0)
+    yield from _unfinished_waves(context)
     if context.run.discovered:
         context.progress.finished_listing = True
         return
@@ -148,16 +148,10 @@ def discover(context: RunContext) -> Iterator[Wave]:
     yield from sealer.seal(finished=True)
 
 
-def _unfinished_waves(context: RunContext, pass_: Pass, round_: int) -> Iterator[Wave]:
+def _unfinished_waves(context: RunContext) -> Iterator[Wave]:
     """Yield the waves that an earlier part of this run sealed and did not finish."""
-    ready = ledger.listed(
-        context.catalog,
-        context.run.id,
-        pass_=pass_,
-        round_=round_,
-        states=[ShardState.READY],
-    )
-    for number, shards in groupby(ready, key=lambda shard: shard.wave):
+    left = ready(context, Pass.COPY, 0)
+    for number, shards in groupby(left, key=lambda shard: shard.wave):
         yield Wave(f"copy wave {number} again", tuple(shards))
 
 

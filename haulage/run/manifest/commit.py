@@ -29,6 +29,7 @@ from haulage.run.manifest.overlay import overlaid, overlays_of
 from haulage.run.manifest.replaced_names import LOOKED_AT, Taken
 from haulage.run.manifest.touched_dirs import touched_dirs
 from haulage.run.manifest.unlisted import failure_of
+from haulage.run.sharding.outcomes import is_sealed
 from haulage.run.sharding.seal import UNREADABLE_FILE
 from haulage.storage.tree.filesystem.syncfs import sync_file_system
 from haulage.storage.tree.listing.walk import Unreadable
@@ -96,9 +97,7 @@ def _has_changed_a_tree(context: RunContext) -> bool:
     if context.pair.target.is_bucket:
         return False
     changing = [pass_ for pass_ in Pass if pass_ is not Pass.VERIFY]
-    return any(
-        ledger.are_there(context.catalog, context.run.id, one) for one in changing
-    )
+    return any(is_sealed(context, one) for one in changing)
 
 
 def _record(context: RunContext, seen: Ledger, failed: list[Failure]) -> None:

@@ -12,7 +12,7 @@ from haulage.catalog.deletes import delete_plans, trashes
 from haulage.catalog.deletes.delete_plans import DeletePlan
 from haulage.catalog.manifests.reader import Manifest
 from haulage.catalog.runs import shards as ledger
-from haulage.catalog.runs.shards import Shard, ShardState
+from haulage.catalog.runs.shards import Shard
 from haulage.config.policy import Delete, Step
 from haulage.exchange.shard_files import read_shard
 from haulage.model import MANIFEST, Pass
@@ -22,13 +22,14 @@ from haulage.run.context.runner import TaskRunner
 from haulage.run.discovery.shared_target import shared_in
 from haulage.run.guards.delete_caps import Gone, emptiness, needs_approval
 from haulage.run.pass_order import DIRS_ROUND, FILES_ROUND
+from haulage.run.sharding.outcomes import is_sealed, ready
 from haulage.run.sharding.seal import delete_shards
 from haulage.run.sharding.waves import Wave, run_wave
 
 
 def delete(context: RunContext, runner: TaskRunner) -> None:
     """Delete entries that are gone from the source, or store them as a waiting plan."""
-    planned = _ready(context)
+    planned = ready(context, Pass.DELETE)
     wanted = (
         Step.DELETE in context.policy.steps and context.policy.delete is not Delete.OFF
     )
@@ -50,7 +51,7 @@ def delete_approved(context: RunContext, runner: TaskRunner, plan: DeletePlan) -
     """Delete the entries of an approved plan; every check is repeated."""
     context.progress.counts["planned"] = plan.entries
     context.progress.finished_listing = True
-    if not ledger.are_there(context.catalog, context.run.id, Pass.DELETE):
+    if not is_sealed(context, Pass.DELETE):
         seq = count()
         shared = shared_in(context.catalog, context.dataset, context.pair)
         new = [
@@ -59,15 +60,9 @@ def delete_approved(context: RunContext, runner: TaskRunner, plan: DeletePlan) -
             for shard in delete_shards(context, seq, shared.without(remove(entries)))
         ]
         ledger.seal(context.catalog, context.run, new)
-    if planned := _ready(context):
+    if planned := ready(context, Pass.DELETE):
         _run_deletes(context, runner, planned)
     delete_plans.close(context.catalog, context.run, plan)
-
-
-def _ready(context: RunContext) -> list[Shard]:
-    return ledger.listed(
-        context.catalog, context.run.id, pass_=Pass.DELETE, states=[ShardState.READY]
-    )
 
 
 def _gone(context: RunContext) -> Gone:

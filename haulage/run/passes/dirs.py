@@ -8,8 +8,7 @@ from itertools import chain
 import pyarrow as pa
 
 from haulage.catalog.manifests.reader import Manifest
-from haulage.catalog.runs import shards as ledger
-from haulage.catalog.runs.shards import Shard, ShardState
+from haulage.catalog.runs.shards import Shard
 from haulage.config.policy import Step
 from haulage.disksort import gathered
 from haulage.model import Kind, Pass, Verb
@@ -19,27 +18,25 @@ from haulage.planning.dirs import Effect, with_effect
 from haulage.run.context.run_context import RunContext
 from haulage.run.context.runner import TaskRunner
 from haulage.run.manifest.touched_dirs import brought_together, effects_in
+from haulage.run.sharding.outcomes import is_sealed, ready
 from haulage.run.sharding.seal import seal
 from haulage.run.sharding.waves import Wave, run_wave
 
 
 def finish_dirs(context: RunContext, runner: TaskRunner) -> None:
     """Set the final attributes of each directory the run touched, the root last."""
-    if not ledger.are_there(context.catalog, context.run.id, Pass.DIRS):
+    if not is_sealed(context, Pass.DIRS):
         seal(context, Pass.DIRS, 0, to_finish(context))
-    ready = ledger.listed(
-        context.catalog, context.run.id, pass_=Pass.DIRS, states=[ShardState.READY]
-    )
-    if ready:
+    if left := ready(context, Pass.DIRS):
         context.progress.stage = "directories"
-        runner.call("directories", partial(_finish_dirs, context, ready))
+        runner.call("directories", partial(_finish_dirs, context, left))
 
 
-def _finish_dirs(context: RunContext, ready: list[Shard]) -> None:
+def _finish_dirs(context: RunContext, left: list[Shard]) -> None:
     if os.geteuid() == 0:
-        run_wave(context, Wave("directories", tuple(ready)))
+        run_wave(context, Wave("directories", tuple(left)))
         return
-    for shard in ready:  # a directory that we may no longer enter hides those below
+    for shard in left:  # a directory that we may no longer enter hides those below
         run_wave(context, Wave(f"directories {shard.seq}", (shard,)))
 
 

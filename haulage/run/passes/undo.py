@@ -14,14 +14,14 @@ from haulage.catalog.db.engine import Catalog
 from haulage.catalog.deletes import tombstones, trashes
 from haulage.catalog.deletes.trashes import Trash, TrashState
 from haulage.catalog.runs import shards as ledger
-from haulage.catalog.runs.shards import NewShard, ShardState
+from haulage.catalog.runs.shards import NewShard
 from haulage.errors import RefusedError
 from haulage.model import Kind, Pass, Status, Verb
 from haulage.planning.actions import on_paths
 from haulage.run.context.run_context import RunContext
 from haulage.run.context.runner import TaskRunner
 from haulage.run.pass_order import DIRS_ROUND, FILES_ROUND
-from haulage.run.sharding.outcomes import done, outcomes_of
+from haulage.run.sharding.outcomes import done, is_sealed, outcomes_of, ready
 from haulage.run.sharding.seal import write
 from haulage.run.sharding.waves import Wave, run_wave
 from haulage.storage.tree.trash.move import trash_of
@@ -49,19 +49,17 @@ def trash_to_undo(catalog: Catalog, run_id: str, *, resumed: bool) -> Trash:
 
 def bring_back(context: RunContext, runner: TaskRunner, trash: Trash) -> None:
     """Restore every entry that the run deleted, never over an existing one."""
-    if not ledger.are_there(context.catalog, context.run.id, Pass.DELETE):
+    if not is_sealed(context, Pass.DELETE):
         new = list(_new_shards(context, trash))
         if new:
             ledger.seal(context.catalog, context.run, new)
-    ready = ledger.listed(
-        context.catalog, context.run.id, pass_=Pass.DELETE, states=[ShardState.READY]
-    )
-    context.progress.counts["planned"] = sum(shard.entries for shard in ready)
+    left = ready(context, Pass.DELETE)
+    context.progress.counts["planned"] = sum(shard.entries for shard in left)
     context.progress.finished_listing = True
-    if ready:
+    if left:
         context.progress.stage = "undo"
-        dirs = [shard for shard in ready if shard.round == DIRS_ROUND]
-        files = [shard for shard in ready if shard.round == FILES_ROUND]
+        dirs = [shard for shard in left if shard.round == DIRS_ROUND]
+        files = [shard for shard in left if shard.round == FILES_ROUND]
         for shard in dirs:  # what is above comes first, with all that is in it
             wave = Wave(f"bring back directories {shard.seq}", (shard,))
             runner.call(wave.name, partial(run_wave, context, wave))

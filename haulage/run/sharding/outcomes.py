@@ -20,8 +20,8 @@ from haulage.run.context.run_context import RunContext
 _TRY_AGAIN = (Status.UNSTABLE, Status.MISMATCH)
 
 
-def is_sealed(context: RunContext, pass_: Pass, round_: int) -> bool:
-    """Tell whether a pass has any shard in a round."""
+def is_sealed(context: RunContext, pass_: Pass, round_: int | None = None) -> bool:
+    """Tell whether a pass has any shard, in one round or in any."""
     return ledger.are_there(context.catalog, context.run.id, pass_, round_)
 
 
@@ -29,12 +29,19 @@ def done(
     context: RunContext, pass_: Pass | None = None, round_: int | None = None
 ) -> list[Shard]:
     """Return the finished shards, in canonical order within a pass and a round."""
+    return _in_state(context, ShardState.DONE, pass_, round_)
+
+
+def ready(context: RunContext, pass_: Pass, round_: int | None = None) -> list[Shard]:
+    """Return the shards that are still to be done, in the same order."""
+    return _in_state(context, ShardState.READY, pass_, round_)
+
+
+def _in_state(
+    context: RunContext, state: ShardState, pass_: Pass | None, round_: int | None
+) -> list[Shard]:
     return ledger.listed(
-        context.catalog,
-        context.run.id,
-        pass_=pass_,
-        round_=round_,
-        states=[ShardState.DONE],
+        context.catalog, context.run.id, pass_=pass_, round_=round_, states=[state]
     )
 
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from haulage.catalog.runs import shards as ledger
-from haulage.catalog.runs.shards import Attempt, Shard, ShardState
+from haulage.catalog.runs.shards import Attempt, Shard
 from haulage.errors import FatalError
 from haulage.exchange.shard_files import Order
 from haulage.launch.launcher import Answer
 from haulage.model import Pass
 from haulage.run.context.run_context import RunContext
 from haulage.run.context.runner import TaskRunner
-from haulage.run.sharding.outcomes import is_sealed
+from haulage.run.sharding.outcomes import is_sealed, ready
 from haulage.verbs.attempt.fence import Fence
 
 _POLL_S = 0.5
@@ -129,29 +129,15 @@ def _ready_again(context: RunContext, lost: Sequence[Shard]) -> list[Shard]:
         return []
     context.check()
     wanted = {shard.id for shard in lost}
-    first = lost[0]
-    ready = ledger.listed(
-        context.catalog,
-        context.run.id,
-        pass_=first.pass_,
-        round_=first.round,
-        states=[ShardState.READY],
-    )
-    return [shard for shard in ready if shard.id in wanted]
+    left = ready(context, lost[0].pass_, lost[0].round)
+    return [shard for shard in left if shard.id in wanted]
 
 
 def run_pass(
     context: RunContext, runner: TaskRunner, pass_: Pass, round_: int, name: str
 ) -> bool:
     """Run the ready shards of one pass and round; tell whether there were any."""
-    ready = ledger.listed(
-        context.catalog,
-        context.run.id,
-        pass_=pass_,
-        round_=round_,
-        states=[ShardState.READY],
-    )
-    if ready:
+    if left := ready(context, pass_, round_):
         name = f"{name} (round {round_})" if round_ and "round" not in name else name
-        runner.call(name, partial(run_wave, context, Wave(name, tuple(ready))))
+        runner.call(name, partial(run_wave, context, Wave(name, tuple(left))))
     return is_sealed(context, pass_, round_)
