@@ -152,14 +152,20 @@ class Reading(Protocol):
         """Return the sums for a large entry read in ranges, the same each time."""
         return Sums()
 
-    def __enter__(self) -> Self: ...
+    def close(self) -> None:
+        """Give up the content; a `with` statement calls it at its end."""
+        ...
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        self.close()
 
 
 def nothing() -> None:

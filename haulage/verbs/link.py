@@ -1,10 +1,9 @@
 """Makes symbolic links."""
 
 from haulage.errors import UnstableError, VanishedError
-from haulage.model import Action, Kind, Outcome, Status
-from haulage.storage.tree.metadata.xattrs import joined
+from haulage.model import Action, Kind, Outcome
 from haulage.verbs.attempt.attempt import Attempt, look_again
-from haulage.verbs.versions import unless_listed
+from haulage.verbs.versions import outcome_of_made
 
 
 def link(attempt: Attempt, action: Action, row: int) -> Outcome:
@@ -18,9 +17,4 @@ def link(attempt: Attempt, action: Action, row: int) -> Outcome:
     if seen.entry.kind != Kind.SYMLINK:
         raise UnstableError("is no longer a symbolic link")
     made = attempt.target.link(action.path, row, seen)
-    return Outcome(
-        Status.MADE,
-        lost=joined(made.lost, seen.unkept),
-        made=made.etag,
-        entry=unless_listed(action, seen.entry),
-    )
+    return outcome_of_made(action, seen, made)

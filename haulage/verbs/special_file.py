@@ -1,10 +1,9 @@
 """Makes FIFOs, sockets and devices, for who asks for them."""
 
 from haulage.errors import UnstableError
-from haulage.model import Action, Outcome, Status
-from haulage.storage.tree.metadata.xattrs import joined
+from haulage.model import Action, Outcome
 from haulage.verbs.attempt.attempt import Attempt, look_again
-from haulage.verbs.versions import unless_listed
+from haulage.verbs.versions import outcome_of_made
 
 
 def special_file(attempt: Attempt, action: Action, row: int) -> Outcome:
@@ -16,9 +15,4 @@ def special_file(attempt: Attempt, action: Action, row: int) -> Outcome:
     if seen.entry.kind != action.kind:
         raise UnstableError("is of another type since it was listed")
     made = attempt.target.make_special(action.path, row, seen)
-    return Outcome(
-        Status.MADE,
-        lost=joined(made.lost, seen.unkept),
-        made=made.etag,
-        entry=unless_listed(action, seen.entry),
-    )
+    return outcome_of_made(action, seen, made)

@@ -1,8 +1,9 @@
 """Says what of a source is recorded, and whether it is to be looked at again."""
 
-from haulage.model import Action, Entry
-from haulage.storage.store import Now
+from haulage.model import Action, Entry, Outcome, Status
+from haulage.storage.store import Made, Now, Seen
 from haulage.storage.tree.filesystem.clock import is_racy
+from haulage.storage.tree.metadata.xattrs import joined
 from haulage.storage.versions import is_as_listed
 
 NOT_MADE = (
@@ -40,3 +41,13 @@ def unless_listed(action: Action, entry: Entry) -> Entry | None:
     Of an object more is known now than its listing told.
     """
     return None if entry.etag is None and is_as_listed(action, entry) else entry
+
+
+def outcome_of_made(action: Action, seen: Seen, made: Made) -> Outcome:
+    """Return the outcome of an entry without content that was made of `seen`."""
+    return Outcome(
+        Status.MADE,
+        lost=joined(made.lost, seen.unkept),
+        made=made.etag,
+        entry=unless_listed(action, seen.entry),
+    )

@@ -2,8 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from haulage.config.policy import Policy, Step
@@ -13,6 +11,7 @@ from haulage.exchange.shard_files import TURNS
 from haulage.place import Place
 from haulage.run.context.endpoints import Pair
 from haulage.run.context.run_context import RunContext
+from haulage.storage.tree.files import opened_directory
 from haulage.storage.tree.lustre.directories import begin_turns, hand_on
 from haulage.storage.tree.lustre.lfs import LfsError, layout_of, mdts_of
 
@@ -41,7 +40,7 @@ def _check_lustre(place: Place) -> None:
             "--stripe and --mdts, or give rules that keep nothing of a bucket"
         )
     try:
-        with _opened(_existing(place.url)) as fd:
+        with opened_directory(_existing(place.url)) as fd:
             layout_of(fd)
     except LfsError as err:
         raise RefusedError(
@@ -72,15 +71,6 @@ def _existing(root: str) -> str:
     return str(request)
 
 
-@contextmanager
-def _opened(root: str) -> Iterator[int]:
-    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
 def prepare_target(context: RunContext) -> None:
     """Set the default layout of the target's root, and start the turns of MDTs."""
     policy, target = context.policy, context.pair.target
@@ -93,7 +83,7 @@ def prepare_target(context: RunContext) -> None:
     if rule is None:
         return
     wanted = rule.layout or _layout_of_root(context.pair.source)
-    with _opened(target.url) as fd:
+    with opened_directory(target.url) as fd:
         lost = hand_on(fd, wanted)
     if lost:
         context.notes.append(f"the target's root: {lost.words}")
@@ -105,5 +95,5 @@ def _dirs_in(root: str) -> int:
 
 
 def _layout_of_root(place: Place) -> Layout:
-    with _opened(place.url) as fd:
+    with opened_directory(place.url) as fd:
         return layout_of(fd)

@@ -131,7 +131,7 @@ class KernelFiles(Files):
         path, (fd, before) = action.path, opened
         above, temp = parent_of(path), self.temp(row)
         dir_fd = reach(self.descent, above, temp)
-        try:
+        with self.named(dir_fd, temp, path[len(above) :]):
             wanted = metadata_of(fd, before, self.preserved)
             changes = self.inheritance.changes_to_new(above, dir_fd, wanted.xattrs)
             layouts = self._layouts_like(source)
@@ -139,11 +139,6 @@ class KernelFiles(Files):
             wanted = wanted._replace(lost=joined(wanted.lost, lost))
             within = self._fill_whole(path, _Ends(fd, target, before, wanted, changes))
             is_torn = self._tears(action)
-            self.check()
-            rename_over(dir_fd, temp, path[len(above) :])
-        except BaseException:
-            remove_if_there(dir_fd, temp)
-            raise
         return within, is_torn
 
     def _layouts_like(self, source: "KernelFiles") -> Layouts:
@@ -183,16 +178,10 @@ class KernelFiles(Files):
         above, temp = parent_of(path), self.temp(row)
         dir_fd = reach(self.descent, above, temp)
         make_node(dir_fd, temp, seen.entry, self.preserved.new_mode)
-        try:
+        with self.named(dir_fd, temp, path[len(above) :]):
             wanted = metadata_in(seen)
             changes = self.inheritance.changes_to_new(above, dir_fd, wanted.xattrs)
-            made = self._with_metadata(dir_fd, temp, wanted, changes)
-            self.check()
-            rename_over(dir_fd, temp, path[len(above) :])
-        except BaseException:
-            remove_if_there(dir_fd, temp)
-            raise
-        return made
+            return self._with_metadata(dir_fd, temp, wanted, changes)
 
     def _with_metadata(
         self, dir_fd: int, temp: bytes, wanted: Metadata, changes: XattrChanges

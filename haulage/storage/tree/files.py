@@ -3,6 +3,8 @@
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import xxhash
 
@@ -273,3 +275,13 @@ def _open_or_make(descent: Descent, path: bytes, temp: bytes) -> None:
             descent.open(path)
         except (FileNotFoundError, NotADirectoryError):
             raise TransientError(f"{path!r} changed while it was made") from err
+
+
+@contextmanager
+def opened_directory(root: str) -> Iterator[int]:
+    """Yield a descriptor of a directory, which is closed at the end."""
+    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)

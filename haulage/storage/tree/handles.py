@@ -3,15 +3,13 @@
 import os
 import stat
 from collections.abc import Callable
-from types import TracebackType
-from typing import NamedTuple, Self
-
-import xxhash
+from typing import NamedTuple
 
 from haulage.config.striping import Layout
 from haulage.errors import MismatchError, UnstableError, VanishedError
 from haulage.model import Lost
 from haulage.place import part_bytes
+from haulage.storage.read_back import Written, checksum_of_ranges, feed_of
 from haulage.storage.resumable import Done, Ranges
 from haulage.storage.store import (
     Extended,
@@ -30,7 +28,12 @@ from haulage.storage.tree.files import (
     rename_over,
     stood_still,
 )
-from haulage.storage.tree.kernel.copying import Kernel, digest_of, is_same_data
+from haulage.storage.tree.kernel.copying import (
+    Kernel,
+    digest_of,
+    forget_cached,
+    is_same_data,
+)
 from haulage.storage.tree.kernel.sparse import is_hashed
 from haulage.storage.tree.lustre.files import (
     create_laid,
@@ -73,7 +76,7 @@ class FileReading(Reading):
         return content
 
     def forget_cached(self) -> None:
-        os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        forget_cached(self._fd)
 
     def has_same_data(self, other: Reading) -> bool:
         raise AssertionError("holes are read like zeros")
@@ -83,15 +86,7 @@ class FileReading(Reading):
             raise UnstableError("changed while it was read")
         check_end(self._fd, self._before.st_size)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         os.close(self._fd)
 
 
@@ -288,14 +283,11 @@ def _claim(ranges: Ranges, inode: str) -> str:
 
 
 def _prove(fd: int, done: dict[int, Done], size: int) -> bytes:
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    whole = xxhash.xxh3_128()
+    forget_cached(fd)
     ends = [*sorted(done)[1:], size]
-    for start, end in zip(sorted(done), ends, strict=True):
-        content = os.pread(fd, end - start, start)
-        whole.update(content)
-        if xxhash.xxh3_128_digest(content) != done[start].digest:
-            raise MismatchError(
-                f"bytes {start} to {end} of what was written read back differently"
-            )
-    return whole.digest()
+    ranges = (
+        Written(start, end - start, done[start].digest)
+        for start, end in zip(sorted(done), ends, strict=True)
+    )
+    feed = feed_of(lambda offset, length: os.pread(fd, length, offset))
+    return checksum_of_ranges(feed, ranges, "written")

@@ -4,9 +4,9 @@ Each dataset has its own. No lister sees it, and nothing ever deletes it.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
+from haulage.storage.tree.files import opened_directory
 from haulage.storage.tree.ours import MARK
 
 _BLOCK = 4096  # so much is written at once, or not at all
@@ -25,7 +25,7 @@ def padded(content: bytes) -> bytes:
 
 def read_mark(root: str, dataset: str) -> bytes | None:
     """Return a mark's content; None if there is none. OSError if it is unreadable."""
-    with _opened(root) as dir_fd:
+    with opened_directory(root) as dir_fd:
         try:
             fd = os.open(name_of_mark(dataset), _READ, dir_fd=dir_fd)
         except FileNotFoundError:
@@ -38,7 +38,7 @@ def read_mark(root: str, dataset: str) -> bytes | None:
 
 def write_mark(root: str, dataset: str, content: bytes, *, fsync: bool) -> None:
     """Create the mark, or overwrite it in place: the root keeps its times."""
-    with _opened(root) as dir_fd:
+    with opened_directory(root) as dir_fd:
         before = os.fstat(dir_fd)
         fd = os.open(name_of_mark(dataset), _WRITE, 0o600, dir_fd=dir_fd)
         try:
@@ -54,12 +54,3 @@ def write_mark(root: str, dataset: str, content: bytes, *, fsync: bool) -> None:
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-
-@contextmanager
-def _opened(root: str) -> Iterator[int]:
-    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield fd
-    finally:
-        os.close(fd)

@@ -176,16 +176,24 @@ class Files(Store):
         self, path: bytes, row: int, content: bytes | memoryview, seen: Seen
     ) -> Made:
         temp = self.temp(row)
-        with self._above(path, temp) as (dir_fd, name):
-            try:
-                fd, unlaid = self._create(dir_fd, temp, len(content))
-                mark, lost = self._fill(fd, content, seen.entry)
-                self.check()
-                rename_over(dir_fd, temp, name)
-            except BaseException:
-                remove_if_there(dir_fd, temp)
-                raise
+        with (
+            self._above(path, temp) as (dir_fd, name),
+            self.named(dir_fd, temp, name),
+        ):
+            fd, unlaid = self._create(dir_fd, temp, len(content))
+            mark, lost = self._fill(fd, content, seen.entry)
         return Made(mark, joined(lost, unlaid))
+
+    @contextmanager
+    def named(self, dir_fd: int, temp: bytes, name: bytes) -> Iterator[None]:
+        """Give its name to what is made as `temp` meanwhile; remove it on an error."""
+        try:
+            yield
+            self.check()
+            rename_over(dir_fd, temp, name)
+        except BaseException:
+            remove_if_there(dir_fd, temp)
+            raise
 
     def _create(self, dir_fd: int, temp: bytes, size: int) -> tuple[int, Lost | None]:
         layout = self._layout(size)
@@ -260,17 +268,12 @@ class Files(Store):
         changes = XattrChanges(wanted.xattrs) if wanted.xattrs else NO_CHANGES
         with self._above(path, temp) as (dir_fd, name):
             os.symlink(to, temp, dir_fd=dir_fd)
-            try:
+            with self.named(dir_fd, temp, name):
                 lost = set_link_attributes(
                     dir_fd, temp, wanted.attributes, changes, self.preserved
                 )
                 made = name_of(dir_fd, temp)
                 mark = mark_of(made, lost, self.preserved, follow=False)
-                self.check()
-                rename_over(dir_fd, temp, name)
-            except BaseException:
-                remove_if_there(dir_fd, temp)
-                raise
         return Made(mark, lost)
 
     def make_special(self, path: bytes, row: int, seen: Seen) -> Made:

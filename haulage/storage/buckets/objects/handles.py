@@ -2,10 +2,6 @@
 
 from collections.abc import Callable
 from functools import cached_property
-from types import TracebackType
-from typing import Self
-
-import xxhash
 
 from haulage.errors import (
     MismatchError,
@@ -16,6 +12,7 @@ from haulage.errors import (
 from haulage.place import part_bytes
 from haulage.storage.buckets.protocol import Answer, Bucket, ByParts, Found, PutBy
 from haulage.storage.buckets.sums import PROVING, digest, whole_crc
+from haulage.storage.read_back import Written, checksum_of_ranges, feed_of
 from haulage.storage.resumable import Done, Ranges
 from haulage.storage.store import Extent, Made, Reading, Seen, Sums, Writing, nothing
 
@@ -57,15 +54,7 @@ class ObjectReading(Reading):
     def confirm(self) -> None:
         """See Reading; each range was requested by the version's etag."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._content = None
 
 
@@ -131,17 +120,15 @@ class UploadWriting(Writing):
 
     def _prove(self, etag: bytes) -> bytes:
         """Read back every part and compare its checksum."""
-        whole = xxhash.xxh3_128()
-        for start in sorted(self.done):
-            length = min(part_bytes(self._size), self._size - start)
-            _, content = self._bucket.get(self._key, span=(start, length), etag=etag)
-            whole.update(content)
-            if xxhash.xxh3_128_digest(content) != self.done[start].digest:
-                raise MismatchError(
-                    f"bytes {start} to {start + length} of what was sent read back "
-                    f"differently"
-                )
-        return whole.digest()
+        step = part_bytes(self._size)
+        ranges = (
+            Written(start, min(step, self._size - start), self.done[start].digest)
+            for start in sorted(self.done)
+        )
+        feed = feed_of(
+            lambda *span: self._bucket.get(self._key, span=span, etag=etag)[1]
+        )
+        return checksum_of_ranges(feed, ranges, "sent")
 
     def abandon(self) -> None:
         self._bucket.abort_upload(self._key, self._upload)

@@ -3,10 +3,9 @@
 import os
 from collections.abc import Sequence
 
-import xxhash
-
-from haulage.errors import MismatchError, UnstableError
+from haulage.errors import UnstableError
 from haulage.model import Action
+from haulage.storage.read_back import Written, checksum_of_ranges
 from haulage.storage.tree.kernel.copying import Kernel, feed, forget_cached
 
 CHANGED = "changed while its parts were copied"
@@ -56,13 +55,7 @@ def prove_parts(kernel: Kernel, target: int, parts: Sequence[Action]) -> bytes |
     if any(part.checksum is None for part in parts):
         return None
     forget_cached(target)
-    whole = xxhash.xxh3_128()
-    for piece in sorted(parts, key=lambda piece: piece.offset):
-        own = xxhash.xxh3_128()
-        feed(kernel, [own, whole], target, piece.offset, piece.length)
-        if own.digest() != piece.checksum:
-            raise MismatchError(
-                f"bytes {piece.offset} to {piece.offset + piece.length} of what was "
-                f"written read back differently"
-            )
-    return whole.digest()
+    ranges = sorted(Written(part.offset, part.length, part.checksum) for part in parts)
+    return checksum_of_ranges(
+        lambda digests, *where: feed(kernel, digests, target, *where), ranges, "written"
+    )
