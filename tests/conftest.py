@@ -1,4 +1,8 @@
 import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +39,12 @@ def _params(item: pytest.Item) -> list[str]:
     called = getattr(item, "callspec", None)
     values = called.params.values() if called else ()
     return [value for value in values if isinstance(value, str)]
+
+
+@pytest.fixture
+def commons() -> Iterator[Path]:
+    """Give an empty directory that every user may enter and change."""
+    where = Path(tempfile.mkdtemp(prefix="haulage-test-"))
+    where.chmod(0o777)
+    yield where
+    subprocess.run(["rm", "-rf", str(where)], check=True)

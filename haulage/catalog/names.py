@@ -1,7 +1,5 @@
 """Names that a person may type; to list them makes and migrates nothing."""
 
-from typing import Any
-
 from sqlalchemy import Select, select
 
 from haulage.catalog.db.engine import as_it_is, is_made
@@ -27,7 +25,7 @@ def plan_numbers(url: str | None) -> list[str]:
     return _listed(url, select(DeletePlanTable.id).order_by(newest).limit(_MOST))
 
 
-def _listed(url: str | None, wanted: Select[Any]) -> list[str]:
+def _listed(url: str | None, wanted: Select[str] | Select[int]) -> list[str]:
     if not is_made(url)[0]:
         return []
     with as_it_is(url) as catalog, catalog.read() as connection:

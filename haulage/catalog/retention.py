@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -80,12 +79,12 @@ def _now(catalog: Catalog) -> datetime:
 
 
 @patient
-def _found(catalog: Catalog, wanted: Select[Any]) -> list[str]:
+def _found(catalog: Catalog, wanted: Select[str]) -> list[str]:
     with catalog.read() as connection:
         return list(connection.scalars(wanted))
 
 
-def _old(dataset_id: int, until: datetime, newest: int) -> Select[Any]:
+def _old(dataset_id: int, until: datetime, newest: int) -> Select[str]:
     of_dataset = RunTable.dataset_id == dataset_id
     order = (RunTable.number.desc(), RunTable.id.desc())
     young = select(RunTable.id).where(of_dataset).order_by(*order).limit(newest)

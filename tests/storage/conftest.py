@@ -74,12 +74,3 @@ def way(moto_s3, bucket):
         s3 = opened(moto_s3.at(between.endpoint), name)
         yield between, s3
         s3.close()
-
-
-@pytest.fixture
-def commons():
-    """Give an empty directory that every user may enter and change."""
-    where = Path(tempfile.mkdtemp(prefix="haulage-test-"))
-    where.chmod(0o777)
-    yield where
-    subprocess.run(["rm", "-rf", str(where)], check=True)

@@ -1,5 +1,3 @@
-import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,15 +28,6 @@ def ends(tmp_path):
     with working(source, target) as attempt:
         yield Ends(source, target, attempt)
     assert leftovers(target) == []
-
-
-@pytest.fixture
-def commons():
-    """Give an empty directory that every user may enter and change."""
-    where = Path(tempfile.mkdtemp(prefix="haulage-test-"))
-    where.chmod(0o777)
-    yield where
-    subprocess.run(["rm", "-rf", str(where)], check=True)
 
 
 @pytest.fixture(params=["to a bucket", "from a bucket"])

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 import pyarrow as pa
 from sqlalchemy import (
@@ -273,7 +272,7 @@ def _one(connection: Connection, plan_id: int, catalog: Catalog) -> DeletePlan:
 
 
 @patient
-def _every(catalog: Catalog, wanted: Select[Any]) -> list[DeletePlan]:
+def _every(catalog: Catalog, wanted: Select[DeletePlanTable]) -> list[DeletePlan]:
     with catalog.read() as connection:
         return [_of(row) for row in connection.execute(wanted).mappings()]
 

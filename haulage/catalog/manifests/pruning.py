@@ -1,7 +1,6 @@
 """Remove unneeded versions and pages, in small transactions beside other runs."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select
 
@@ -38,7 +37,7 @@ def prune_manifests(
 
 
 @patient
-def _found(catalog: Catalog, wanted: Select[Any]) -> list[int]:
+def _found(catalog: Catalog, wanted: Select[int]) -> list[int]:
     with catalog.read() as connection:
         return list(connection.scalars(wanted))
 
@@ -51,7 +50,7 @@ def _remove(
         return connection.execute(delete(table).where(table.id.in_(ids))).rowcount
 
 
-def _old_versions(dataset_id: int, keep: int) -> Select[Any]:
+def _old_versions(dataset_id: int, keep: int) -> Select[int]:
     of_dataset = ManifestTable.dataset_id == dataset_id
     newest = select(ManifestTable.id).where(of_dataset)
     newest = newest.order_by(ManifestTable.id.desc()).limit(max(keep, 0))
@@ -66,7 +65,7 @@ def _old_versions(dataset_id: int, keep: int) -> Select[Any]:
     return select(ManifestTable.id).where(of_dataset, is_old)
 
 
-def _last_of_targets(dataset_id: int, keep: int) -> Select[Any]:
+def _last_of_targets(dataset_id: int, keep: int) -> Select[int]:
     """Return versions that no later run builds on: those of disks that are away.
 
     Such a disk may return after many nights on another one.
@@ -88,7 +87,7 @@ def _last_of_targets(dataset_id: int, keep: int) -> Select[Any]:
     )
 
 
-def _orphans(dataset_id: int) -> Select[Any]:
+def _orphans(dataset_id: int) -> Select[int]:
     """Return the pages of no version; nothing will ever name them again.
 
     Pages that an active run has written are not in a version yet.

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, Select, case, func, select
 
@@ -26,7 +25,7 @@ class Left:
     marked: bool
 
 
-def leaver_of(manifest_id: Select[Any]) -> Select[Any]:
+def leaver_of(manifest_id: Select[int | None]) -> Select[str]:
     """Return the run that left a target in the state of a version."""
     return (
         select(LEFT_BY)
