@@ -21,6 +21,7 @@ from haulage.catalog.runs.runs import Run
 from haulage.config.policy import Dataset, Once, Policy
 from haulage.run import sequence
 from haulage.run.context.runner import Summary, TaskRunner, ThreadRunner
+from tests.catalogs import migrate_early
 from tests.e2e import warm
 from tests.trees.walk import below, opened
 
@@ -111,6 +112,7 @@ class Place:
     def sync(self, runner: TaskRunner | None = None, **policy: Any) -> Summary:
         """Sync in this process, with few movers where nothing else is asked for."""
         once = {name: policy.pop(name) for name in _ONLY_ONCE & policy.keys()}
+        migrate_early(self.catalog_url)
         return sequence.sync(
             self.dataset(**policy),
             runner or ThreadRunner(),

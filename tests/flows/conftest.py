@@ -8,7 +8,6 @@ import pytest
 from prefect.events.clients import PrefectEventsClient
 from prefect.events.worker import EventsWorker
 from prefect.settings import temporary_settings
-from prefect.testing.utilities import prefect_test_harness
 
 from tests.flows.up import Installation, installation
 from tests.postgres import postgres
@@ -32,6 +31,9 @@ FAST = {
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """Run flows of this session against a server of their own."""
+    # It loads all of the server, which tests of other things do not wait for.
+    from prefect.testing.utilities import prefect_test_harness
+
     with (
         temporary_settings(FAST),
         prefect_test_harness(server_startup_timeout=120),
