@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
+from haulage.exchange import progress_file
 from haulage.exchange.shard_files import Job, Order, write_shard
 from haulage.model import ACTION, ENTRY, MANIFEST, Action, Entry, Kind, Verb
 from haulage.place import Place
@@ -26,7 +27,6 @@ from haulage.storage.tree.metadata.entries import Inheritance
 from haulage.storage.tree.metadata.preserve import Preserved
 from haulage.storage.tree.store import Settings
 from haulage.verbs.attempt.attempt import Attempt, Room
-from haulage.verbs.attempt.fence import Fence
 
 NOBODY = 65_534
 OLD_NS = 1_500_000_000_123_456_789  # long before any test, with every digit in use
@@ -241,7 +241,7 @@ def order_for(
     shard = workspace / f"{token}.shard"
     write_shard(shard, actions_table(actions), job)
     progress = workspace / f"{token}.progress"
-    Fence.begin(progress)
+    progress_file.begin(progress)
     return Order(shard, workspace / f"{token}.outcome", progress, token)
 
 

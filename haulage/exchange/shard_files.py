@@ -2,7 +2,6 @@
 
 import json
 import os
-import struct
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +21,6 @@ _FORMAT = 5
 _ENDS = ("source", "target")
 TURNS = "mdt-turns"
 LEASE = "lease"
-PROGRESS = struct.Struct("<QQ")  # of a progress file: entries done, bytes moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +53,7 @@ class Order:
     token: str
     dead_tokens: tuple[str, ...] = ()
     only_sweep: bool = False
+    hold_s: float = 0  # of the attempt's own lease; 0: its driver watches its process
 
     @property
     def ranges(self) -> Path:
@@ -62,9 +61,12 @@ class Order:
         return self.shard.parent.parent / "ranges"
 
     @property
-    def lease(self) -> Path:
-        """Return the file that says until when movers of the run may act."""
-        return self.shard.parent.parent / LEASE
+    def lease(self) -> Path | None:
+        """Return the file that says until when movers of the run may act.
+
+        None where its clock is another machine's.
+        """
+        return None if self.hold_s else self.shard.parent.parent / LEASE
 
     @property
     def turns(self) -> Path:
@@ -80,6 +82,7 @@ class Order:
             "token": self.token,
             "dead_tokens": self.dead_tokens,
             "only_sweep": self.only_sweep,
+            "hold_s": self.hold_s,
         }
         return json.dumps(fields).encode() + b"\n"
 
@@ -94,6 +97,7 @@ class Order:
             token=fields["token"],
             dead_tokens=tuple(fields["dead_tokens"]),
             only_sweep=fields["only_sweep"],
+            hold_s=fields["hold_s"],
         )
 
 

@@ -29,13 +29,18 @@ class SlotLife(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SlotView:
-    """One slot as its engine sees it; `why` is for a person, in the engine's words."""
+    """One slot as its engine sees it; `why` is for a person, in the engine's words.
+
+    `start` counts how often the engine has started it anew: `life` is that of this
+    start, and says nothing about the processes of an earlier one.
+    """
 
     job: str
     slot: str
     life: SlotLife
     node: str | None = None
     why: str = ""
+    start: int = 0
     out_of_memory: bool = False
 
 

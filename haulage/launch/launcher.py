@@ -21,6 +21,17 @@ class Answer:
     cancelled: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The work in some orders."""
+
+    entries: int
+    bytes: int
+
+
+NOTHING = Load(0, 0)
+
+
 class Launcher(Protocol):
     """Has orders carried out by movers, on this machine or elsewhere."""
 
@@ -29,12 +40,30 @@ class Launcher(Protocol):
         """Return a short description of where the movers run, for attempts' records."""
         ...
 
-    def start_or_attach(self, name: str, orders: Sequence[Order]) -> None:
-        """Start `orders` as the job `name`; orders already started continue."""
+    def start_or_attach(self, name: str, orders: Sequence[Order], load: Load) -> None:
+        """Start `orders` as the job `name`; orders already started continue.
+
+        Their progress files are there. RefusedError if nobody can carry them out.
+        """
         ...
 
     def poll(self, name: str, timeout_s: float) -> list[Answer]:
-        """Return the answers since the last poll, waiting for a first one."""
+        """Return the answers since the last poll, waiting for a first one.
+
+        Each order is answered once. FatalError if no answer can be expected any more.
+        """
+        ...
+
+    def under_way(self, name: str) -> Load:
+        """Return what was done so far of the job's orders that are under way."""
+        ...
+
+    def scale(self, movers: int) -> None:
+        """Let so many movers work, or slots of movers, from the next order on."""
+        ...
+
+    def drain(self, node: str) -> None:
+        """Give no more orders to movers on this node; RefusedError if it has none."""
         ...
 
     def cancel(self, name: str) -> None:

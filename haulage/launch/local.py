@@ -8,13 +8,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-from haulage.errors import FatalError
+from haulage.errors import FatalError, RefusedError
+from haulage.exchange import progress_file
 from haulage.exchange.shard_files import Order
 from haulage.launch import forks
 from haulage.launch.forks import Fork
-from haulage.launch.launcher import STOP, Answer
+from haulage.launch.launcher import STOP, Answer, Load
 from haulage.private import make_directory, make_file
 
 _STOP_WAIT_S = 5.0
@@ -37,16 +39,22 @@ class LocalPool:
         self._answers: dict[str, deque[Answer]] = {}
         self._tokens: set[str] = set()
         self._closed = False
+        self._movers = movers
         make_directory(logs)
-        self._feeders = [
-            _Feeder(logs / f"mover-{number}.log", self._take, self._answer, environ)
-            for number in range(movers)
-        ]
+        self._logs = logs
+        self._environ = environ
+        self._feeders: list[_Feeder] = []
+        self._add_feeders()
 
     @property
     def where(self) -> str:
         """See Launcher."""
         return f"local movers of process {os.getpid()}"
+
+    def _add_feeders(self) -> None:
+        for number in range(len(self._feeders), self._movers):
+            log, take = self._logs / f"mover-{number}.log", partial(self._take, number)
+            self._feeders.append(_Feeder(log, take, self._answer, self._environ))
 
     def begin(self, *, warm: bool = False) -> None:
         """Start the feeders; if `warm`, the movers too, to have their imports done."""
@@ -54,7 +62,7 @@ class LocalPool:
             for feeder in self._feeders:
                 feeder.begin(warm=warm)
 
-    def start_or_attach(self, name: str, orders: Sequence[Order]) -> None:
+    def start_or_attach(self, name: str, orders: Sequence[Order], load: Load) -> None:
         """See Launcher."""
         self.begin()
         with self._changed:
@@ -71,6 +79,24 @@ class LocalPool:
             answers = list(self._answers[name])
             self._answers[name].clear()
             return answers
+
+    def under_way(self, name: str) -> Load:
+        """See Launcher."""
+        found = [feeder.order for feeder in self._feeders if feeder.job == name]
+        done = [progress_file.read(order.progress) for order in found if order]
+        return Load(sum(one for one, _ in done), sum(moved for _, moved in done))
+
+    def scale(self, movers: int) -> None:
+        """See Launcher."""
+        with self._changed:
+            self._movers = movers
+            self._add_feeders()
+            self._changed.notify_all()
+        self.begin()
+
+    def drain(self, node: str) -> None:
+        """See Launcher."""
+        raise RefusedError(f"{node}: all movers are of this machine, {self.where}")
 
     def cancel(self, name: str) -> None:
         """See Launcher."""
@@ -97,14 +123,19 @@ class LocalPool:
         for feeder in self._feeders:
             feeder.end()
 
-    def _take(self) -> tuple[str, Order] | None:
-        """Return the next order, or None when there will be no more."""
+    def _take(self, number: int) -> tuple[str, Order] | None:
+        """Return the next order for a mover, or None when there will be no more."""
         with self._changed:
-            while not self._waiting and not self._closed and not STOP.is_set():
+            while not self._has_order_for(number):
                 self._changed.wait(0.5)
             if self._closed or STOP.is_set():
                 return None
             return self._waiting.popleft()
+
+    def _has_order_for(self, number: int) -> bool:
+        """Tell whether a mover need not wait, because there is an order, or the end."""
+        is_wanted = number < self._movers
+        return (bool(self._waiting) and is_wanted) or self._closed or STOP.is_set()
 
     def _answer(self, name: str, answer: Answer) -> None:
         with self._changed:
@@ -127,7 +158,8 @@ class _Feeder:
         self._take = take
         self._answer = answer
         self._process: Fork | None = None
-        self._job: str | None = None
+        self.job: str | None = None
+        self.order: Order | None = None
         self._thread: threading.Thread | None = None
 
     def begin(self, *, warm: bool) -> None:
@@ -151,9 +183,9 @@ class _Feeder:
             with suppress(OSError, FatalError):  # the first order will tell of it
                 self._process = self._start()
         while pair := self._take():
-            self._job, order = pair
+            self.job, self.order = job, order = pair
             answer = self._answer_to(order)
-            job, self._job = self._job, None
+            self.job = self.order = None
             if answer.cancelled:  # it was told to end, and takes no other order
                 self._drop()
             self._answer(job, answer)
@@ -189,7 +221,7 @@ class _Feeder:
 
     def stop(self, job: str) -> None:
         """Tell the mover to stop if it has an order of `job`."""
-        if self._job == job and self._process:
+        if self.job == job and self._process:
             self._process.terminate()
 
     def kill(self) -> None:

@@ -52,6 +52,7 @@ from haulage.storage.tree.trash.move import trash_of
 from haulage.verbs.attempt.attempt import Attempt, Room
 from haulage.verbs.attempt.fence import Fence
 from haulage.verbs.attempt.lease import Lease
+from haulage.verbs.attempt.leased_fence import LeasedFence
 from haulage.verbs.attempt.sweep import sweep
 from haulage.verbs.delete import check_source_has_entries
 from haulage.verbs.perform import perform, perform_many
@@ -69,11 +70,17 @@ def run_shard(order: Order, cancelled: Callable[[], bool]) -> dict[str, int]:
     actions, job = read_shard(order.shard)
     rows = [Action(*row) for row in zip(*map(_plain, actions.columns), strict=True)]
     with (
-        Fence(order.progress) as fence,
+        _fence(order) as fence,
         closing(Lease(order.lease)) as lease,
     ):
         outcomes = _carry_out(_Ordered(order, job, fence, lease, cancelled), rows)
     return {} if order.only_sweep else write_outcomes(order.outcome, actions, outcomes)
+
+
+def _fence(order: Order) -> Fence | LeasedFence:
+    if order.hold_s:
+        return LeasedFence(order.progress, order.hold_s)
+    return Fence(order.progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,7 @@ class _Ordered:
 
     order: Order
     job: Job
-    fence: Fence
+    fence: Fence | LeasedFence
     lease: Lease
     told_to_stop: Callable[[], bool]
 
@@ -217,7 +224,7 @@ def _spellings(place: Place) -> Spellings:
 
 
 def _telling(
-    outcomes: Iterator[Outcome], fence: Fence, attempt: Attempt
+    outcomes: Iterator[Outcome], fence: Fence | LeasedFence, attempt: Attempt
 ) -> Iterator[Outcome]:
     """Pass outcomes on, and report the shard's progress."""
     for count, outcome in enumerate(outcomes, 1):
@@ -242,7 +249,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher decides, then tells us
     threading.Thread(target=_receive, args=(orders, end), daemon=True).start()
     while (line := orders.get()) and not STOP.is_set():
-        answer = _serve(Order.from_line(line), STOP.is_set)
+        answer = serve(Order.from_line(line), STOP.is_set)
         try:
             os.write(1, json.dumps(answer).encode() + b"\n")
         except BrokenPipeError:
@@ -264,7 +271,8 @@ def _receive(orders: "SimpleQueue[bytes]", end: Callable[[], None]) -> None:
     end()
 
 
-def _serve(order: Order, cancelled: Callable[[], bool]) -> dict[str, object]:
+def serve(order: Order, cancelled: Callable[[], bool]) -> dict[str, object]:
+    """Carry out an order; return the answer for its driver."""
     try:
         return {"token": order.token, "tally": run_shard(order, cancelled)}
     except CancelledError as err:

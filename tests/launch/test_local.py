@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from haulage.launch.launcher import NOTHING
 from haulage.launch.local import LocalPool
 from haulage.place import Place
 from tests.engine_builders import (
@@ -80,7 +81,7 @@ def is_alive(pid: int) -> bool:
 def test_every_order_is_answered_with_its_tally(place, pools, movers):
     pool = pools(movers)
     tokens = [f"t{number:03}" for number in range(20)]
-    pool.start_or_attach("job", [order_of(place, token) for token in tokens])
+    pool.start_or_attach("job", [order_of(place, token) for token in tokens], NOTHING)
     answers = answers_of(pool, "job", len(tokens))
     assert sorted(answers) == tokens
     assert all(answer.tally["copied"] == 1 for answer in answers.values())
@@ -89,8 +90,8 @@ def test_every_order_is_answered_with_its_tally(place, pools, movers):
 
 def test_answers_go_to_the_job_that_ordered(place, pools):
     pool = pools(2)
-    pool.start_or_attach("a", [order_of(place, "a1"), order_of(place, "a2")])
-    pool.start_or_attach("b", [order_of(place, "b1")])
+    pool.start_or_attach("a", [order_of(place, "a1"), order_of(place, "a2")], NOTHING)
+    pool.start_or_attach("b", [order_of(place, "b1")], NOTHING)
     assert sorted(answers_of(pool, "a", 2)) == ["a1", "a2"]
     assert sorted(answers_of(pool, "b", 1)) == ["b1"]
     assert pool.poll("a", 0) == []
@@ -98,10 +99,10 @@ def test_answers_go_to_the_job_that_ordered(place, pools):
 
 def test_a_mover_does_one_order_after_the_other(place, pools):
     pool = pools(1)
-    pool.start_or_attach("job", [order_of(place, "first")])
+    pool.start_or_attach("job", [order_of(place, "first")], NOTHING)
     answers_of(pool, "job", 1)
     before = pids_of(pool)
-    pool.start_or_attach("job", [order_of(place, f"t{n}") for n in range(5)])
+    pool.start_or_attach("job", [order_of(place, f"t{n}") for n in range(5)], NOTHING)
     answers_of(pool, "job", 5)
     assert len(before) == 1
     assert pids_of(pool) == before
@@ -110,7 +111,7 @@ def test_a_mover_does_one_order_after_the_other(place, pools):
 def test_a_fatal_error_is_answered_and_the_mover_goes_on(place, pools):
     pool = pools(1)
     bad = order_of(place, "bad", target=Place("/nonexistent/root"))
-    pool.start_or_attach("job", [bad, order_of(place, "good")])
+    pool.start_or_attach("job", [bad, order_of(place, "good")], NOTHING)
     answers = answers_of(pool, "job", 2)
     assert "/nonexistent/root" in answers["bad"].fatal
     assert answers["good"].tally["copied"] == 1
@@ -118,7 +119,7 @@ def test_a_fatal_error_is_answered_and_the_mover_goes_on(place, pools):
 
 def test_a_killed_mover_is_lost_and_the_next_order_has_a_new_one(place, pools, huge):
     pool = pools(1)
-    pool.start_or_attach("job", [huge, order_of(place, "next")])
+    pool.start_or_attach("job", [huge, order_of(place, "next")], NOTHING)
     until(lambda: leftovers(place / "t"))
     (pid,) = pids_of(pool)
     os.kill(pid, signal.SIGKILL)
@@ -132,12 +133,12 @@ def test_a_killed_mover_is_lost_and_the_next_order_has_a_new_one(place, pools, h
 
 def test_a_mover_that_was_killed_while_idle_is_replaced(place, pools):
     pool = pools(1)
-    pool.start_or_attach("job", [order_of(place, "first")])
+    pool.start_or_attach("job", [order_of(place, "first")], NOTHING)
     answers_of(pool, "job", 1)
     (pid,) = pids_of(pool)
     os.kill(pid, signal.SIGKILL)
     until(lambda: pool._feeders[0]._process.poll() is not None)
-    pool.start_or_attach("job", [order_of(place, "second")])
+    pool.start_or_attach("job", [order_of(place, "second")], NOTHING)
     assert answers_of(pool, "job", 1)["second"].tally["copied"] == 1
 
 
@@ -145,7 +146,7 @@ def test_a_mover_that_dies_tells_its_last_words(place, pools):
     pool = pools(1)
     order = order_of(place, "broken")
     order.shard.unlink()
-    pool.start_or_attach("job", [order])
+    pool.start_or_attach("job", [order], NOTHING)
     answer = answers_of(pool, "job", 1)["broken"]
     assert "exit code 1" in answer.lost
     assert "No such file" in answer.lost
@@ -154,8 +155,8 @@ def test_a_mover_that_dies_tells_its_last_words(place, pools):
 def test_a_cancel_drops_what_waits_and_answers_it(place, pools, huge):
     pool = pools(1)
     waiting = [order_of(place, f"w{number}") for number in range(3)]
-    pool.start_or_attach("job", [huge, *waiting])
-    pool.start_or_attach("other", [order_of(place, "other")])
+    pool.start_or_attach("job", [huge, *waiting], NOTHING)
+    pool.start_or_attach("other", [order_of(place, "other")], NOTHING)
     until(lambda: leftovers(place / "t"))
     pool.cancel("job")
     answers = answers_of(pool, "job", 3)
@@ -167,7 +168,7 @@ def test_a_cancel_drops_what_waits_and_answers_it(place, pools, huge):
 
 def test_a_cancel_tells_what_is_under_way_to_stop(place, pools, huge):
     pool = pools(1)
-    pool.start_or_attach("job", [huge])
+    pool.start_or_attach("job", [huge], NOTHING)
     until(lambda: leftovers(place / "t"))
     pool.cancel("job")
     (answer,) = until(lambda: pool.poll("job", 0.5))
@@ -178,9 +179,9 @@ def test_a_cancel_tells_what_is_under_way_to_stop(place, pools, huge):
 def test_a_job_of_that_name_goes_on_and_nothing_is_done_twice(place, pools):
     pool = pools(1)
     orders = [order_of(place, f"t{number}") for number in range(4)]
-    pool.start_or_attach("job", orders)
-    pool.start_or_attach("job", orders)
-    pool.start_or_attach("end", [order_of(place, "end")])
+    pool.start_or_attach("job", orders, NOTHING)
+    pool.start_or_attach("job", orders, NOTHING)
+    pool.start_or_attach("end", [order_of(place, "end")], NOTHING)
     answers_of(pool, "end", 1)
     tokens = [answer.token for answer in pool.poll("job", 0)]
     assert sorted(tokens) == ["t0", "t1", "t2", "t3"]
@@ -188,7 +189,7 @@ def test_a_job_of_that_name_goes_on_and_nothing_is_done_twice(place, pools):
 
 def test_closing_ends_every_process_and_leaves_no_temporary(place, pools, huge):
     pool = pools(2)
-    pool.start_or_attach("job", [huge, order_of(place, "a")])
+    pool.start_or_attach("job", [huge, order_of(place, "a")], NOTHING)
     until(lambda: leftovers(place / "t"))
     pids = pids_of(pool)
     assert pids
@@ -201,7 +202,7 @@ def test_closing_ends_every_process_and_leaves_no_temporary(place, pools, huge):
 
 def test_closing_an_idle_pool_ends_its_processes(place, pools):
     pool = pools(2)
-    pool.start_or_attach("job", [order_of(place, "a")])
+    pool.start_or_attach("job", [order_of(place, "a")], NOTHING)
     answers_of(pool, "job", 1)
     pids = pids_of(pool)
     pool.close()

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from haulage.exchange.shard_files import PROGRESS, read_outcomes
+from haulage.exchange.progress_file import PROGRESS
+from haulage.exchange.shard_files import read_outcomes
 from haulage.model import Status, Verb
 from haulage.place import Place
 from haulage.storage.tree.files import temp_name

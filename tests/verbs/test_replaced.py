@@ -12,8 +12,8 @@ from typing import NamedTuple
 import pytest
 
 from haulage.errors import CancelledError
+from haulage.exchange import progress_file
 from haulage.model import Action, Verb
-from haulage.verbs.attempt.fence import Fence
 from haulage.workers.mover import run_shard
 from tests.engine_builders import OLD_NS, action_on, job_between, order_for, put
 from tests.trees.compare import leftovers
@@ -214,5 +214,5 @@ def test_a_mover_whose_shard_was_taken_before_it_began_does_nothing(
     with pytest.raises(CancelledError, match="another attempt"):
         run_shard(order, lambda: False)
     assert list(roots.target.iterdir()) == []
-    Fence.begin(order.progress)
+    progress_file.begin(order.progress)
     assert run_shard(order, lambda: False)["copied"] == 3

@@ -19,6 +19,7 @@ from haulage.cli.progress import runner_with_progress
 from haulage.config.policy import Dataset
 from haulage.config.units import shown_bytes
 from haulage.errors import RefusedError
+from haulage.exchange import progress_file
 from haulage.exchange.shard_files import Order
 from haulage.model import Verb
 from haulage.paths import shown
@@ -27,7 +28,6 @@ from haulage.run.context.runner import Summary
 from haulage.run.dry_run import Planned
 from haulage.run.guards.preflight import root_of
 from haulage.run.summary import PLANNED
-from haulage.verbs.attempt.fence import Fence
 
 
 def sync(args: argparse.Namespace) -> int:
@@ -105,7 +105,7 @@ def run_one_shard(args: argparse.Namespace) -> int:
     outcome = Path(args.outcome or shard.with_suffix(".outcome.parquet"))
     token = args.token or secrets.token_hex(6)
     order = Order(shard, outcome, outcome.with_suffix(".progress"), token)
-    Fence.begin(order.progress)
+    progress_file.begin(order.progress)
     tally = run_shard(order, lambda: False)
     order.progress.unlink()
     print(json.dumps({"outcome": str(outcome), "tally": tally}))

@@ -4,10 +4,11 @@ import logging
 import threading
 from collections.abc import Callable
 
+from haulage.boottime import now_s
 from haulage.catalog.runs import runs
 from haulage.errors import CancelledError, HaulageError, LostRunError, TransientError
 from haulage.launch.launcher import STOP, Launcher
-from haulage.verbs.attempt.lease import Lease, now_s
+from haulage.verbs.attempt.lease import Lease
 
 _POLL_S = 1.0
 _ASLEEP_S = 15.0  # what no busy machine keeps a thread waiting for

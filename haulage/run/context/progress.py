@@ -3,10 +3,10 @@
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from haulage.exchange.shard_files import PROGRESS
+from haulage.launch.launcher import Load
 from haulage.run.context.runner import Progress, WaveProgress
 
 _MAKES = ("copy", "publish", "links")
@@ -21,12 +21,12 @@ class _Wave:
     entries: int
     bytes: int
     began: float
+    under_way: Callable[[], Load]
     done: int = 0
     done_bytes: int = 0
     shards_done: int = 0
     state: str = "running"
     seconds: float = 0.0
-    under_way: dict[str, Path] = field(default_factory=dict)
 
 
 class RunProgress:
@@ -44,28 +44,29 @@ class RunProgress:
         self.first_byte_s: float | None = None
 
     def begin_wave(
-        self, name: str, pass_: str, *, shards: int, entries: int, size: int
+        self,
+        name: str,
+        pass_: str,
+        shards: int,
+        load: Load,
+        under_way: Callable[[], Load],
     ) -> None:
-        """Open a wave's record."""
+        """Open a wave's record; `under_way` tells what it has done but not finished."""
         with self._lock:
             self._waves[name] = _Wave(
-                name, pass_, shards, entries, size, time.monotonic()
+                name,
+                pass_,
+                shards,
+                load.entries,
+                load.bytes,
+                time.monotonic(),
+                under_way,
             )
 
-    def begin_shard(self, wave: str, token: str, progress: Path) -> None:
-        """Watch the progress file of an attempt."""
-        with self._lock:
-            self._waves[wave].under_way[token] = progress
-
-    def end_shard(
-        self, wave: str, token: str, entries: int, tally: dict[str, int] | None
-    ) -> None:
-        """Close an attempt, with its tally if it has one."""
+    def end_shard(self, wave: str, entries: int, tally: dict[str, int]) -> None:
+        """Count a finished shard."""
         with self._lock:
             record = self._waves[wave]
-            record.under_way.pop(token, None)
-            if tally is None:
-                return
             record.shards_done += 1
             record.done += entries
             record.done_bytes += tally.get("bytes", 0)
@@ -101,10 +102,10 @@ class RunProgress:
             )
 
     def _now(self, record: _Wave) -> WaveProgress:
-        under_way = [_read(file) for file in record.under_way.values()]
-        if any(moved for _, moved in under_way):
-            self._note_first_byte()
         running = record.state == "running"
+        now = record.under_way() if running else Load(0, 0)
+        if now.bytes:
+            self._note_first_byte()
         return WaveProgress(
             name=record.name,
             pass_=record.pass_,
@@ -112,8 +113,8 @@ class RunProgress:
             shards_done=record.shards_done,
             entries=record.entries,
             bytes=record.bytes,
-            done=record.done + sum(done for done, _ in under_way),
-            done_bytes=record.done_bytes + sum(moved for _, moved in under_way),
+            done=record.done + now.entries,
+            done_bytes=record.done_bytes + now.bytes,
             state=record.state,
             seconds=time.monotonic() - record.began if running else record.seconds,
         )
@@ -121,15 +122,3 @@ class RunProgress:
     def _note_first_byte(self) -> None:
         if self.first_byte_s is None:
             self.first_byte_s = round(self.seconds(), 3)
-
-
-def _read(progress: Path) -> tuple[int, int]:
-    """Read an attempt's progress file: (done, bytes); zeros before its mover starts."""
-    try:
-        content = progress.read_bytes()
-    except FileNotFoundError:
-        return 0, 0
-    if len(content) != PROGRESS.size:
-        return 0, 0
-    done, moved = PROGRESS.unpack(content)
-    return done, moved

@@ -12,7 +12,9 @@ from haulage.catalog.runs import shards as ledger
 from haulage.catalog.runs.runs import RunState
 from haulage.catalog.runs.shards import ShardState
 from haulage.errors import BrokenPageError, FatalError
+from haulage.exchange import progress_file
 from haulage.exchange.shard_files import Order, is_readable, read_outcomes, write_shard
+from haulage.launch.launcher import NOTHING
 from haulage.model import Kind, Pass, Status, Verb
 from haulage.planning.actions import on_paths
 from haulage.run.context.run_context import RunContext
@@ -23,7 +25,6 @@ from haulage.run.sharding.outcomes import done, outcomes_of
 from haulage.run.sharding.seal import is_part
 from haulage.run.summary import summary_of
 from haulage.storage.resumable import begun
-from haulage.verbs.attempt.fence import Fence
 
 _POLL_S = 0.5
 _JOB = "supersede"
@@ -138,8 +139,8 @@ def _carry_out(context: RunContext, orders: Sequence[Order]) -> None:
     if not orders:
         return
     for order in orders:
-        Fence.begin(order.progress)
-    context.launcher.start_or_attach(_JOB, orders)
+        progress_file.begin(order.progress)
+    context.launcher.start_or_attach(_JOB, orders, NOTHING)
     open_tokens = {order.token for order in orders}
     while open_tokens:
         context.check()

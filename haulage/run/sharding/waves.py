@@ -1,20 +1,20 @@
 """Run a wave of shards: attempts, their answers, and retries of lost ones."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from haulage.catalog.runs import shards as ledger
 from haulage.catalog.runs.shards import Attempt, Shard
 from haulage.errors import FatalError
+from haulage.exchange import progress_file
 from haulage.exchange.shard_files import Order
-from haulage.launch.launcher import Answer
+from haulage.launch.launcher import Answer, Load
 from haulage.model import Pass
 from haulage.run.context.run_context import RunContext
 from haulage.run.context.runner import TaskRunner
 from haulage.run.sharding.outcomes import is_sealed, ready
-from haulage.verbs.attempt.fence import Fence
 
 _POLL_S = 0.5
 
@@ -27,9 +27,15 @@ class Wave:
     shards: tuple[Shard, ...]
 
     @property
-    def entries(self) -> int:
-        """Return the number of entries in its shards."""
-        return sum(shard.entries for shard in self.shards)
+    def load(self) -> Load:
+        """Return the work in its shards."""
+        return load_of(self.shards)
+
+
+def load_of(shards: Iterable[Shard]) -> Load:
+    """Return the work in some shards."""
+    sizes = [(shard.entries, shard.bytes) for shard in shards]
+    return Load(sum(one for one, _ in sizes), sum(size for _, size in sizes))
 
 
 def run_wave(context: RunContext, wave: Wave) -> dict[str, int]:
@@ -43,9 +49,9 @@ def run_wave(context: RunContext, wave: Wave) -> dict[str, int]:
     context.progress.begin_wave(
         wave.name,
         wave.shards[0].pass_,
-        shards=len(wave.shards),
-        entries=wave.entries,
-        size=sum(shard.bytes for shard in wave.shards),
+        len(wave.shards),
+        wave.load,
+        partial(context.launcher.under_way, wave.name),
     )
     state = "failed"
     try:
@@ -75,10 +81,11 @@ def _until_done(context: RunContext, wave: Wave) -> dict[str, int]:
         by_token = {attempt.token: attempt for attempt in attempts}
         for attempt in attempts:
             progress = _order(context, attempt).progress
-            Fence.begin(progress)
-            context.progress.begin_shard(wave.name, attempt.token, progress)
+            progress_file.begin(progress)
         context.launcher.start_or_attach(
-            wave.name, [_order(context, attempt) for attempt in attempts]
+            wave.name,
+            [_order(context, attempt) for attempt in attempts],
+            load_of(attempt.shard for attempt in attempts),
         )
         lost = []
         while by_token:
@@ -107,9 +114,9 @@ def _take(
 ) -> list[Shard]:
     """Record one answer; return the shard if it must be retried."""
     shard = attempt.shard
-    _order(context, attempt).progress.unlink(missing_ok=True)  # it has no say any more
-    context.progress.end_shard(wave, attempt.token, shard.entries, answer.tally)
+    progress_file.revoke(_order(context, attempt).progress)  # it has no say any more
     if answer.tally is not None:
+        context.progress.end_shard(wave, shard.entries, answer.tally)
         name = f"outcomes/{_order(context, attempt).outcome.name}"
         if ledger.finish(context.catalog, attempt, name, answer.tally):
             count.tally.update(answer.tally)

@@ -7,8 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from haulage.errors import CancelledError
-from haulage.exchange.shard_files import PROGRESS
-from haulage.private import make_file
+from haulage.exchange.progress_file import PROGRESS
 
 
 class Fence:
@@ -26,12 +25,6 @@ class Fence:
         except FileNotFoundError as err:
             raise CancelledError("another attempt has taken this shard over") from err
         self._shared = mmap.mmap(self._fd, PROGRESS.size)
-
-    @staticmethod
-    def begin(file: Path) -> None:
-        """Make the file of an attempt that is about to be ordered."""
-        make_file(file)
-        file.write_bytes(bytes(PROGRESS.size))
 
     def tell(self, done: int, moved: int) -> None:
         """Say how many entries are done and how many bytes were moved."""

@@ -8,25 +8,22 @@ their machine: the clock goes on while that sleeps.
 import mmap
 import os
 import struct
-import time
 from pathlib import Path
 
+from haulage.boottime import now_s
 from haulage.private import make_file
 
 _UNTIL = struct.Struct("<d")
 
 
-def now_s() -> float:
-    """Return the time since boot, sleep included."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
 class Lease:
     """A file of the workspace that says until when; the driver renews it."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path | None) -> None:
         """Open the file; without one nothing is ever over."""
         self._until: mmap.mmap | None = None
+        if file is None:
+            return
         try:
             fd = os.open(file, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:

@@ -1,0 +1,1 @@
+"""Slots of movers on other machines, started by any engine."""

@@ -1,0 +1,86 @@
+"""A mover of a slot: claims the orders of its wave, one after the other."""
+
+import mmap
+import os
+import signal
+import struct
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from haulage.exchange.shard_files import Order
+from haulage.exchange.wave_files import Claim, Queue, WaveFiles
+from haulage.workers.mover import STOP, serve
+
+_UNFIT = 78
+_TEXT = struct.Struct("<H")  # length of a claim's name and file in a cell
+
+
+def _stop(*_signal: object) -> None:
+    # A second signal would find the lock of STOP taken, by this very thread.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    STOP.set()
+
+
+class Cell:
+    """Memory that a mover shares with its slot: which claim it has, for a death."""
+
+    def __init__(self) -> None:
+        """Begin without a claim."""
+        self._shared = mmap.mmap(-1, mmap.PAGESIZE)
+
+    def note(self, claim: Claim, order: Order) -> None:
+        """Say what the mover works on, before it touches anything."""
+        text = "\0".join((claim.name, claim.mover, str(order.progress))).encode()
+        self._shared[_TEXT.size : _TEXT.size + len(text)] = text
+        _TEXT.pack_into(self._shared, 0, len(text))
+
+    def clear(self) -> None:
+        """Say that the mover has answered."""
+        _TEXT.pack_into(self._shared, 0, 0)
+
+    def _fields(self) -> list[str]:
+        (length,) = _TEXT.unpack_from(self._shared)
+        text = self._shared[_TEXT.size : _TEXT.size + length]
+        return text.decode().split("\0") if length else []
+
+    @property
+    def claim(self) -> Claim | None:
+        """Return the claim that is not answered, or None."""
+        fields = self._fields()
+        return Claim(*fields[:2]) if fields else None
+
+    @property
+    def progress(self) -> Path:
+        """Return the progress file of that claim."""
+        return Path(self._fields()[2])
+
+
+def move(files: WaveFiles, mover: str, cell: Cell, is_unfit: Callable[[], bool]) -> int:
+    """Do orders until there is none, or a signal comes; return an exit code.
+
+    SIGTERM ends the present order as well, which is given back. If an order fails for
+    good and this host turns out to lack something, it is given back, too.
+    """
+    ending = threading.Event()
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for soon in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(soon, lambda *_: ending.set())
+    parent = os.getppid()
+    queue = Queue(files, mover)
+    while not (ending.is_set() or STOP.is_set() or os.getppid() != parent):
+        taken = queue.take()
+        if taken is None:
+            return 0
+        claim, order = taken
+        cell.note(claim, order)
+        answer = serve(order, STOP.is_set)
+        lacks = "fatal" in answer and is_unfit()
+        if lacks:
+            answer = {"token": order.token, "cancelled": "given back"}
+        files.answer(claim, answer)
+        cell.clear()
+        if lacks:
+            return _UNFIT
+    return 0
