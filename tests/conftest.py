@@ -14,7 +14,6 @@ SHARED = {
     *("localstack", "prefect_server", "az", "installation"),  # servers, slow to start
     "huge",  # files of a gigabyte, of which the disk need not hold several
 }
-OF_A_MODULE = {"installation"}
 QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -43,8 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         names = {*getattr(item, "fixturenames", ()), *_params(item)}
         for shared in SHARED & names:
-            group = item.path.stem if shared in OF_A_MODULE else shared
-            item.add_marker(pytest.mark.xdist_group(group))
+            item.add_marker(pytest.mark.xdist_group(shared))
 
 
 def _params(item: pytest.Item) -> list[str]:

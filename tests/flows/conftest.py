@@ -9,10 +9,10 @@ from prefect.events.clients import PrefectEventsClient
 from prefect.events.worker import EventsWorker
 from prefect.settings import temporary_settings
 
-from tests.flows.up import Installation, installation
+from tests.flows.up import Installation, installation, installed
 from tests.postgres import postgres
 
-__all__ = ["Installation", "installation", "postgres"]
+__all__ = ["Installation", "installation", "installed", "postgres"]
 
 # What a test does not wait for: schedules, triggers, late runs, blocks of others.
 FAST = {

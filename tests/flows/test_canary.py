@@ -22,7 +22,7 @@ __all__ = ["bucket", "rclone_s3"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-FILES = 3000
+FILES = 1500
 
 
 @pytest.fixture
@@ -147,6 +147,7 @@ def test_a_run_with_a_wrong_secret_fails_and_does_not_tell_it(
     assert not rclone_s3.client().list_objects_v2(Bucket=name).get("Contents")
 
 
+@pytest.mark.torture
 def test_a_run_without_its_block_fails_and_names_it(
     installation: Installation, source: Path
 ) -> None:
@@ -157,7 +158,9 @@ def test_a_run_without_its_block_fails_and_names_it(
     assert "aws-credentials/absent does not exist" in str(run.state.message)
 
 
-@pytest.mark.parametrize("right", [True, False])
+@pytest.mark.parametrize(
+    "right", [pytest.param(True, marks=pytest.mark.torture), False]
+)
 def test_the_command_line_does_not_tell_the_secret_of_its_environment(
     installation: Installation,
     rclone_s3: S3Server,

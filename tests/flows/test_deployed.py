@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import stat
 import subprocess
 import urllib.request
 from datetime import timedelta
@@ -14,7 +13,6 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolUpdate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.states import Cancelling
 from prefect.workers.process import ProcessWorker
@@ -36,7 +34,7 @@ SLOW = {"movers": 1, "shards": {"max_entries": 50}}
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    plant(tmp_path / "source", seed=7, entries=2000)
+    plant(tmp_path / "source", seed=7, entries=600)
     return tmp_path / "source"
 
 
@@ -77,98 +75,13 @@ def test_a_schedule_starts_a_run_by_itself(
     assert_same(source, tmp_path / "target")
 
 
-def test_the_form_chooses_what_is_preserved(
-    installation: Installation, tmp_path: Path
-) -> None:
-    source = tmp_path / "source"
-    source.mkdir()
-    os.mkfifo(source / "fifo")
-    os.utime(source / "fifo", ns=(0, 7))
-    asked = parameters("chosen", source, tmp_path / "t", preserve=["mode", "specials"])
-    run = installation.finished(installation.start("python-library", asked))
-    assert run.state
-    assert run.state.is_completed(), run.state
-    found = os.lstat(tmp_path / "t" / "fifo")
-    assert stat.S_ISFIFO(found.st_mode)
-    assert found.st_mtime_ns != 7, "times were not asked for"
-
-
-def test_a_dry_run_says_what_it_would_do_and_touches_nothing(
-    installation: Installation, source: Path, tmp_path: Path
-) -> None:
-    asked = parameters("dry", source, tmp_path / "target") | {"dry_run": True}
-    run = installation.finished(installation.start("python-library", asked))
-    assert run.state
-    assert run.state.is_completed(), run.state
-    assert run.name.startswith("dry-plan-")
-    assert not (tmp_path / "target").exists()
-
-
-def test_a_run_that_is_refused_fails_in_plain_words(
-    installation: Installation, tmp_path: Path
-) -> None:
-    asked = parameters("nowhere", tmp_path / "absent", tmp_path / "target")
-    run = installation.finished(installation.start("python-library", asked))
-    assert run.state
-    assert run.state.is_failed()
-    assert str(tmp_path / "absent") in str(run.state.message)
-    assert not (tmp_path / "target").exists()
-
-
-def test_a_run_that_could_not_do_everything_fails_with_the_count(
-    installation: Installation, tmp_path: Path
-) -> None:
-    (tmp_path / "source").mkdir()
-    (tmp_path / "source" / "name").write_text("a file")
-    (tmp_path / "target" / "name" / "below").mkdir(parents=True)
-    asked = parameters("blocked", tmp_path / "source", tmp_path / "target")
-    run = installation.finished(installation.start("python-library", asked))
-    assert run.state
-    assert run.state.is_failed()
-    assert re.search(r"^1 of \d+ entries failed", str(run.state.message))
-
-
-def test_deletes_over_a_cap_wait_until_their_number_is_typed(
-    installation: Installation, tmp_path: Path
-) -> None:
-    source, target = tmp_path / "source", tmp_path / "target"
-    source.mkdir()
-    for name in ("stays", "goes", "goes too"):
-        (source / name).write_text(name)
-    capped = {"delete": "guarded", "guards": {"max_count": 1}}
-    asked = parameters("capped", source, target, **capped)
-    installation.finished(installation.start("python-library", asked))
-    for name in ("goes", "goes too"):
-        (source / name).unlink()
-    run = installation.finished(installation.start("python-library", asked))
-    plan = installation.result(run.id)["waiting_plan"]
-    mine = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
-    with installation.client() as client:
-        pages = {
-            one.key: one.data for one in client.read_artifacts(flow_run_filter=mine)
-        }
-    assert "`goes too`" in str(pages["capped-deletes"])
-    assert "--yes-delete 2" in str(pages["capped-deletes"])
-
-    def applied(entries: int) -> FlowRun:
-        typed = {"plan": plan, "yes_delete": entries}
-        started = installation.start("apply-deletes", typed, flow="apply-deletes")
-        return installation.finished(started)
-
-    refused = applied(3)
-    assert refused.state
-    assert refused.state.is_failed()
-    assert "has 2 entries" in str(refused.state.message)
-    assert (target / "goes").exists()
-    done = applied(2)
-    assert done.state
-    assert done.state.is_completed(), done.state
-    assert "dataset:capped" in done.tags
-    assert installation.result(done.id)["deleted"] == 2
-    assert_same(source, target)
-
-
-@pytest.mark.parametrize("goes_on", ["the same run, tried again", "another run"])
+@pytest.mark.parametrize(
+    "goes_on",
+    [
+        "the same run, tried again",
+        pytest.param("another run", marks=pytest.mark.torture),
+    ],
+)
 def test_a_cancelled_run_leaves_no_process_and_its_work_can_go_on(
     installation: Installation, tmp_path: Path, goes_on: str
 ) -> None:

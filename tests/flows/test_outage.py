@@ -18,7 +18,8 @@ from haulage.catalog.runs import runs
 from haulage.catalog.runs.runs import Run, RunState
 from tests.engine_builders import until
 from tests.flows.test_deployed import SLOW, many_files, parameters
-from tests.flows.up import Installation
+from tests.flows.up import Installation, brought_up
+from tests.postgres import PostgresServer
 from tests.trees.compare import assert_same, leftovers
 
 pytestmark = [pytest.mark.torture, pytest.mark.timeout(600)]
@@ -64,6 +65,16 @@ class Server:
         """Tell whether the server takes connections."""
         with socket.socket() as client:
             return client.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+@pytest.fixture(scope="module")
+def installation(
+    postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """Return an installation whose server no other test misses."""
+    root = tmp_path_factory.mktemp("outage")
+    with brought_up(postgres, root) as made, made.served():
+        yield made
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from tests.servers.processes import free_port
 
 CHECKOUT = Path(__file__).parents[2]
 PATIENCE_S = 240
+DEPLOYMENTS = {"sync": "python-library", "apply-deletes": "apply-deletes"}
 READ_RESULT = """
 import json, sys
 from prefect.client.orchestration import get_client
@@ -81,6 +83,16 @@ class Installation:
         """Return the server's address."""
         return f"http://127.0.0.1:{self.port()}"
 
+    @contextmanager
+    def served(self) -> Iterator[None]:
+        """Have this process ask the server of the installation."""
+        api = {
+            PREFECT_API_URL: f"{self.url()}/api",
+            PREFECT_API_AUTH_STRING: self.login(),
+        }
+        with temporary_settings(api):
+            yield
+
     def login(self) -> str:
         """Return what the file says that is for its owner alone."""
         return (self.home / "prefect" / "login").read_text()
@@ -103,6 +115,10 @@ class Installation:
                 found.id, parameters=parameters
             )
         return run.id
+
+    def ended(self, flow: str, asked: dict[str, Any]) -> FlowRun:
+        """Have the worker run a flow with these parameters, and wait for its end."""
+        return self.finished(self.start(DEPLOYMENTS[flow], asked, flow))
 
     def scheduled(
         self, deployment: str, schedule: DeploymentScheduleCreate, flow: str = "sync"
@@ -155,12 +171,9 @@ class Installation:
         ]
 
 
-@pytest.fixture(scope="module")
-def installation(
-    postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Installation]:
+@contextmanager
+def brought_up(postgres: PostgresServer, root: Path) -> Iterator[Installation]:
     """Run `haulage up` on Postgres, and `haulage down` at the end."""
-    root = tmp_path_factory.mktemp("installation")
     env = dict(os.environ) | {
         "HOME": str(root),
         "HAULAGE_HOME": str(root / "haulage"),
@@ -170,14 +183,25 @@ def installation(
     made = Installation(root / "haulage", env)
     try:
         made.haulage("up", "--port", str(free_port()))  # others may be starting, too
-        api = {
-            PREFECT_API_URL: f"{made.url()}/api",
-            PREFECT_API_AUTH_STRING: made.login(),
-        }
-        with temporary_settings(api):
-            yield made
+        yield made
     finally:
         made.haulage("down")
+
+
+@pytest.fixture(scope="session")
+def installed(
+    postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """Give all tests of the session one installation: each takes half a minute."""
+    with brought_up(postgres, tmp_path_factory.mktemp("installation")) as made:
+        yield made
+
+
+@pytest.fixture
+def installation(installed: Installation) -> Iterator[Installation]:
+    """Return the session's installation, whose server is this process's meanwhile."""
+    with installed.served():
+        yield installed
 
 
 def _read(path: Path) -> bytes:
