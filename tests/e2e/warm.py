@@ -20,6 +20,8 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+import haulage.lean  # noqa: F401  sets a variable for whoever imports it, sooner or later
+
 _PROJECT = Path(__file__).parents[2]
 _SERVE = "import sys; from tests.e2e.warm import serve; serve(int(sys.argv[1]))"
 _MODULES = (
