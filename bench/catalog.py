@@ -21,6 +21,7 @@ from haulage.catalog.db.engine import Catalog, open_catalog
 from haulage.catalog.manifests.pruning import KEPT_VERSIONS, prune_manifests
 from haulage.catalog.manifests.reader import ManifestWriter
 from haulage.catalog.retention import prune_runs
+from haulage.catalog.runs import attempts as attempt_records
 from haulage.catalog.runs import runs, shards
 from haulage.catalog.runs.runs import Run, RunState
 from haulage.config.policy import Dataset, Keep
@@ -117,9 +118,9 @@ def _sealed(catalog: Catalog, run: Run, count: int) -> list[shards.Shard]:
 
 
 def _finish(catalog: Catalog, run: Run, some: list[shards.Shard]) -> None:
-    for attempt in shards.start(catalog, run, some, "here"):
+    for attempt in attempt_records.start(catalog, run, some, "here"):
         outcome = f"outcomes/{attempt.token}.parquet"
-        shards.finish(catalog, attempt, outcome, {"copied": 10, "bytes": 1000})
+        attempt_records.finish(catalog, attempt, outcome, {"copied": 10, "bytes": 1000})
 
 
 def _write(catalog: Catalog, run: Run, entries: int) -> None:

@@ -1,7 +1,7 @@
 """The launcher protocol, whatever runs the movers."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -68,6 +68,18 @@ class Launcher(Protocol):
 
     def cancel(self, name: str) -> None:
         """Drop the job's waiting orders; tell running ones to stop."""
+        ...
+
+    def leave(self, name: str) -> None:
+        """Let go of a job: another process drives the run, and has what runs alone."""
+        ...
+
+    def end_leftovers(self, keep: Collection[str]) -> None:
+        """End what an earlier driver's movers still do, but for attempts in `keep`.
+
+        After that nobody acts for any other attempt that was ever ordered. FatalError
+        if a process does not end.
+        """
         ...
 
     def kill(self) -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from haulage.exchange.shard_files import Order
 from haulage.launch import forks
 from haulage.launch.forks import Fork
 from haulage.launch.launcher import STOP, Answer, Load
+from haulage.launch.leftovers import end_leftover_movers
 from haulage.private import make_directory, make_file
 
 _STOP_WAIT_S = 5.0
@@ -108,6 +109,14 @@ class LocalPool:
             self._changed.notify_all()
         for feeder in self._feeders:
             feeder.stop(name)
+
+    def leave(self, name: str) -> None:
+        """See Launcher; these movers need their driver."""
+        self.cancel(name)
+
+    def end_leftovers(self, keep: Collection[str]) -> None:
+        """See Launcher; without their driver no attempt goes on."""
+        end_leftover_movers(self._logs)
 
     def kill(self) -> None:
         """See Launcher."""

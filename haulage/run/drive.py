@@ -8,12 +8,12 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from haulage.catalog import events
+from haulage.catalog.runs import attempts as attempt_records
 from haulage.catalog.runs import runs
 from haulage.catalog.runs.runs import Run, RunState
 from haulage.errors import CancelledError, HaulageError, own_files
 from haulage.exchange.shard_files import LEASE
 from haulage.launch.launcher import STOP
-from haulage.launch.leftovers import end_leftover_movers
 from haulage.launch.local import LocalPool
 from haulage.private import make_directory, tighten
 from haulage.run.context.heartbeat import Heartbeat
@@ -45,9 +45,6 @@ def driven(
     are removed from the catalog.
     """
     workspace, had_workspace = workspace_of(run), is_here(run)
-    end_leftover_movers(workspace / "logs")
-    for name in ("spool", "progress"):  # without its file a late mover does nothing
-        shutil.rmtree(workspace / name, ignore_errors=True)
     for name in ("shards", "outcomes", "progress", "logs"):
         make_directory(workspace / name)
     tighten(workspace.parent)
@@ -60,6 +57,8 @@ def driven(
     context = RunContext(
         catalog, request.dataset.name, run, pair, pool, progress, heartbeat
     )
+    context.left_running = attempt_records.running(catalog, run)
+    _end_leftovers(context)
     told = own_files(workspace)
     with (
         _end_recorded(context),
@@ -74,6 +73,16 @@ def driven(
             pool.begin(warm=True)
         yield context
     clear_away(request.catalog, run.dataset_id, run.policy.keep)
+
+
+def _end_leftovers(context: RunContext) -> None:
+    """Make sure that nobody acts for the run but attempts that are left running."""
+    kept = {attempt.token for attempt in context.left_running}
+    context.launcher.end_leftovers(kept)
+    shutil.rmtree(context.workspace / "spool", ignore_errors=True)
+    for file in (context.workspace / "progress").iterdir():
+        if file.name.removesuffix(".held").rpartition("-")[2] not in kept:
+            file.unlink()  # without it a late mover does nothing
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from haulage.catalog.deletes import tombstones
 from haulage.catalog.deletes.tombstones import Tombstone
 from haulage.catalog.failures import Failure
 from haulage.catalog.manifests.reader import Manifest, ManifestWriter, versions
+from haulage.catalog.runs import attempts as attempt_records
 from haulage.catalog.runs import runs, shards
 from haulage.catalog.runs.runs import RunState
 from haulage.catalog.runs.shards import ShardState
@@ -63,14 +64,14 @@ def test_every_change_of_state_happens_once_though_commits_are_cut_off(
     row = recorded(catalog, asked)
     run = runs.begin(catalog, row.dataset, trigger="test")
     sealed = shards.seal(catalog, run, [new_shard(seq) for seq in range(3)])
-    attempts = shards.start(catalog, run, sealed, "here")
+    attempts = attempt_records.start(catalog, run, sealed, "here")
     assert [attempt.shard.id for attempt in attempts] == [one.id for one in sealed]
-    assert shards.finish(catalog, attempts[0], "outcome", {"copied": 10})
-    assert shards.lose(catalog, attempts[1], "it died", give_up=False)
-    assert shards.lose(catalog, attempts[2], "it died", give_up=True)
-    (again,) = shards.start(catalog, run, sealed, "here")
+    assert attempt_records.finish(catalog, attempts[0], "outcome", {"copied": 10})
+    assert attempt_records.lose(catalog, attempts[1], "it died", give_up=False)
+    assert attempt_records.lose(catalog, attempts[2], "it died", give_up=True)
+    (again,) = attempt_records.start(catalog, run, sealed, "here")
     assert again.dead_tokens == (attempts[1].token,)
-    assert shards.finish(catalog, again, "outcome", {"copied": 10})
+    assert attempt_records.finish(catalog, again, "outcome", {"copied": 10})
     tombstones.add(catalog, run, "test", [Tombstone(b"a", 1, 1)])
     failures.add(catalog, run, [Failure(b"b", "copy", "failed", "p", 5, "before")])
     failures.forget(catalog, run)

@@ -22,6 +22,7 @@ from haulage.catalog.deletes.trashes import TrashState
 from haulage.catalog.failures import Failure
 from haulage.catalog.manifests.reader import ManifestWriter
 from haulage.catalog.retention import has_forgotten, prune_results, prune_runs
+from haulage.catalog.runs import attempts as attempt_records
 from haulage.catalog.runs import runs, shards
 from haulage.catalog.runs.runs import Run, RunState
 from haulage.config.policy import Keep
@@ -36,7 +37,7 @@ KEEP = Keep(days=100, runs=1)
 def night(catalog: Catalog, run: Run) -> Run:
     """Return a run of long ago with something in every table."""
     sealed = shards.seal(catalog, run, [new_shard(seq) for seq in range(3)])
-    shards.start(catalog, run, sealed, "here")
+    attempt_records.start(catalog, run, sealed, "here")
     failures.add(catalog, run, [Failure(b"b", "copy", "failed", "p", 5, "why")])
     tombstones.add(catalog, run, "test", [Tombstone(b"a", 1, 1)])
     events.note(catalog, run.id, "what", {})

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from haulage.catalog.db.engine import Catalog, open_catalog
+from haulage.catalog.runs import attempts as attempt_records
 from haulage.catalog.runs import runs, shards
 from haulage.catalog.runs.runs import Run, RunState
 from haulage.catalog.runs.shards import Discovery, ShardState
@@ -63,15 +64,15 @@ def test_shards_are_listed_in_the_order_of_passes(catalog: Catalog, run: Run) ->
 
 def test_an_attempt_finishes_its_shard_once(catalog: Catalog, run: Run) -> None:
     sealed = shards.seal(catalog, run, [new_shard(1), new_shard(2)])
-    first, second = shards.start(catalog, run, sealed, "node 1")
+    first, second = attempt_records.start(catalog, run, sealed, "node 1")
     assert first.token != second.token
     assert (len(first.token), first.number, first.dead_tokens) == (12, 1, ())
-    assert shards.finish(catalog, first, "1.out", {"copied": 10})
-    assert not shards.finish(catalog, first, "late.out", {})
-    assert not shards.lose(catalog, first, "late", give_up=True)
+    assert attempt_records.finish(catalog, first, "1.out", {"copied": 10})
+    assert not attempt_records.finish(catalog, first, "late.out", {})
+    assert not attempt_records.lose(catalog, first, "late", give_up=True)
     (done,) = shards.listed(catalog, run.id, states=[ShardState.DONE])
     assert (done.outcome, done.tally) == ("1.out", {"copied": 10})
-    assert shards.start(catalog, run, [done], "node 1") == []
+    assert attempt_records.start(catalog, run, [done], "node 1") == []
 
 
 def test_two_that_start_the_same_shards_share_them(
@@ -81,7 +82,8 @@ def test_two_that_start_the_same_shards_share_them(
     other = open_catalog(catalog_url)
     with ThreadPoolExecutor(2) as pool:
         jobs = [
-            pool.submit(shards.start, one, run, sealed, "x") for one in (catalog, other)
+            pool.submit(attempt_records.start, one, run, sealed, "x")
+            for one in (catalog, other)
         ]
         started = [attempt.shard.id for job in jobs for attempt in job.result()]
     other.engine.dispose()
@@ -92,13 +94,13 @@ def test_a_lost_attempt_leaves_its_token_to_the_next(
     catalog: Catalog, run: Run
 ) -> None:
     sealed = shards.seal(catalog, run, [new_shard(1)])
-    (first,) = shards.start(catalog, run, sealed, "node 1")
-    assert shards.lose(catalog, first, "killed \0 \udcff", give_up=False)
-    (second,) = shards.start(catalog, run, sealed, "node 2")
+    (first,) = attempt_records.start(catalog, run, sealed, "node 1")
+    assert attempt_records.lose(catalog, first, "killed \0 \udcff", give_up=False)
+    (second,) = attempt_records.start(catalog, run, sealed, "node 2")
     assert (second.number, second.dead_tokens) == (2, (first.token,))
-    assert not shards.finish(catalog, first, "late.out", {})
-    assert shards.lose(catalog, second, "killed", give_up=True)
-    lost = shards.lost_tokens(catalog, run.id)
+    assert not attempt_records.finish(catalog, first, "late.out", {})
+    assert attempt_records.lose(catalog, second, "killed", give_up=True)
+    lost = attempt_records.lost_tokens(catalog, run.id)
     assert [token for _, token in lost] == [first.token, second.token]
     assert {one.state for one, _ in lost} == {ShardState.FAILED}
 
@@ -107,14 +109,14 @@ def test_a_take_over_frees_what_was_running_or_had_failed(
     catalog: Catalog, run: Run
 ) -> None:
     sealed = shards.seal(catalog, run, [new_shard(seq) for seq in range(3)])
-    done, failed, running = shards.start(catalog, run, sealed, "node 1")
-    shards.finish(catalog, done, "0.out", {})
-    shards.lose(catalog, failed, "bad", give_up=True)
+    done, failed, running = attempt_records.start(catalog, run, sealed, "node 1")
+    attempt_records.finish(catalog, done, "0.out", {})
+    attempt_records.lose(catalog, failed, "bad", give_up=True)
     taken = runs.take_over(catalog, run)
-    assert not shards.finish(catalog, running, "late.out", {})
+    assert not attempt_records.finish(catalog, running, "late.out", {})
     states = [one.state for one in shards.listed(catalog, run.id)]
     assert states == [ShardState.DONE, ShardState.READY, ShardState.READY]
-    again = shards.start(catalog, taken, sealed, "node 2")
+    again = attempt_records.start(catalog, taken, sealed, "node 2")
     assert [one.dead_tokens for one in again] == [(failed.token,), (running.token,)]
 
 
@@ -122,7 +124,7 @@ def test_a_stale_driver_gets_nothing(catalog: Catalog, run: Run) -> None:
     sealed = shards.seal(catalog, run, [new_shard(1)])
     runs.take_over(catalog, run)
     with pytest.raises(LostRunError):
-        shards.start(catalog, run, sealed, "node 1")
+        attempt_records.start(catalog, run, sealed, "node 1")
     with pytest.raises(LostRunError):
         shards.seal(catalog, run, [new_shard(2)])
     with pytest.raises(LostRunError):
@@ -134,11 +136,11 @@ def test_a_stale_driver_gets_nothing(catalog: Catalog, run: Run) -> None:
 
 def test_what_is_not_done_is_dropped(catalog: Catalog, run: Run) -> None:
     sealed = shards.seal(catalog, run, [new_shard(seq) for seq in range(3)])
-    done, running = shards.start(catalog, run, sealed[:2], "node 1")
-    shards.finish(catalog, done, "0.out", {})
+    done, running = attempt_records.start(catalog, run, sealed[:2], "node 1")
+    attempt_records.finish(catalog, done, "0.out", {})
     assert shards.drop_unfinished(catalog, run) == 2
-    assert not shards.finish(catalog, running, "late.out", {})
-    assert [token for _, token in shards.lost_tokens(catalog, run.id)] == [
+    assert not attempt_records.finish(catalog, running, "late.out", {})
+    assert [token for _, token in attempt_records.lost_tokens(catalog, run.id)] == [
         running.token
     ]
     found = [(t.state, t.shards, t.bytes) for t in shards.totals(catalog, run.id)]
@@ -152,9 +154,9 @@ def test_shards_are_found_by_what_their_tallies_count(
     sealed = shards.seal(catalog, run, [new_shard(seq) for seq in range(4)])
     tallies: tuple[dict[str, int], ...]
     tallies = ({"copied": 10}, {"failed": 1, "copied": 9}, {"failed": 0}, {})
-    attempts = shards.start(catalog, run, sealed, "here")
+    attempts = attempt_records.start(catalog, run, sealed, "here")
     for attempt, tally in zip(attempts[:3], tallies, strict=False):
-        assert shards.finish(catalog, attempt, "outcome", tally)
+        assert attempt_records.finish(catalog, attempt, "outcome", tally)
 
     def found(*names: str, round_: int = 0) -> list[int]:
         some = shards.counting(catalog, run.id, [Pass.COPY], [round_], names)
@@ -165,8 +167,8 @@ def test_shards_are_found_by_what_their_tallies_count(
     assert found("failed", round_=1) == found("mismatch") == found() == []
     for pass_, round_ in ((Pass.VERIFY, 0), (Pass.COPY, 1)):
         later = shards.seal(catalog, run, [new_shard(round_, pass_, round_)])
-        (attempt,) = shards.start(catalog, run, later, "here")
-        assert shards.finish(catalog, attempt, "outcome", {"failed": 1})
+        (attempt,) = attempt_records.start(catalog, run, later, "here")
+        assert attempt_records.finish(catalog, attempt, "outcome", {"failed": 1})
     every = shards.counting(catalog, run.id, [*Pass], range(2), ["failed"])
     assert [(one.pass_, one.round) for one in every] == [
         (Pass.COPY, 0),
@@ -178,3 +180,20 @@ def test_shards_are_found_by_what_their_tallies_count(
     assert not shards.are_there(catalog, run.id, Pass.COPY, 0, [ShardState.FAILED])
     assert not shards.are_there(catalog, run.id, Pass.COPY, 2)
     assert not shards.are_there(catalog, run.id, Pass.LINKS)
+
+
+def test_attempts_may_outlive_their_driver(catalog: Catalog, run: Run) -> None:
+    sealed = shards.seal(catalog, run, [new_shard(seq) for seq in range(3)])
+    done, left, lost = attempt_records.start(catalog, run, sealed, "node 1")
+    attempt_records.finish(catalog, done, "0.out", {})
+    attempt_records.lose(catalog, lost, "killed", give_up=False)
+    (again,) = attempt_records.start(catalog, run, sealed, "node 2")
+    taken = runs.take_over(catalog, run, keeps_attempts=True)
+    running = attempt_records.running(catalog, taken)
+    assert [(one.token, one.dead_tokens) for one in running] == [
+        (left.token, ()),
+        (again.token, (lost.token,)),
+    ]
+    assert attempt_records.finish(catalog, running[0], "1.out", {})
+    assert attempt_records.lose(catalog, running[1], "killed", give_up=False)
+    assert attempt_records.running(catalog, taken) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from haulage.catalog.runs import shards as ledger
+from haulage.catalog.runs import attempts as attempt_records
 from tests.e2e.place import GUARDED_OPTIONS, Place, grow_old, write
 from tests.e2e.processes import kill, of_place, outcomes_in, start, wait_until
 from tests.trees.compare import assert_same, leftovers
@@ -65,7 +65,7 @@ def test_a_shard_whose_movers_are_killed_each_time_fails_and_the_rest_goes_on(
     (path,) = planted.failures()
     assert path == b"huge"
     assert "1 entries from here on: every mover" in planted.failures()[path].reason
-    lost = ledger.lost_tokens(planted.catalog(), planted.last_run().id)
+    lost = attempt_records.lost_tokens(planted.catalog(), planted.last_run().id)
     assert len(lost) == 3
     assert len(entries_of(planted.target)) == FILES
     assert leftovers(planted.target) == []
@@ -82,5 +82,5 @@ def test_a_mover_that_gets_no_more_memory_is_replaced(planted: Place) -> None:
     out, err = process.communicate()
     assert process.returncode == 0, (out, err)
     assert b"Traceback" not in err
-    assert ledger.lost_tokens(planted.catalog(), planted.last_run().id)
+    assert attempt_records.lost_tokens(planted.catalog(), planted.last_run().id)
     assert_mended(planted)

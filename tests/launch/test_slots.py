@@ -280,7 +280,7 @@ def test_slots_of_a_dead_driver_are_ended_before_others_do_their_work(site):
     order = begin_huge(site, first)
     first.close()
     second = site.launcher(1, 1)
-    second.end_leftovers()
+    second.end_leftovers(())
     until(lambda: not live(site.engine))
     assert not any(name.exists() for name in progress_file.names_of(order.progress))
 
@@ -293,7 +293,7 @@ def test_what_runs_on_without_the_engine_loses_its_lease_first(site):
     site.engine.signal(slot, signal.SIGSTOP)
     slot.life = SlotLife.LOST
     second = site.launcher(1, 1)
-    second.end_leftovers()
+    second.end_leftovers(())
     site.engine.signal(slot, signal.SIGCONT)
     until(lambda: not live(site.engine))
     assert os.listdir(site.root / "t") == []

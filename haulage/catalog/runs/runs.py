@@ -187,11 +187,14 @@ def life_of(catalog: Catalog, run: Run) -> Life:
 
 
 @patient
-def take_over(catalog: Catalog, run: Run, *, goes_on: bool = True) -> Run:
+def take_over(
+    catalog: Catalog, run: Run, *, goes_on: bool = True, keeps_attempts: bool = False
+) -> Run:
     """Make this process the driver of `run`.
 
-    The old driver's token becomes invalid, its running attempts are lost, and every
-    shard that is not done is ready again. If it `goes_on`, RefusedError while a run of
+    The old driver's token becomes invalid. Unless it `keeps_attempts`, which do not
+    need their driver, those that run are lost, and every shard that is not done is
+    ready again. If it `goes_on`, RefusedError while a run of
     another dataset is active in its target.
     """
     statement = (
@@ -213,7 +216,8 @@ def take_over(catalog: Catalog, run: Run, *, goes_on: bool = True) -> Run:
             row = connection.execute(statement).mappings().one_or_none()
             if row is None:
                 raise RefusedError(_not_taken(run))
-            release_shards(connection, run.id, to="ready")
+            if not keeps_attempts:
+                release_shards(connection, run.id, to="ready")
             return run_of(row)
     except IntegrityError as err:
         name = datasets.get(catalog, run.dataset_id).dataset.name

@@ -1,13 +1,11 @@
-"""Shards and attempts: seal, start, finish, lose."""
+"""Shards: seal them, and look which there are."""
 
-import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
-    Connection,
     RowMapping,
     Select,
     case,
@@ -19,10 +17,9 @@ from sqlalchemy import (
     update,
 )
 
-from haulage.catalog.db.column_types import DatabaseNow
 from haulage.catalog.db.engine import Catalog
 from haulage.catalog.db.patience import patient
-from haulage.catalog.db.tables import AttemptTable, RawPath, ShardTable
+from haulage.catalog.db.tables import RawPath, ShardTable
 from haulage.catalog.runs.run import Run, guarded, hold, must_hit
 from haulage.catalog.runs.runs import release_shards
 from haulage.model import Pass
@@ -77,17 +74,6 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """One attempt at a shard; `dead_tokens` are those of lost attempts."""
-
-    id: int
-    shard: Shard
-    number: int
-    token: str
-    dead_tokens: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Discovery:
     """The position of the listing from which these shards came."""
 
@@ -131,7 +117,7 @@ def seal(
             ShardTable, sort_by_parameter_order=True
         )
         rows = connection.execute(statement, [_new(run, shard) for shard in shards])
-        return [_of(row) for row in rows.mappings()]
+        return [shard_of(row) for row in rows.mappings()]
 
 
 def listed(
@@ -177,41 +163,11 @@ def are_there(
 
 
 @patient
-def start(
-    catalog: Catalog, run: Run, shards: Sequence[Shard], where: str
-) -> list[Attempt]:
-    """Start an attempt at each of the shards that is still ready."""
-    attempts: list[Attempt] = []
-    with catalog.begin() as connection:
-        hold(connection, run)
-        for ids in _batches([shard.id for shard in shards]):
-            attempts += _start(connection, run, ids, where)
-    return attempts
-
-
-def finish(
-    catalog: Catalog, attempt: Attempt, outcome: str, tally: Mapping[str, int]
-) -> bool:
-    """Record the shard as done; False if the attempt is no longer the current one."""
-    done = {"state": ShardState.DONE, "outcome": outcome, "tally": dict(tally)}
-    return _close(catalog, attempt, done, state="done", error=None)
-
-
-def lose(catalog: Catalog, attempt: Attempt, error: str, *, give_up: bool) -> bool:
-    """Record the attempt as lost and the shard as ready, or failed with `give_up`.
-
-    False if the attempt is no longer the current one.
-    """
-    state = ShardState.FAILED if give_up else ShardState.READY
-    return _close(catalog, attempt, {"state": state}, state="lost", error=error)
-
-
-@patient
 def undo(catalog: Catalog, run: Run, shards: Sequence[Shard]) -> None:
     """Record that shards must be repeated, because their outcomes are unknown."""
     with catalog.begin() as connection:
         hold(connection, run)
-        for ids in _batches([shard.id for shard in shards]):
+        for ids in batches([shard.id for shard in shards]):
             is_one = (ShardTable.run_id == run.id) & ShardTable.id.in_(ids)
             connection.execute(
                 update(ShardTable)
@@ -226,20 +182,6 @@ def drop_unfinished(catalog: Catalog, run: Run) -> int:
     with catalog.begin() as connection:
         hold(connection, run)
         return release_shards(connection, run.id, to=ShardState.DROPPED)
-
-
-@patient
-def lost_tokens(catalog: Catalog, run_id: str) -> list[tuple[Shard, str]]:
-    """Return every lost attempt's shard and token, whose temporaries may remain."""
-    wanted = (
-        select(ShardTable, AttemptTable.token.label("dead_token"))
-        .join(AttemptTable, AttemptTable.shard_id == ShardTable.id)
-        .where(ShardTable.run_id == run_id, AttemptTable.state == "lost")
-        .order_by(AttemptTable.id)
-    )
-    with catalog.read() as connection:
-        rows = connection.execute(wanted).mappings()
-        return [(_of(row), row["dead_token"]) for row in rows]
 
 
 @patient
@@ -283,7 +225,7 @@ def _in_order(catalog: Catalog, wanted: Select[Any]) -> list[Shard]:
     rank = case({one.value: i for i, one in enumerate(Pass)}, value=ShardTable.pass_)
     wanted = wanted.order_by(rank, ShardTable.round, ShardTable.seq)
     with catalog.read() as connection:
-        return [_of(row) for row in connection.execute(wanted).mappings()]
+        return [shard_of(row) for row in connection.execute(wanted).mappings()]
 
 
 def _new(run: Run, shard: NewShard) -> dict[str, object]:
@@ -292,7 +234,8 @@ def _new(run: Run, shard: NewShard) -> dict[str, object]:
     return {**values, "run_id": run.id, "state": ShardState.READY}
 
 
-def _of(row: RowMapping) -> Shard:
+def shard_of(row: RowMapping) -> Shard:
+    """Return the shard of a row that has all its columns."""
     same = "id run_id round seq wave file entries bytes first last attempts outcome"
     return Shard(
         **{name: row[name] for name in same.split()},
@@ -302,89 +245,7 @@ def _of(row: RowMapping) -> Shard:
     )
 
 
-def _batches(ids: list[int]) -> list[list[int]]:
+def batches(ids: list[int]) -> list[list[int]]:
+    """Return ids in lists that one statement takes."""
     starts = range(0, len(ids), _MAX_IN_STATEMENT)
     return [ids[at : at + _MAX_IN_STATEMENT] for at in starts]
-
-
-def _start(
-    connection: Connection, run: Run, ids: list[int], where: str
-) -> list[Attempt]:
-    tokens = {shard_id: secrets.token_hex(6) for shard_id in ids}
-    statement = (
-        update(ShardTable)
-        .where(
-            ShardTable.id.in_(ids),
-            ShardTable.run_id == run.id,
-            ShardTable.state == ShardState.READY,
-        )
-        .values(
-            state=ShardState.RUNNING,
-            attempts=ShardTable.attempts + 1,
-            token=case(tokens, value=ShardTable.id),
-        )
-        .returning(ShardTable)
-    )
-    started = [_of(row) for row in connection.execute(statement).mappings()]
-    started.sort(key=lambda shard: ids.index(shard.id))
-    dead = _dead_tokens(connection, ids)
-    numbers = _record(connection, started, tokens, where)
-    return [
-        Attempt(attempt_id, shard, shard.attempts, tokens[shard.id], dead[shard.id])
-        for attempt_id, shard in zip(numbers, started, strict=True)
-    ]
-
-
-def _dead_tokens(connection: Connection, ids: list[int]) -> dict[int, tuple[str, ...]]:
-    wanted = (
-        select(AttemptTable.shard_id, AttemptTable.token)
-        .where(AttemptTable.shard_id.in_(ids), AttemptTable.state == "lost")
-        .order_by(AttemptTable.id)
-    )
-    dead: dict[int, tuple[str, ...]] = dict.fromkeys(ids, ())
-    for shard_id, token in connection.execute(wanted):
-        dead[shard_id] += (token,)
-    return dead
-
-
-def _record(
-    connection: Connection, shards: list[Shard], tokens: dict[int, str], where: str
-) -> list[int]:
-    if not shards:
-        return []
-    rows = [
-        {
-            "shard_id": shard.id,
-            "number": shard.attempts,
-            "token": tokens[shard.id],
-            "state": "running",
-            "place": where,
-        }
-        for shard in shards
-    ]
-    statement = insert(AttemptTable).returning(
-        AttemptTable.id, sort_by_parameter_order=True
-    )
-    return list(connection.scalars(statement, rows))
-
-
-@patient
-def _close(
-    catalog: Catalog,
-    attempt: Attempt,
-    shard: Mapping[str, object],
-    *,
-    state: str,
-    error: str | None,
-) -> bool:
-    guarded_by_token = (
-        update(ShardTable)
-        .where(ShardTable.id == attempt.shard.id, ShardTable.token == attempt.token)
-        .values(token=None, **shard)
-    )
-    own = update(AttemptTable).where(AttemptTable.id == attempt.id)
-    with catalog.begin() as connection:
-        if connection.execute(guarded_by_token).rowcount == 0:
-            return False
-        connection.execute(own.values(state=state, error=error, ended_at=DatabaseNow()))
-        return True

@@ -3,13 +3,13 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from haulage.boottime import now_s
 from haulage.errors import CancelledError, FatalError, HaulageError, TransientError
 from haulage.exchange.shard_files import Order
-from haulage.exchange.wave_files import WaveFiles
+from haulage.exchange.wave_files import Claim, WaveFiles
 from haulage.launch.engine import Engine, SlotView
 from haulage.launch.launcher import STOP, Answer, Load
 from haulage.launch.local import LocalPool
@@ -150,25 +150,31 @@ class SlotLauncher:
         self._supervisor.close()
         self._local.close()
 
-    def end_leftovers(self) -> None:
-        """End what an earlier driver's slots still do, before anybody else does it.
+    def leave(self, name: str) -> None:
+        """See Launcher."""
+        if name in self._local_names:
+            self._local.leave(name)
+        for wave in self._waves.get(name, []):
+            self._supervisor.forget(wave)
 
-        Without a proof that their processes are gone, their leases run out first.
+    def end_leftovers(self, keep: Collection[str]) -> None:
+        """See Launcher.
+
+        Without a proof that a slot's processes are gone, their leases run out first.
         """
-        for wave in self._left.values():
+        self._local.end_leftovers(keep)
+        gone = [wave for wave in self._left.values() if not wave.has_any(keep)]
+        for wave in gone:
             wave.jobs.remember()
-            wave.withdraw()
             wave.end()
-        names = {name for wave in self._left.values() for name in wave.jobs.by_name}
-        if not names:
-            return
-        self._cancel(names)
-        if sum(wave.revoke() for wave in self._left.values()):
-            self._await_end()
-        for wave in self._left.values():
+        if names := {name for wave in gone for name in wave.jobs.by_name}:
+            self._cancel(names)
+        if claims := [one for wave in self._left.values() for one in wave.revoke(keep)]:
+            self._await_end(claims)
+        for wave in gone:
             wave.remove()
-        self._left.clear()
-        self._known.clear()
+            self._left.pop(wave.files.root)
+        self._known = known_tokens(map(WaveFiles, self._left))
 
     def _cancel(self, names: set[str]) -> None:
         try:
@@ -176,24 +182,23 @@ class SlotLauncher:
         except HaulageError as err:
             _log.warning("jobs of the run could not be cancelled: %s", err)
 
-    def _await_end(self) -> None:
-        """Wait until all processes of these jobs are gone, or no lease can hold."""
+    def _await_end(self, claims: Collection[Claim]) -> None:
+        """Wait until nobody does these orders, or no lease can hold any more."""
         deadline = now_s() + MARGIN * self._options.hold_s
-        while now_s() < deadline and not self._have_ended():
+        while now_s() < deadline and not self._have_ended(claims):
             if STOP.wait(_LOOK_S[1]):
                 raise CancelledError("stopped while slots of an earlier driver ended")
 
-    def _have_ended(self) -> bool:
-        """Tell whether every claim's slot has ended, as it or the engine says."""
+    def _have_ended(self, claims: Collection[Claim]) -> bool:
+        """Tell whether each claim is answered, or its slot has ended."""
         try:
-            views = {
-                view.slot: view for view in self._engine.look(self._options.prefix)
-            }
+            found = self._engine.look(self._options.prefix)
         except TransientError:
-            views = {}
+            found = []
+        views = {view.slot: view for view in found}
         for wave in self._left.values():
             wave.hear()
-            for claim in wave.files.claims():
+            for claim in {*wave.files.claims()} & {*claims}:
                 record = wave.records.get(claim.slot)
                 view = views.get(claim.slot.rpartition(".")[0])
                 if not why_ended(claim, record, view):

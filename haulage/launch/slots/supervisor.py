@@ -69,15 +69,19 @@ class Supervisor:
 
     def end(self, wave: RemoteWave) -> None:
         """Cancel the jobs of a wave."""
-        with self._lock:
-            wave.end()
-            if wave in self.waves:
-                self.waves.remove(wave)
+        wave.end()
+        self.forget(wave)
         if any(not job.is_gone for job in wave.jobs.by_name.values()):
             try:
                 self.engine.cancel(list(wave.jobs.by_name))
             except HaulageError as err:
                 _log.warning("jobs were told to stop, but not cancelled: %s", err)
+
+    def forget(self, wave: RemoteWave) -> None:
+        """Stop watching a wave; its slots go on."""
+        with self._lock:
+            if wave in self.waves:
+                self.waves.remove(wave)
 
     def scale(self, slots: int) -> None:
         """Let so many slots work at the same time."""

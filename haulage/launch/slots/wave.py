@@ -3,7 +3,7 @@
 import shutil
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -120,13 +120,20 @@ class RemoteWave:
             ]
         return Load(sum(one for one, _ in told), sum(size for _, size in told))
 
-    def revoke(self) -> int:
-        """Take all claims away from their movers; return how many there were."""
-        claims = self.files.claims()
+    def has_any(self, tokens: Collection[str]) -> bool:
+        """Tell whether any of these attempts is queued, claimed or answered here."""
+        return not known_tokens([self.files]).keys().isdisjoint(tokens)
+
+    def revoke(self, keep: Collection[str]) -> list[Claim]:
+        """Take back every order but those in `keep`; return those that had a mover."""
+        for name in self.files.waiting():
+            if token_of(name) not in keep:
+                self.files.withdraw(name)
+        claims = [one for one in self.files.claims() if one.token not in keep]
         for claim in claims:
             if (order := self.files.claimed(claim)) is not None:
                 progress_file.revoke(order.progress)
-        return len(claims)
+        return claims
 
     def remove(self) -> None:
         """Remove the wave's directory; a slot that looks for it ends."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from haulage.catalog.db.engine import Catalog
 from haulage.catalog.db.patience import patient
 from haulage.catalog.runs import runs
+from haulage.catalog.runs.attempts import Attempt
 from haulage.catalog.runs.lineage import VERIFY
 from haulage.catalog.runs.runs import Run
 from haulage.config.policy import Fsync, RunPolicy, Verify
@@ -43,6 +44,8 @@ class RunContext:
     folds_by: Probe | None = None  # of a target that takes several names for one
     mdts: tuple[int, ...] = ()  # over which directories of a Lustre alternate
     listing_notes: ListingNotes = field(init=False)
+    # Attempts that outlived an earlier driver of the run, and are not attached to yet.
+    left_running: list[Attempt] = field(default_factory=list)
     _probed: Pair | None = None
 
     def __post_init__(self) -> None:

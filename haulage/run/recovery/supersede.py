@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from haulage.catalog import events
+from haulage.catalog.runs import attempts as attempt_records
 from haulage.catalog.runs import runs
 from haulage.catalog.runs import shards as ledger
 from haulage.catalog.runs.runs import RunState
@@ -81,7 +82,7 @@ def sweep(context: RunContext) -> None:
     """Remove every temporary that no later attempt will remove."""
     lost = [
         (shard, token)
-        for shard, token in ledger.lost_tokens(context.catalog, context.run.id)
+        for shard, token in attempt_records.lost_tokens(context.catalog, context.run.id)
         if shard.state is not ShardState.DONE
     ]
     strays = [one for one in lost if not is_readable(context.workspace / one[0].file)]

@@ -29,19 +29,26 @@ def done(
     context: RunContext, pass_: Pass | None = None, round_: int | None = None
 ) -> list[Shard]:
     """Return the finished shards, in canonical order within a pass and a round."""
-    return _in_state(context, ShardState.DONE, pass_, round_)
+    return _in_states(context, (ShardState.DONE,), pass_, round_)
 
 
 def ready(context: RunContext, pass_: Pass, round_: int | None = None) -> list[Shard]:
-    """Return the shards that are still to be done, in the same order."""
-    return _in_state(context, ShardState.READY, pass_, round_)
+    """Return the shards that are still to be done, in the same order.
+
+    Some may be running, if another process drove the run before.
+    """
+    states = (ShardState.READY, ShardState.RUNNING)
+    return _in_states(context, states, pass_, round_)
 
 
-def _in_state(
-    context: RunContext, state: ShardState, pass_: Pass | None, round_: int | None
+def _in_states(
+    context: RunContext,
+    states: Collection[ShardState],
+    pass_: Pass | None,
+    round_: int | None,
 ) -> list[Shard]:
     return ledger.listed(
-        context.catalog, context.run.id, pass_=pass_, round_=round_, states=[state]
+        context.catalog, context.run.id, pass_=pass_, round_=round_, states=states
     )
 
 

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from haulage.catalog.runs import shards as ledger
-from haulage.catalog.runs.shards import Attempt, Shard
-from haulage.errors import FatalError
+from haulage.catalog.runs import attempts as attempt_records
+from haulage.catalog.runs.attempts import Attempt
+from haulage.catalog.runs.shards import Shard
+from haulage.errors import FatalError, LostRunError
 from haulage.exchange import progress_file
 from haulage.exchange.shard_files import Order
 from haulage.launch.launcher import Answer, Load
@@ -57,8 +58,15 @@ def run_wave(context: RunContext, wave: Wave) -> dict[str, int]:
     try:
         tally = _until_done(context, wave)
         state = "done"
-    finally:
+    except LostRunError:
+        context.launcher.leave(wave.name)
+        raise
+    except BaseException:
         context.launcher.cancel(wave.name)
+        raise
+    else:
+        context.launcher.cancel(wave.name)
+    finally:
         context.progress.end_wave(wave.name, state)
     return tally
 
@@ -75,26 +83,32 @@ def _until_done(context: RunContext, wave: Wave) -> dict[str, int]:
     count = _Count()
     todo: Sequence[Shard] = wave.shards
     while todo:
-        attempts = ledger.start(
-            context.catalog, context.run, todo, context.launcher.where
-        )
-        by_token = {attempt.token: attempt for attempt in attempts}
-        for attempt in attempts:
-            progress = _order(context, attempt).progress
-            progress_file.begin(progress)
-        context.launcher.start_or_attach(
-            wave.name,
-            [_order(context, attempt) for attempt in attempts],
-            load_of(attempt.shard for attempt in attempts),
-        )
+        open_ = {attempt.token: attempt for attempt in _started(context, wave, todo)}
         lost = []
-        while by_token:
+        while open_:
             context.check()
             for answer in context.launcher.poll(wave.name, _POLL_S):
-                attempt = by_token.pop(answer.token)
+                attempt = open_.pop(answer.token)
                 lost += _take(context, wave.name, attempt, answer, count)
         todo = _ready_again(context, lost)
     return dict(count.tally)
+
+
+def _started(
+    context: RunContext, wave: Wave, shards: Sequence[Shard]
+) -> Sequence[Attempt]:
+    """Start attempts at shards, or attach to those that an earlier driver started."""
+    catalog, run, launcher = context.catalog, context.run, context.launcher
+    ids = {shard.id for shard in shards}
+    attempts = [one for one in context.left_running if one.shard.id in ids]
+    context.left_running = [one for one in context.left_running if one not in attempts]
+    attempts += attempt_records.start(catalog, run, shards, launcher.where)
+    orders = [_order(context, attempt) for attempt in attempts]
+    for order in orders:
+        progress_file.begin(order.progress)
+    load = load_of(attempt.shard for attempt in attempts)
+    launcher.start_or_attach(wave.name, orders, load)
+    return attempts
 
 
 def _order(context: RunContext, attempt: Attempt) -> Order:
@@ -118,14 +132,14 @@ def _take(
     if answer.tally is not None:
         context.progress.end_shard(wave, shard.entries, answer.tally)
         name = f"outcomes/{_order(context, attempt).outcome.name}"
-        if ledger.finish(context.catalog, attempt, name, answer.tally):
+        if attempt_records.finish(context.catalog, attempt, name, answer.tally):
             count.tally.update(answer.tally)
         return []
     reason = answer.fatal or answer.lost or "cancelled"
     # An attempt that was only queued when its driver died says nothing of the shard.
     count.deaths[shard.id] += answer.lost is not None
     give_up = count.deaths[shard.id] >= context.policy.attempts
-    ledger.lose(context.catalog, attempt, reason, give_up=give_up)
+    attempt_records.lose(context.catalog, attempt, reason, give_up=give_up)
     if answer.fatal:
         raise FatalError(answer.fatal)
     return [] if give_up else [shard]
