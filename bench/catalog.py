@@ -24,7 +24,8 @@ from haulage.catalog.retention import prune_runs
 from haulage.catalog.runs import attempts as attempt_records
 from haulage.catalog.runs import runs, shards
 from haulage.catalog.runs.runs import Run, RunState
-from haulage.config.policy import Dataset, Keep
+from haulage.config.limits import Keep
+from haulage.config.policy import Dataset
 from haulage.model import Pass
 from tests.catalogs import manifest_table, new_shard
 from tests.postgres import running

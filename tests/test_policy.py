@@ -4,6 +4,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from haulage.config import policy
+from haulage.config.launchers import Local, Slurm
 from haulage.config.policy import Dataset, Filters, Policy
 from haulage.config.units import parse_age, parse_size
 from haulage.errors import RefusedError
@@ -226,3 +227,30 @@ def test_the_form_offers_each_name():
     schema = Policy.model_json_schema()
     assert schema["properties"]["preserve"]["items"] == {"$ref": "#/$defs/Preserve"}
     assert schema["$defs"]["Preserve"]["enum"] == [str(name) for name in Preserve]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"workspace": "shared"}, "workspace"),
+        ({"workspace": "/w", "nodes": 0}, "nodes"),
+        ({"workspace": "/w", "partition": "a b; rm"}, "partition"),
+        ({"workspace": "/w", "extra": ["--array=1-9"]}, "set by Haulage"),
+        ({"workspace": "/w", "extra": ["rm -rf"]}, "no option"),
+        ({"workspace": "/w", "prologue": ["a\nb"]}, "line break"),
+        ({"workspace": "/w", "lease": 0.1}, "lease"),
+        ({"nodes": 1}, "workspace"),
+    ],
+)
+def test_a_wrong_launcher_is_refused_by_the_name_of_its_field(wrong, words):
+    with pytest.raises(ValidationError, match=words):
+        Policy(launcher={"kind": "slurm", **wrong})
+
+
+def test_a_launcher_is_a_value_and_local_unless_it_is_named():
+    assert Policy().launcher == Local()
+    given = {"kind": "slurm", "workspace": "/w", "nodes": 8, "slots_per_node": 8}
+    policy = Policy.model_validate({"launcher": given})
+    assert isinstance(policy.launcher, Slurm)
+    assert policy.launcher.slots == 64
+    assert Policy.model_validate_json(policy.model_dump_json()) == policy

@@ -31,7 +31,7 @@ from haulage.catalog.db.tables import (
     TombstoneTable,
     TrashTable,
 )
-from haulage.config.policy import Keep
+from haulage.config.limits import Keep
 
 _ROWS_AT_ONCE = 5000
 _RESULTS_KEPT_DAYS = 180

@@ -9,16 +9,16 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from haulage.config.launchers import LOCAL, Launcher
+from haulage.config.limits import Guards, Keep, Shards, Size
 from haulage.config.patterns import check_rules
 from haulage.config.store_options import Form, StoreOptions
 from haulage.config.striping import checked_rules
-from haulage.config.units import parse_age, parse_preserve, parse_size
+from haulage.config.units import parse_age, parse_preserve
 from haulage.model import PRESERVED, Preserve
 
 RECORDED = {"recorded": True}  # the context of what an older version may have taken
 
-Size = Annotated[int, Field(ge=0), BeforeValidator(parse_size)]
-ShardSize = Annotated[int, Field(ge=1 << 16), BeforeValidator(parse_size)]
 Age = Annotated[float, Field(ge=0), BeforeValidator(parse_age)]
 Preserved = Annotated[tuple[Preserve, ...], BeforeValidator(parse_preserve)]
 Stripe = Annotated[str, BeforeValidator(checked_rules)]
@@ -118,62 +118,6 @@ class Filters(Form):
         return rules
 
 
-class Shards(Form):
-    """How the work is divided. A shard is closed when one of its bounds is reached."""
-
-    max_entries: int = Field(
-        5000,
-        ge=1,
-        title="Entries a shard",
-        description="Close a shard at this many entries.",
-    )
-    max_bytes: ShardSize = Field(
-        1 << 30,
-        title="Bytes a shard",
-        description="Close a shard at this many bytes. A larger file is split into "
-        "parts of this size (larger ones if there would be hundreds), which several "
-        "movers copy.",
-    )
-
-
-class Guards(Form):
-    """Caps on deletes, checked before the first entry is removed."""
-
-    max_count: int = Field(
-        100_000,
-        ge=0,
-        title="Most entries",
-        description="Never remove more entries than this.",
-    )
-    max_share: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        title="Largest share",
-        description="Never remove more than this share of the manifest's entries.",
-    )
-    max_bytes: Size | None = Field(
-        None, title="Most bytes", description="Never remove more bytes than this."
-    )
-
-
-class Keep(Form):
-    """How long the catalog keeps runs."""
-
-    days: int = Field(
-        180,
-        ge=1,
-        title="Days",
-        description="Forget runs that began more days ago, with all their records.",
-    )
-    runs: int = Field(
-        60,
-        ge=1,
-        title="Runs",
-        description="Never forget this many of the newest runs of the dataset.",
-    )
-
-
 class Policy(Form):
     """How a dataset is kept in sync."""
 
@@ -249,6 +193,11 @@ class Policy(Form):
         le=1024,
         title="Movers",
         description="Mover processes that run at the same time.",
+    )
+    launcher: Launcher = Field(
+        LOCAL,
+        title="Launcher",
+        description="Where movers run: on the driver's machine, or as jobs of SLURM.",
     )
     listers: int = Field(
         2,

@@ -40,6 +40,10 @@ class Launcher(Protocol):
         """Return a short description of where the movers run, for attempts' records."""
         ...
 
+    def warm_up(self) -> None:
+        """Get ready for a first order that is about to come."""
+        ...
+
     def start_or_attach(self, name: str, orders: Sequence[Order], load: Load) -> None:
         """Start `orders` as the job `name`; orders already started continue.
 

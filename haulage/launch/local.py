@@ -57,6 +57,10 @@ class LocalPool:
             log, take = self._logs / f"mover-{number}.log", partial(self._take, number)
             self._feeders.append(_Feeder(log, take, self._answer, self._environ))
 
+    def warm_up(self) -> None:
+        """See Launcher."""
+        self.begin(warm=True)
+
     def begin(self, *, warm: bool = False) -> None:
         """Start the feeders; if `warm`, the movers too, to have their imports done."""
         with self._changed:

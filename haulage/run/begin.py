@@ -11,9 +11,11 @@ from haulage.catalog.runs import shards as ledger
 from haulage.catalog.runs.driver import boot_id
 from haulage.catalog.runs.runs import Run
 from haulage.catalog.runs.shards import ShardState
+from haulage.config.launchers import Slots
 from haulage.config.policy import Fsync, RunPolicy
 from haulage.model import Pass
 from haulage.run.context.request import Request
+from haulage.run.context.workspace import is_here
 from haulage.run.discovery.discover import Comparison
 from haulage.run.drive import driven
 from haulage.run.guards.recognition import Looking, check_recognised
@@ -33,7 +35,8 @@ def begin(
     if earlier:
         its = datasets.get(catalog, earlier.dataset_id)
         check_recognised(_looking(request, its, earlier.policy, earlier))
-        return _noted(catalog, _taken(request, earlier), "resumed", trigger)
+        taken = _taken(request, earlier, goes_on=True)
+        return _noted(catalog, taken, "resumed", trigger)
     sharing.refuse_unshared(catalog, request.dataset)
     row = datasets.known(catalog, request.dataset)
     if row:
@@ -70,17 +73,22 @@ def _noted(catalog: Catalog, run: Run, what: str, trigger: str) -> Run:
 
 def _supersede(request: Request, run: Run) -> None:
     """Commit what an unfinished run has done, as far as that is known."""
-    with driven(request, _taken(request, run), goes_on=False) as context:
+    taken = _taken(request, run, goes_on=False)
+    with driven(request, taken, goes_on=False) as context:
         supersede(context)
 
 
-def _taken(request: Request, run: Run) -> Run:
+def _taken(request: Request, run: Run, *, goes_on: bool) -> Run:
     """Take a run over; what a power cut may have undone is verified again.
 
-    Content that was not forced to disk may have been read back from memory.
+    Movers on other machines do not need their driver: their attempts go on, if the run
+    does and its workspace is here. Content that was not forced to disk may have been
+    read back from memory.
     """
     catalog, target = request.catalog, request.pair.target
-    taken = runs.take_over(catalog, run)
+    is_remote = isinstance(run.policy.launcher, Slots)
+    keeps = goes_on and is_remote and is_here(run)
+    taken = runs.take_over(catalog, run, keeps_attempts=keeps)
     is_same_boot = run.driver.boot in (None, boot_id())
     if not (is_same_boot or target.is_bucket or run.policy.fsync is Fsync.FILE):
         done = ledger.listed(catalog, run.id, states=[ShardState.DONE])

@@ -12,10 +12,12 @@ from haulage.catalog.runs import attempts as attempt_records
 from haulage.catalog.runs import runs
 from haulage.catalog.runs.runs import Run, RunState
 from haulage.errors import CancelledError, HaulageError, own_files
+from haulage.exchange.fitness import root_of
 from haulage.exchange.shard_files import LEASE
 from haulage.launch.launcher import STOP
-from haulage.launch.local import LocalPool
+from haulage.launch.open import Place, open_launcher
 from haulage.private import make_directory, tighten
+from haulage.run.context.endpoints import Pair
 from haulage.run.context.heartbeat import Heartbeat
 from haulage.run.context.progress import RunProgress
 from haulage.run.context.request import Request
@@ -49,13 +51,13 @@ def driven(
         make_directory(workspace / name)
     tighten(workspace.parent)
     pair = request.pair
-    pool = LocalPool(run.policy.movers, workspace / "logs", pair.secrets)
+    launcher = open_launcher(run.policy.launcher, run.policy.movers, _place(run, pair))
     progress = RunProgress(dict(run.counts))
     catalog = replace(request.catalog, hurried=threading.Event())
     lease = Lease.begin(workspace / LEASE)
-    heartbeat = Heartbeat(run.id, lease, pool)
+    heartbeat = Heartbeat(run.id, lease, launcher)
     context = RunContext(
-        catalog, request.dataset.name, run, pair, pool, progress, heartbeat
+        catalog, request.dataset.name, run, pair, launcher, progress, heartbeat
     )
     context.left_running = attempt_records.running(catalog, run)
     _end_leftovers(context)
@@ -64,15 +66,22 @@ def driven(
         _end_recorded(context),
         told,
         closing(lease),
-        closing(pool),
+        closing(launcher),
         _alive(context, runner),
     ):
         reopen(context, had_workspace=had_workspace, goes_on=goes_on)
         make_target(pair.target)
         if run.base_manifest_id is None:  # a first run, which has work for them
-            pool.begin(warm=True)
+            launcher.warm_up()
         yield context
     clear_away(request.catalog, run.dataset_id, run.policy.keep)
+
+
+def _place(run: Run, pair: Pair) -> Place:
+    """Return what a launcher needs to know of a run."""
+    ends = {"source": pair.source, "target": pair.target}
+    roots = [root_of(what, end.url) for what, end in ends.items() if not end.is_bucket]
+    return Place(run.id, workspace_of(run), pair.secrets, roots)
 
 
 def _end_leftovers(context: RunContext) -> None:

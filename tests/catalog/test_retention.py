@@ -25,7 +25,7 @@ from haulage.catalog.retention import has_forgotten, prune_results, prune_runs
 from haulage.catalog.runs import attempts as attempt_records
 from haulage.catalog.runs import runs, shards
 from haulage.catalog.runs.runs import Run, RunState
-from haulage.config.policy import Keep
+from haulage.config.limits import Keep
 from haulage.errors import RefusedError
 from tests.catalogs import manifest_table, new_shard
 

@@ -53,6 +53,10 @@ class SlotLauncher:
         """See Launcher."""
         return self._engine.where
 
+    def warm_up(self) -> None:
+        """See Launcher; the first orders of a run are small, and done here."""
+        self._local.warm_up()
+
     def start_or_attach(self, name: str, orders: Sequence[Order], load: Load) -> None:
         """See Launcher."""
         attached = [order for order in orders if order.token in self._known]

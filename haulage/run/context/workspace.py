@@ -5,6 +5,7 @@ from pathlib import Path
 
 from haulage.catalog.db.engine import home
 from haulage.catalog.runs.runs import Run
+from haulage.config.launchers import Slots
 from haulage.private import make_file
 from haulage.run.context.state_directory import WORK
 
@@ -12,7 +13,13 @@ _ID = "id"  # written last: a directory alone is no workspace
 
 
 def workspace_of(run: Run) -> Path:
-    """Return the path of a run's workspace on this machine, existing or not."""
+    """Return the path of a run's workspace on this machine, existing or not.
+
+    Where movers run on other machines, it is in a directory that they see.
+    """
+    launcher = run.policy.launcher
+    if isinstance(launcher, Slots):
+        return Path(launcher.workspace) / run.id
     return home() / WORK / run.id
 
 

@@ -6,7 +6,7 @@ from itertools import chain
 from haulage.catalog.db.engine import Catalog
 from haulage.catalog.manifests.pruning import prune_manifests
 from haulage.catalog.retention import prune_results, prune_runs
-from haulage.config.policy import Keep
+from haulage.config.limits import Keep
 from haulage.launch.launcher import STOP
 
 _log = logging.getLogger(__name__)

@@ -26,6 +26,7 @@ from haulage.run.sharding.outcomes import done, outcomes_of
 from haulage.run.sharding.seal import is_part
 from haulage.run.summary import summary_of
 from haulage.storage.resumable import begun
+from haulage.storage.tree.filesystem.spelling import Probe
 
 _POLL_S = 0.5
 _JOB = "supersede"
@@ -80,6 +81,8 @@ def _by_path(outcomes: Path) -> pa.Table:
 
 def sweep(context: RunContext) -> None:
     """Remove every temporary that no later attempt will remove."""
+    if not context.pair.target.is_bucket:
+        Probe(context.pair.target.url, context.run.temp_token).clear()
     lost = [
         (shard, token)
         for shard, token in attempt_records.lost_tokens(context.catalog, context.run.id)

@@ -73,6 +73,16 @@ class Probe:
                 os.utime(root, ns=(before.st_atime_ns, before.st_mtime_ns))
             os.close(root)
 
+    def clear(self) -> None:
+        """Remove the file of a test that was killed."""
+        for name in _TRIED:
+            with suppress(OSError):
+                os.unlink(
+                    os.path.join(
+                        os.fsencode(self._root), self._prefix + os.fsencode(name)
+                    )
+                )
+
 
 class Spelling:
     """Knows how names below a target are spelled, and corrects them.

@@ -1,0 +1,169 @@
+"""Launchers as values: where a dataset's movers run, and how many."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from haulage.config.limits import Size
+from haulage.config.store_options import Form
+from haulage.config.units import parse_age
+
+_Seconds = Annotated[float, Field(ge=1), BeforeValidator(parse_age)]
+_WORD = r"^[A-Za-z0-9_.,:=*@+%&|()\[\]/-]+$"  # what sbatch's options are made of
+_LINE = re.compile(r"--[a-z][a-z0-9-]*(=[^\n\r\0]*)?")
+# What Haulage says itself, by which it finds its jobs again.
+_OWN = frozenset(
+    (
+        *("array", "job-name", "output", "error", "open-mode", "export", "export-file"),
+        *("signal", "wrap", "parsable", "requeue", "no-requeue", "test-only", "wait"),
+        *("uid", "gid", "chdir", "input"),
+    )
+)
+
+
+def _word(title: str, description: str) -> Any:  # noqa: ANN401  a field
+    return Field(
+        None, max_length=200, pattern=_WORD, title=title, description=description
+    )
+
+
+class Local(Form):
+    """Movers are processes of the machine that drives the run."""
+
+    kind: Literal["local"] = Field("local", title="Launcher", description="local")
+
+
+class Slots(Form):
+    """Movers in slots on other machines; what every engine of slots has in common."""
+
+    workspace: str = Field(
+        title="Workspace",
+        pattern=r"^/[^\x00\n]*[^/\x00\n]$",
+        description="A directory, by its absolute path, that the driver and all nodes "
+        "see and may write. Runs keep their shards, outcomes and logs there.",
+    )
+    small_entries: int = Field(
+        5000,
+        ge=0,
+        title="Entries of a small wave",
+        description="Work that is small in entries and bytes is done by movers of the "
+        "driver: starting a job would take longer.",
+    )
+    small_bytes: Size = Field(
+        1 << 30, title="Bytes of a small wave", description="See above."
+    )
+    poll_seconds: _Seconds = Field(
+        15.0,
+        title="Poll",
+        description="Seconds between two questions to the engine; more while nothing "
+        "happens.",
+    )
+    lease: _Seconds = Field(
+        60.0,
+        title="Lease",
+        description="Seconds for which a mover that cannot reach the workspace may go "
+        "on. Work of a lost node is done again after about three times as long.",
+    )
+    python: str | None = Field(
+        None,
+        title="Python",
+        pattern=r"^/[^\x00\n]+$",
+        description="The interpreter on the nodes, with the same version of Haulage. "
+        "If empty: the driver's path.",
+    )
+
+
+class Slurm(Slots):
+    """Movers are tasks of SLURM job arrays."""
+
+    kind: Literal["slurm"] = Field(title="Launcher", description="slurm")
+    partition: str | None = _word("Partition", "See 'sinfo'.")
+    account: str | None = _word("Account", "To whom the jobs are charged.")
+    qos: str | None = _word("QOS", "Quality of service.")
+    reservation: str | None = _word("Reservation", "Run in this reservation.")
+    nodes: int = Field(
+        1, ge=1, le=10_000, title="Nodes", description="At most so many nodes."
+    )
+    slots_per_node: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        title="Slots per node",
+        description="Array tasks for each of those nodes.",
+    )
+    cpus_per_slot: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        title="CPUs per slot",
+        description="Processors of a slot; it has one mover for each.",
+    )
+    memory_per_slot: Size | None = Field(
+        None,
+        title="Memory per slot",
+        description="Bytes. If a slot runs out of it, the next ones get twice as much.",
+    )
+    time_limit: _Seconds | None = Field(
+        None, title="Time limit", description="Seconds. If empty: the partition's."
+    )
+    end_lead: _Seconds = Field(
+        60.0,
+        title="Lead",
+        description="So many seconds before the time limit a slot takes no more work.",
+    )
+    exclusive: bool = Field(
+        False, title="Exclusive", description="Share no node with other jobs."
+    )
+    requeue: bool = Field(
+        True, title="Requeue", description="Start again after preemption or node loss."
+    )
+    constraint: str | None = _word("Constraint", "Features that a node must have.")
+    gres: str | None = _word("Generic resources", "Such as 'nvme:1'.")
+    licenses: str | None = _word("Licenses", "Such as 'lustre:1', for each slot.")
+    nice: int | None = Field(
+        None, ge=-2147483645, le=2147483645, title="Nice", description="Priority."
+    )
+    comment: str | None = Field(
+        None,
+        max_length=200,
+        pattern=r"^[^\x00\n\r]+$",
+        title="Comment",
+        description="Shown by squeue.",
+    )
+    extra: tuple[str, ...] = Field(
+        (),
+        title="More options",
+        description="Other options of sbatch, one each, such as --wckey=nightly.",
+    )
+    prologue: tuple[str, ...] = Field(
+        (),
+        title="Prologue",
+        description="Lines of shell before the slot starts, such as 'module load x'.",
+    )
+
+    @field_validator("extra")
+    @classmethod
+    def _check_extra(cls, extra: tuple[str, ...]) -> tuple[str, ...]:
+        for line in extra:
+            if not _LINE.fullmatch(line):
+                raise ValueError(f"{line!r} is no option; write --NAME or --NAME=VALUE")
+            if (name := line[2:].partition("=")[0]) in _OWN:
+                raise ValueError(f"--{name} is set by Haulage; leave it out")
+        return extra
+
+    @field_validator("prologue")
+    @classmethod
+    def _check_prologue(cls, lines: tuple[str, ...]) -> tuple[str, ...]:
+        if any("\0" in line or "\n" in line for line in lines):
+            raise ValueError("a line of the prologue holds a line break; split it")
+        return lines
+
+    @property
+    def slots(self) -> int:
+        """Return how many slots there are at most."""
+        return self.nodes * self.slots_per_node
+
+
+Launcher = Annotated[Local | Slurm, Field(discriminator="kind")]
+LOCAL = Local()
