@@ -52,13 +52,16 @@ def change(place: Place, number: int) -> None:
     (place.source / f"f{number + 4:02}").unlink()
 
 
-def test_two_disks_in_turn_are_exact_and_each_is_known_again(filled: Place) -> None:
+@pytest.mark.parametrize("turns", [1, pytest.param(2, marks=pytest.mark.torture)])
+def test_two_disks_in_turn_are_exact_and_each_is_known_again(
+    filled: Place, turns: int
+) -> None:
     use(filled, "disk-a")
     night(filled)
     use(filled, "disk-b")
     night(filled, afresh=True)
     grow_old()
-    for number, disk in enumerate((*DISKS, *DISKS)):
+    for number, disk in enumerate(DISKS * turns):
         change(filled, number)
         use(filled, disk)
         notes = night(filled)
@@ -67,14 +70,15 @@ def test_two_disks_in_turn_are_exact_and_each_is_known_again(filled: Place) -> N
     assert (last.unchanged, last.copied, last.notes) == (last.listed, 0, ())
 
 
+@pytest.mark.parametrize("turns", [1, pytest.param(2, marks=pytest.mark.torture)])
 def test_verify_writes_no_mark_and_two_disks_are_known_again_after_it(
-    filled: Place,
+    filled: Place, turns: int
 ) -> None:
     for disk in DISKS:
         use(filled, disk)
         night(filled, afresh=disk != DISKS[0])
     grow_old()
-    for number, disk in enumerate((*DISKS, *DISKS)):
+    for number, disk in enumerate(DISKS * turns):
         before = tree_of(filled.target)
         for _ in range(2):
             assert filled.haulage("verify", filled.name).code == 0

@@ -6,6 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from haulage.cli.arguments import dataset_of, once_of
+from haulage.cli.parser import parser_for
+from haulage.run import sequence
+from haulage.run.context.runner import ThreadRunner
+from tests.catalogs import migrate_early
 from tests.e2e.place import Ended, Place
 from tests.e2e.processes import start
 from tests.servers.faults import Rule, Seen
@@ -122,10 +127,18 @@ class Route:
         return self.place.haulage(*self.command(*options))
 
     def synced(self, *options: str) -> dict[str, Any]:
-        """Sync without any failure and return the summary."""
-        ended = self.sync(*options)
-        assert ended.code == 0, (ended.text, ended.out, self.reasons())
-        return ended.summary()
+        """Sync in this process without any failure and return the summary."""
+        words = self.command(*options)
+        args = parser_for(words).parse_args(words)
+        migrate_early(self.place.catalog_url)
+        summary = sequence.sync(
+            dataset_of(args, args.source, args.target),
+            ThreadRunner(),
+            once=once_of(args),
+            catalog_url=self.place.catalog_url,
+        )
+        assert summary.exit_code == 0, (summary, self.reasons())
+        return summary.as_dict()
 
     def start(self, *options: str) -> subprocess.Popen[bytes]:
         """Begin a sync and return at once."""
