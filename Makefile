@@ -55,7 +55,7 @@ demo: install ## two nights of a real tree, synced by a flow
 	@$(BIN)/python -m deployments.demo
 
 SYSTEM_PACKAGES = pg_ctl:postgresql rsync:rsync strace:strace \
-	setfacl:acl setfattr:attr $(FILE_SYSTEMS)
+	setfacl:acl setfattr:attr slurmctld:slurm-wlm munged:munge $(FILE_SYSTEMS)
 
 test: .venv/.dev build/localstack/.installed build/go/versitygw ## run the tests, against real servers
 	@scripts/system-packages $(SYSTEM_PACKAGES)

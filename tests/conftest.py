@@ -11,7 +11,8 @@ pytest_plugins = ["tests.servers.fixtures"]
 pytest.register_assert_rewrite("tests.e2e.exact", "tests.e2e.linked")
 
 SHARED = {
-    *("localstack", "prefect_server", "az", "installation"),  # servers, slow to start
+    # servers, slow to start
+    *("localstack", "prefect_server", "az", "installation", "slurm"),
     "huge",  # files of a gigabyte, of which the disk need not hold several
 }
 QUIET = {

@@ -1,4 +1,4 @@
-"""Real S3 servers for the session, and a fresh bucket wherever one is wanted.
+"""Real servers for the session, and a fresh bucket wherever one is wanted.
 
 Their logs stay in pytest's directories: $TMPDIR/pytest-of-*/pytest-current/.
 """
@@ -15,6 +15,7 @@ from tests.servers.localstack import localstack as run_localstack
 from tests.servers.moto import moto
 from tests.servers.rclone import rclone
 from tests.servers.s3 import S3Server
+from tests.servers.slurm import SlurmCluster, slurm_cluster
 
 _numbers = count()
 
@@ -52,6 +53,24 @@ def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """Run MinIO for the session, or skip in words."""
     with run_minio(tmp_path_factory.mktemp("minio")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def slurm_of_session() -> Iterator[SlurmCluster]:
+    """Run a cluster of SLURM for the session, or skip in words."""
+    with slurm_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def slurm(
+    slurm_of_session: SlurmCluster, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SlurmCluster]:
+    """Give a cluster without jobs, to which SLURM's programs talk."""
+    for name, value in slurm_of_session.environ.items():
+        monkeypatch.setenv(name, value)
+    yield slurm_of_session
+    slurm_of_session.clear()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from tests.servers.processes import Command, ServerFailedError, free_port, running
 from tests.servers.rclone import rclone
+from tests.servers.slurm import MAX_ARRAY_SIZE, NODES
 
 SERVERS = [
     *("localstack", "moto_s3", "rclone_s3", "versitygw"),
@@ -93,3 +94,28 @@ def test_a_server_that_does_not_start_says_what_its_log_says(tmp_path):
         running(Command(words, {}, free_port()), tmp_path),
     ):
         raise AssertionError
+
+
+def test_a_cluster_of_slurm_runs_an_array_on_its_nodes(slurm, tmp_path):
+    script = tmp_path / "job"
+    script.write_text('#!/bin/sh\necho "$SLURMD_NODENAME"\n')
+    words = ["--array=0-7", f"--output={tmp_path}/%a", "--cpus-per-task=2"]
+    slurm.run("sbatch", *words, str(script))
+    slurm.wait_until(lambda: not slurm.run("squeue", "-h"))
+    assert {(tmp_path / str(task)).read_text() for task in range(8)} == {
+        f"{node}\n" for node in NODES
+    }
+
+
+def test_a_cluster_of_slurm_takes_no_larger_array_than_it_says(slurm):
+    with pytest.raises(ServerFailedError, match="Invalid job array specification"):
+        slurm.run("sbatch", f"--array=0-{MAX_ARRAY_SIZE}", "--wrap=true")
+
+
+def test_a_node_that_was_killed_comes_back(slurm):
+    slurm.run("sbatch", "-w", "n2", "--output=/dev/null", "--wrap=sleep 300")
+    slurm.wait_until(lambda: slurm.state_of("n2") != "idle")
+    slurm.kill_node("n2")
+    slurm.kill_controller()
+    slurm.clear()
+    assert slurm.state_of("n2") == "idle"
