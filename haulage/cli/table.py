@@ -95,6 +95,21 @@ _MOVE: Commands = {
         more="What it copied stays in the target; the next sync compares it.",
         moves=True,
     ),
+    "scale": Command(
+        "haulage.cli.commands.live:scale",
+        "Change how many movers, or slots of movers, an active run has.",
+        (general.add_run, general.add_wanted_movers, general.add_catalog),
+        ("haulage scale 4rzo7o 16",),
+        more="Its driver takes notice within seconds. Surplus movers end after their\n"
+        "present shard. The dataset's own policy stays as it is.",
+    ),
+    "drain": Command(
+        "haulage.cli.commands.live:drain",
+        "Use a machine no more in an active run.",
+        (general.add_run, general.add_node, general.add_catalog),
+        ("haulage drain 4rzo7o node17",),
+        more="Its slots end after their present shard; others take over the rest.",
+    ),
     "verify": Command(
         "haulage.cli.commands.run:verify",
         "Read a whole target again and compare it with its manifest.",

@@ -76,7 +76,8 @@ class SlotRecord:
     """What a slot tells of itself; `beat` is another number each time.
 
     `unfit` says why it takes no order. `ended` tells that none of its processes is
-    left. `under_way` has the token, entries and bytes of its present orders.
+    left. `entries` and `bytes` are all that it has done; `under_way` has the token,
+    entries and bytes of its present orders.
     """
 
     job: str
@@ -84,6 +85,9 @@ class SlotRecord:
     node: str
     pid: int
     beat: int
+    seconds: float = 0.0  # since it began
+    entries: int = 0
+    bytes: int = 0
     unfit: str | None = None
     ended: str | None = None
     under_way: tuple[tuple[str, int, int], ...] = ()

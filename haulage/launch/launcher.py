@@ -32,6 +32,20 @@ class Load:
 NOTHING = Load(0, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class NodeWork:
+    """What the slots of one machine do: orders under way, entries and bytes a second.
+
+    The rates are means since each slot began.
+    """
+
+    node: str
+    slots: int
+    orders: int
+    entries_s: float
+    bytes_s: float
+
+
 class Launcher(Protocol):
     """Has orders carried out by movers, on this machine or elsewhere."""
 
@@ -60,6 +74,10 @@ class Launcher(Protocol):
 
     def under_way(self, name: str) -> Load:
         """Return what was done so far of the job's orders that are under way."""
+        ...
+
+    def nodes(self) -> list[NodeWork]:
+        """Return what each machine does; none where all movers are the driver's."""
         ...
 
     def scale(self, movers: int) -> None:

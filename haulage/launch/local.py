@@ -16,7 +16,7 @@ from haulage.exchange import progress_file
 from haulage.exchange.shard_files import Order
 from haulage.launch import forks
 from haulage.launch.forks import Fork
-from haulage.launch.launcher import STOP, Answer, Load
+from haulage.launch.launcher import STOP, Answer, Load, NodeWork
 from haulage.launch.leftovers import end_leftover_movers
 from haulage.private import make_directory, make_file
 
@@ -90,6 +90,10 @@ class LocalPool:
         found = [feeder.order for feeder in self._feeders if feeder.job == name]
         done = [progress_file.read(order.progress) for order in found if order]
         return Load(sum(one for one, _ in done), sum(moved for _, moved in done))
+
+    def nodes(self) -> list[NodeWork]:
+        """See Launcher."""
+        return []
 
     def scale(self, movers: int) -> None:
         """See Launcher."""

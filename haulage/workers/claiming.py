@@ -5,14 +5,18 @@ import os
 import signal
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from haulage.exchange.shard_files import Order
 from haulage.exchange.wave_files import Claim, Queue, WaveFiles
+from haulage.model import Status
 from haulage.workers.mover import STOP, serve
 
 _UNFIT = 78
+_DONE = struct.Struct("<QQ")
+_DONE_AT = mmap.PAGESIZE - _DONE.size
 _TEXT = struct.Struct("<H")  # length of a claim's name and file in a cell
 
 
@@ -38,6 +42,17 @@ class Cell:
     def clear(self) -> None:
         """Say that the mover has answered."""
         _TEXT.pack_into(self._shared, 0, 0)
+
+    def add(self, entries: int, size: int) -> None:
+        """Count what is done."""
+        done, moved = self.done
+        _DONE.pack_into(self._shared, _DONE_AT, done + entries, moved + size)
+
+    @property
+    def done(self) -> tuple[int, int]:
+        """Return the entries and the bytes of all orders that are answered."""
+        entries, size = _DONE.unpack_from(self._shared, _DONE_AT)
+        return entries, size
 
     def _fields(self) -> list[str]:
         (length,) = _TEXT.unpack_from(self._shared)
@@ -79,8 +94,16 @@ def move(files: WaveFiles, mover: str, cell: Cell, is_unfit: Callable[[], bool])
         lacks = "fatal" in answer and is_unfit()
         if lacks:
             answer = {"token": order.token, "cancelled": "given back"}
+        cell.add(*_work_in(answer))
         files.answer(claim, answer)
         cell.clear()
         if lacks:
             return _UNFIT
     return 0
+
+
+def _work_in(answer: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the entries and the bytes in an answer's tally."""
+    tally = answer.get("tally") or {}
+    entries = sum(tally.get(status.name.lower(), 0) for status in Status)
+    return entries, tally.get("bytes", 0)

@@ -29,6 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+from haulage.boottime import now_s
 from haulage.exchange import progress_file
 from haulage.exchange.fitness import unfit
 from haulage.exchange.wave_files import Control, Setup, SlotRecord, WaveFiles
@@ -58,6 +59,8 @@ class _Slot:
     code: int = EMPTY
     numbers: int = 0
     beats: int = 0
+    began_s: float = field(default_factory=now_s)
+    gone: tuple[int, int] = (0, 0)  # what movers that ended had done
 
     def begin(self) -> None:
         """Start the movers, each a fork of this process, which has done the imports."""
@@ -117,6 +120,8 @@ class _Slot:
             self._ended(self.movers.pop(pid), pid, os.waitstatus_to_exitcode(status))
 
     def _ended(self, cell: Cell, pid: int, code: int) -> None:
+        entries, size = cell.done
+        self.gone = (self.gone[0] + entries, self.gone[1] + size)
         if code in (EMPTY, UNFIT):
             self.code = max(self.code, code)
             return
@@ -134,6 +139,7 @@ class _Slot:
     def tell(self, ended: str | None = None) -> None:
         """Write the slot's record."""
         self.beats += 1
+        done = [self.gone, *(cell.done for cell in self.movers.values())]
         self.files.tell(
             SlotRecord(
                 job=self.job,
@@ -141,6 +147,9 @@ class _Slot:
                 node=self.node,
                 pid=os.getpid(),
                 beat=self.beats,
+                seconds=now_s() - self.began_s,
+                entries=sum(entries for entries, _ in done),
+                bytes=sum(size for _, size in done),
                 under_way=tuple(
                     (claim.token, *progress_file.read(cell.progress))
                     for cell in self.movers.values()

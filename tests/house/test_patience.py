@@ -8,6 +8,7 @@ CATALOG = Path(__file__).parents[2] / "haulage/catalog"
 TRANSACTIONS = ("catalog.begin()", "catalog.read()")
 NOT_AGAIN = {
     ("runs.py", "heartbeat"),  # comes again by itself
+    ("live.py", "exchange"),  # with each heartbeat
     ("names.py", "_listed"),  # of a completion, which nobody waits for
     ("tombstones.py", "paths"),  # streamed, so that a part of it is used already
 }

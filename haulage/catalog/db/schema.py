@@ -13,7 +13,7 @@ from haulage.catalog.db.tables import CatalogInfo
 from haulage.errors import RefusedError
 from haulage.private import make_directory, make_file, tighten
 
-HEAD = "0012"
+HEAD = "0013"
 _LOCK_KEY = 0x6861756C616765  # "haulage"
 _MADE_ON = select(CatalogInfo.value).where(CatalogInfo.key == "machine")
 

@@ -117,6 +117,10 @@ class RunTable(Base):
     counts: Mapped[dict[str, int]] = mapped_column(default=dict)  # as last sealed
     live_counts: Mapped[dict[str, int]] = mapped_column(default=dict)
     summary: Mapped[dict[str, object] | None] = mapped_column(JSON(none_as_null=True))
+    wanted: Mapped[dict[str, object] | None] = mapped_column(JSON(none_as_null=True))
+    nodes: Mapped[list[dict[str, object]] | None] = mapped_column(
+        JSON(none_as_null=True)
+    )
 
 
 class ShardTable(Base):

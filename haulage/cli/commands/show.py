@@ -17,7 +17,7 @@ from haulage.catalog import datasets, events, failures
 from haulage.catalog.db.engine import Catalog, open_catalog
 from haulage.catalog.deletes import tombstones
 from haulage.catalog.manifests.reader import Manifest
-from haulage.catalog.runs import runs, shards
+from haulage.catalog.runs import live, runs, shards
 from haulage.catalog.runs.runs import Run, RunState
 from haulage.config.units import shown_bytes
 from haulage.errors import FatalError, HaulageError, shown_path
@@ -63,6 +63,12 @@ def _print_status(catalog: Catalog, run: Run, *, as_json: bool) -> None:
         print(
             f"  {total.pass_:<8} {total.state:<8} {total.shards:>6,} shards "
             f"{total.entries:>12,} entries {shown_bytes(total.bytes):>12}"
+        )
+    for node in live.nodes(catalog, run) if state == RunState.ACTIVE else ():
+        print(
+            f"  node {node['node']:<15} {node['slots']:>4} slots, {node['orders']:>4} "
+            f"shards under way, {node['entries_s']:,.0f} entries/s, "
+            f"{shown_bytes(node['bytes_s'])}/s"
         )
     if state == "interrupted":
         print(f"  continue with: haulage resume {run.id}")

@@ -32,6 +32,16 @@ def add_run(parser: Container) -> None:
     )
 
 
+def add_wanted_movers(parser: Container) -> None:
+    """Add the word that says how many movers, or slots of movers, there are to be."""
+    parser.add_argument("movers", metavar="N", help="how many, at least 1")
+
+
+def add_node(parser: Container) -> None:
+    """Add the word that names a machine."""
+    parser.add_argument("node", metavar="NODE", help="as 'haulage status' shows it")
+
+
 def add_take_over(parser: Container) -> None:
     """Add the option by which a person says that another host's driver is dead."""
     parser.add_argument(

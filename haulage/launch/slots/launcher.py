@@ -11,7 +11,7 @@ from haulage.errors import CancelledError, FatalError, HaulageError, TransientEr
 from haulage.exchange.shard_files import Order
 from haulage.exchange.wave_files import Claim, WaveFiles
 from haulage.launch.engine import Engine, SlotView
-from haulage.launch.launcher import STOP, Answer, Load
+from haulage.launch.launcher import STOP, Answer, Load, NodeWork
 from haulage.launch.local import LocalPool
 from haulage.launch.slots.doubts import MARGIN, Doubts, why_ended
 from haulage.launch.slots.jobs import Jobs
@@ -123,6 +123,10 @@ class SlotLauncher:
         if name in self._local_names:
             loads.append(self._local.under_way(name))
         return Load(sum(one.entries for one in loads), sum(one.bytes for one in loads))
+
+    def nodes(self) -> list[NodeWork]:
+        """See Launcher."""
+        return self._supervisor.nodes()
 
     @property
     def views(self) -> list[SlotView]:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from haulage.boottime import now_s
 from haulage.errors import HaulageError, RefusedError, TransientError
+from haulage.exchange.wave_files import SlotRecord
 from haulage.launch.engine import Engine, SlotJob, SlotLife, SlotView
+from haulage.launch.launcher import NodeWork
 from haulage.launch.slots.options import SlotOptions
 from haulage.launch.slots.wave import RemoteWave
 
@@ -82,6 +84,16 @@ class Supervisor:
         with self._lock:
             if wave in self.waves:
                 self.waves.remove(wave)
+
+    def nodes(self) -> list[NodeWork]:
+        """Return what each node does now."""
+        with self._lock:
+            waves = list(self.waves)
+        live = [one for wave in waves for one in wave.records.values() if not one.ended]
+        by_node: dict[str, list[SlotRecord]] = {}
+        for record in live:
+            by_node.setdefault(record.node, []).append(record)
+        return [_work_of(node, its) for node, its in sorted(by_node.items())]
 
     def scale(self, slots: int) -> None:
         """Let so many slots work at the same time."""
@@ -232,6 +244,16 @@ class Supervisor:
     def _memory(self, wave: RemoteWave) -> int:
         its = [view for view in self.views.values() if view.job in wave.jobs.by_name]
         return _MOST_MEMORY if any(view.out_of_memory for view in its) else 1
+
+
+def _work_of(node: str, records: list[SlotRecord]) -> NodeWork:
+    return NodeWork(
+        node,
+        len(records),
+        sum(len(one.under_way) for one in records),
+        sum(one.entries / one.seconds for one in records if one.seconds),
+        sum(one.bytes / one.seconds for one in records if one.seconds),
+    )
 
 
 def _tail(wave: RemoteWave, view: SlotView) -> str:

@@ -1,19 +1,22 @@
 """Run context: catalog, workspace, movers and counters of one run."""
 
 import contextvars
+import logging
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from haulage.catalog.db.engine import Catalog
 from haulage.catalog.db.patience import patient
-from haulage.catalog.runs import runs
+from haulage.catalog.runs import live, runs
 from haulage.catalog.runs.attempts import Attempt
 from haulage.catalog.runs.lineage import VERIFY
+from haulage.catalog.runs.live import Wanted
 from haulage.catalog.runs.runs import Run
 from haulage.config.policy import Fsync, RunPolicy, Verify
+from haulage.errors import RefusedError
 from haulage.exchange.shard_files import Job
 from haulage.launch.launcher import STOP, Launcher
 from haulage.planning.pack import Bounds
@@ -26,6 +29,7 @@ from haulage.run.context.workspace import workspace_of
 from haulage.storage.tree.filesystem.spelling import Probe
 
 _TELL_S = 1.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -46,6 +50,7 @@ class RunContext:
     listing_notes: ListingNotes = field(init=False)
     # Attempts that outlived an earlier driver of the run, and are not attached to yet.
     left_running: list[Attempt] = field(default_factory=list)
+    _wanted: Wanted = field(default_factory=Wanted)
     _probed: Pair | None = None
 
     def __post_init__(self) -> None:
@@ -126,7 +131,7 @@ class RunContext:
         tell = contextvars.copy_context()
         teller = threading.Thread(target=tell.run, args=(self._tell, note), daemon=True)
         teller.start()
-        return [teller, *self.heartbeat.start(lambda: self._beat(runs.heartbeat))]
+        return [teller, *self.heartbeat.start(self._beat_and_obey)]
 
     def _tell(self, note: Callable[[Progress], None]) -> None:
         while not self.heartbeat.ended.wait(_TELL_S):
@@ -139,6 +144,22 @@ class RunContext:
 
     def _beat(self, heartbeat: Callable[..., None]) -> None:
         heartbeat(self.catalog, self.run, dict(self.progress.counts))
+
+    def _beat_and_obey(self) -> None:
+        self._beat(runs.heartbeat)
+        nodes = [asdict(work) for work in self.launcher.nodes()]
+        self._obey(live.exchange(self.catalog, self.run, nodes))
+
+    def _obey(self, wanted: Wanted) -> None:
+        """Do what a person wants of the run, once."""
+        if wanted.movers is not None and wanted.movers != self._wanted.movers:
+            self.launcher.scale(wanted.movers)
+        for node in {*wanted.drained} - {*self._wanted.drained}:
+            try:
+                self.launcher.drain(node)
+            except RefusedError as err:
+                _log.warning("%s", err)
+        self._wanted = wanted
 
     def end(self) -> None:
         """Make every stage that still works stop soon."""
