@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.catalogs import catalog_url
+from tests.catalogs import url_of
 from tests.e2e.linked import link, night
 from tests.e2e.place import AS_NOBODY, NOBODY, Place, close_catalogs, grow_old, write
 from tests.postgres import postgres
 from tests.trees.build import plant
 
-__all__ = ["catalog_url", "postgres"]
+__all__ = ["postgres"]
 
 
 @pytest.fixture(autouse=True)
@@ -32,12 +32,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     return _made(tmp_path, f"sqlite:///{tmp_path / 'catalog.db'}", monkeypatch)
 
 
-@pytest.fixture
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.torture)])
 def any_place(
-    tmp_path: Path, catalog_url: str, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Place:
     """Return a place once with SQLite and once with Postgres."""
-    return _made(tmp_path, catalog_url, monkeypatch)
+    return _made(tmp_path, url_of(request, tmp_path), monkeypatch)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 import sqlite3
-import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -210,10 +210,8 @@ def test_a_catalog_that_can_not_be_used_is_refused(place: Place, case: str) -> N
         place.haulage("runs", "--catalog", url)
         make_newer(file) if case == "newer" else move_to_another_machine(file)
         told += ["9999"] if case == "newer" else ["machine else"]
-    env = {**place.environment(), "HAULAGE_CATALOG": url}  # ps shows no environment
-    words = place.command("sync", place.source, place.target)
-    done = subprocess.run(words, env=env, capture_output=True, check=False)
-    ended = Ended(done.returncode, done.stdout, done.stderr)
+    elsewhere = replace(place, catalog_url=url)  # in the environment: ps shows none
+    ended = elsewhere.haulage("sync", place.source, place.target)
     assert_refused(place, ended, *told)
     assert "secret" not in ended.text
 

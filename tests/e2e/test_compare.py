@@ -38,7 +38,11 @@ def edit(place: Place, name: str, mtime_ns: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("compare", "mtime_ns"), [("size", LONG_AGO + 5), ("mtime", LONG_AGO)]
+    ("compare", "mtime_ns"),
+    [
+        pytest.param("size", LONG_AGO + 5, marks=pytest.mark.torture),
+        ("mtime", LONG_AGO),
+    ],
 )
 def test_an_edit_that_one_night_does_not_compare_is_found_by_the_next(
     synced: Place, compare: str, mtime_ns: int

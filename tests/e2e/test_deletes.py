@@ -155,7 +155,16 @@ def test_what_others_made_in_the_target_is_kept(synced: Place) -> None:
     assert set(synced.failures()) == {b"dir/", b"dir/sub/"}
 
 
-@pytest.mark.parametrize("change", ["edit", "touch", "replace by link", "retype"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "edit",
+        *(
+            pytest.param(change, marks=pytest.mark.torture)
+            for change in ("touch", "replace by link", "retype")
+        ),
+    ],
+)
 def test_what_changed_in_the_target_is_kept_and_told(
     synced: Place, change: str
 ) -> None:
@@ -196,7 +205,10 @@ def test_what_came_back_at_the_source_is_kept(synced: Place) -> None:
     assert_same(synced.source, synced.target)
 
 
-@pytest.mark.parametrize("moment", ["before the run", "before the deletes"])
+@pytest.mark.parametrize(
+    "moment",
+    [pytest.param("before the run", marks=pytest.mark.torture), "before the deletes"],
+)
 def test_a_link_in_the_target_leads_nothing_outside(synced: Place, moment: str) -> None:
     outside = synced.root / "outside"
     shutil.copytree(synced.target / "dir", outside, copy_function=shutil.copy2)

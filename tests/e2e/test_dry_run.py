@@ -19,7 +19,13 @@ def planned(ended: Ended) -> set[tuple[str, str]]:
     return {(row["verb"], row["path"]) for row in ended.lines() if "verb" in row}
 
 
-@pytest.mark.parametrize("words", [("--dry-run",), ("--dry-run", "--only", "dirs")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--dry-run",),
+        pytest.param(("--dry-run", "--only", "dirs"), marks=pytest.mark.torture),
+    ],
+)
 def test_a_dry_run_without_a_catalog_leaves_nothing_behind(
     place: Place, words: tuple[str, ...]
 ) -> None:
@@ -57,7 +63,16 @@ def test_a_dataset_that_no_catalog_has_is_refused_by_the_catalog_s_own_name(
     assert not (place.root / "catalog.db").exists()
 
 
-@pytest.mark.parametrize("steps", [("copy",), ("delete",), ("copy", "delete")])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        *(
+            pytest.param((step,), marks=pytest.mark.torture)
+            for step in ("copy", "delete")
+        ),
+        ("copy", "delete"),
+    ],
+)
 def test_a_dry_run_of_some_steps_says_what_these_do(
     place: Place, steps: tuple[str, ...]
 ) -> None:

@@ -23,7 +23,7 @@ def synced(place: Place) -> Place:
     """Return a place whose target is equal, and whose source was edited since."""
     for number in range(FILES):
         write(place.source / f"d{number % 4}" / f"f{number}", KEPT)
-    assert place.sync_by_command().code == 0
+    place.sync()
     for number in range(FILES):
         write(place.source / f"d{number % 4}" / f"f{number}", b"edited " * 20_000)
     grow_old()
@@ -79,7 +79,11 @@ def test_a_file_that_can_not_be_read_is_listed_and_its_old_version_kept(
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [("EIO", "unreadable"), ("ENOTDIR", "unstable")]
+    ("error", "status"),
+    [
+        ("EIO", "unreadable"),
+        pytest.param("ENOTDIR", "unstable", marks=pytest.mark.torture),
+    ],
 )
 def test_of_a_directory_that_can_not_be_listed_nothing_is_lost(
     synced: Place, error: str, status: str
@@ -150,7 +154,9 @@ def test_too_few_descriptors_end_the_run_in_words(synced: Place) -> None:
     assert_mended(synced)
 
 
-@pytest.fixture(params=["size=2m", "size=64m,nr_inodes=30"])
+@pytest.fixture(
+    params=["size=2m", pytest.param("size=64m,nr_inodes=30", marks=pytest.mark.torture)]
+)
 def small_target(place: Place, request: pytest.FixtureRequest) -> Iterator[Place]:
     """Return a place whose target has too little room for content, or for names."""
     if os.geteuid() != 0:

@@ -65,7 +65,10 @@ def test_night_after_night_nothing_differs_that_is_not_told(nights: Nights) -> N
 
 
 @pytest.mark.parametrize(
-    "nights", [(EXT4, XFS), (BTRFS, TMPFS)], indirect=True, ids=" to ".join
+    "nights",
+    [(EXT4, XFS), pytest.param((BTRFS, TMPFS), marks=pytest.mark.torture)],
+    indirect=True,
+    ids=" to ".join,
 )
 def test_two_nights_between_file_systems_leave_no_difference_untold(
     nights: Nights,

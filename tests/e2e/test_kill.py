@@ -27,16 +27,16 @@ from tests.trees.build import plant
 from tests.trees.compare import assert_same, leftovers
 
 KILLS_A_SYNC = 6
-OPTIONS = ("--movers", "2", "--shard-entries", "50", "--shard-bytes", "1M", "--json")
+OPTIONS = ("--movers", "2", "--shard-entries", "25", "--shard-bytes", "1M", "--json")
 SHARDS = 70  # of copies, at least; as many verify them
 DoneShards = dict[int, str | None]
 
 
 @pytest.fixture(scope="session")
 def large_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return 3,000 entries and some files of several shards. Tests only read it."""
+    """Return 1,500 entries and some files of several shards. Tests only read it."""
     root = tmp_path_factory.mktemp("large") / "tree"
-    plant(root, seed=31, entries=3000, links=True)
+    plant(root, seed=31, entries=1500, links=True)
     for number in range(3):
         write(root / f"huge-{number}", random.Random(number).randbytes(5 << 20))
     grow_old()

@@ -24,7 +24,7 @@ def hidden(place: Place) -> set[bytes]:
     return {path for path in paths_in(place.target) if path.startswith(b"dir/tmpfs/")}
 
 
-@pytest.mark.parametrize("listers", [1, 3])
+@pytest.mark.parametrize("listers", [pytest.param(1, marks=pytest.mark.torture), 3])
 def test_what_is_known_below_a_mount_point_is_not_deleted(
     covered: Place, listers: int
 ) -> None:

@@ -50,10 +50,10 @@ CHANGES: list[tuple[Make, Make]] = [
     ("night", "back"),
     [
         (OVER_A_CAP, {}),
-        ({"filters": {"max_size": 10}}, {}),
         *(
             pytest.param(night, back, marks=pytest.mark.torture)
             for night, back in (
+                ({"filters": {"max_size": 10}}, {}),
                 ({}, {}),
                 ({}, GUARDED),
                 ({"delete": "plan"}, GUARDED),

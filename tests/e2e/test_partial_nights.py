@@ -49,9 +49,9 @@ def edit(source: Path) -> None:
     ("before", "after"),
     [
         ([NARROW, ALL | {"steps": ["copy"]}], []),
-        ([NARROW | {"steps": ["dirs"]}], []),
-        ([NODES, {}], []),
-        ([ALL], [ALL | {"steps": ["copy"]}]),
+        pytest.param([NARROW | {"steps": ["dirs"]}], [], marks=pytest.mark.torture),
+        pytest.param([NODES, {}], [], marks=pytest.mark.torture),
+        pytest.param([ALL], [ALL | {"steps": ["copy"]}], marks=pytest.mark.torture),
         ([ALL], [ALL | GUARDED | {"steps": ["delete"]}]),
     ],
     ids=["copy", "dirs", "kinds", "edited", "deleted"],

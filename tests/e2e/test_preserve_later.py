@@ -67,7 +67,13 @@ def test_what_a_filter_left_out_of_one_run_is_set_by_the_next(narrow: Place) -> 
 
 @pytest.mark.parametrize(
     "left_out",
-    [{"filters": {"min_size": 1 << 20}}, {"steps": ["dirs"]}, {"steps": ["delete"]}],
+    [
+        {"filters": {"min_size": 1 << 20}},
+        *(
+            pytest.param({"steps": [step]}, marks=pytest.mark.torture)
+            for step in ("dirs", "delete")
+        ),
+    ],
 )
 def test_a_run_that_leaves_out_files_is_not_the_one_that_sets_all(
     narrow: Place, left_out: dict[str, Any]
@@ -159,7 +165,9 @@ def test_what_is_below_an_unread_directory_is_set_when_it_can_be_read(
     assert_same(place.source, place.target)
 
 
-@pytest.mark.parametrize("verify", ["checksum", "none"])
+@pytest.mark.parametrize(
+    "verify", ["checksum", pytest.param("none", marks=pytest.mark.torture)]
+)
 def test_links_that_are_asked_for_later_are_made_and_nothing_else_is_looked_at(
     place: Place, verify: str
 ) -> None:

@@ -36,7 +36,10 @@ def test_a_target_without_anything_of_ours_is_refused(synced: Place) -> None:
     assert paths_in(synced.target) == {b"NOT MOUNTED"}
 
 
-@pytest.mark.parametrize("entries", [1, 2, 6])
+@pytest.mark.parametrize(
+    "entries",
+    [1, *(pytest.param(entries, marks=pytest.mark.torture) for entries in (2, 6))],
+)
 def test_a_target_that_lacks_all_of_a_few_entries_is_refused_and_filled_anew_on_request(
     place: Place, entries: int
 ) -> None:

@@ -35,7 +35,9 @@ def test_nothing_is_imported_from_the_current_directory(place: Place) -> None:
     assert not (place.root / "ran").exists()
 
 
-@pytest.mark.parametrize("word", ["sync", "plan"])
+@pytest.mark.parametrize(
+    "word", ["sync", pytest.param("plan", marks=pytest.mark.torture)]
+)
 def test_a_run_without_processes_to_move_by_fails_in_words(
     place: Place, word: str
 ) -> None:

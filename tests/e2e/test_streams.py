@@ -24,7 +24,9 @@ def by_shell(place: Place, line: str, **more: str) -> Ended:
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
-@pytest.mark.parametrize("closed", ["2>&-", "<&- >&-"])
+@pytest.mark.parametrize(
+    "closed", [pytest.param("2>&-", marks=pytest.mark.torture), "<&- >&-"]
+)
 def test_closed_streams_change_nothing(place: Place, closed: str) -> None:
     write(place.source / "file")
     ended = by_shell(place, f"$H {' '.join(SYNC)} {closed}")
@@ -37,7 +39,11 @@ def test_closed_streams_change_nothing(place: Place, closed: str) -> None:
 
 @pytest.mark.parametrize(
     ("out", "unbuffered"),
-    [(">/dev/full", ""), ("| true", "1"), ("2>/dev/full >&2", "")],
+    [
+        (">/dev/full", ""),
+        pytest.param("| true", "1", marks=pytest.mark.torture),
+        pytest.param("2>/dev/full >&2", "", marks=pytest.mark.torture),
+    ],
 )
 def test_a_runs_exit_code_stays_whatever_becomes_of_its_output(
     place: Place, out: str, unbuffered: str
@@ -85,7 +91,13 @@ def test_a_current_directory_that_is_gone_is_told(place: Place) -> None:
     assert entries_of(place.target) == [place.target / "file"]
 
 
-@pytest.mark.parametrize("limit_kib", [280_000, 300_000, 320_000])
+@pytest.mark.parametrize(
+    "limit_kib",
+    [
+        280_000,
+        *(pytest.param(kib, marks=pytest.mark.torture) for kib in (300_000, 320_000)),
+    ],
+)
 def test_where_no_memory_is_left_a_command_ends_with_two(
     place: Place, limit_kib: int
 ) -> None:

@@ -192,7 +192,13 @@ def test_directories_alone_finish_what_copying_alone_made(place: Place) -> None:
     assert_exact(place)
 
 
-@pytest.mark.parametrize("part", ["64K", "300000", "1M"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "64K",
+        *(pytest.param(part, marks=pytest.mark.torture) for part in ("300000", "1M")),
+    ],
+)
 def test_a_file_larger_than_a_shard_arrives_in_parts(place: Place, part: str) -> None:
     content = os.urandom(5 * MIB + 1)
     write(place.source / "a" / "large", content)

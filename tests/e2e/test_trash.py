@@ -246,9 +246,7 @@ class Failing(ThreadRunner):
 @pytest.mark.parametrize(
     "calls",
     [
-        1,
-        pytest.param(2, marks=pytest.mark.torture),
-        pytest.param(3, marks=pytest.mark.torture),
+        *(pytest.param(calls, marks=pytest.mark.torture) for calls in (1, 2, 3)),
         4,
     ],
 )

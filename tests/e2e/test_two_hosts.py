@@ -73,7 +73,9 @@ def _from_another_home(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
     return place
 
 
-@pytest.mark.parametrize("goes_on", ["resume", "sync"])
+@pytest.mark.parametrize(
+    "goes_on", ["resume", pytest.param("sync", marks=pytest.mark.torture)]
+)
 def test_a_run_whose_workspace_is_lost_is_done_all_the_same(
     failed: tuple[Place, Run], goes_on: str
 ) -> None:

@@ -30,7 +30,9 @@ def unmount(place: Place) -> None:
     subprocess.run(["umount", mount_of(place)], check=True)
 
 
-@pytest.mark.parametrize("stray", [False, True])
+@pytest.mark.parametrize(
+    "stray", [pytest.param(False, marks=pytest.mark.torture), True]
+)
 def test_what_is_below_a_mount_point_that_is_away_stays_every_night(
     synced: Place, stray: bool
 ) -> None:

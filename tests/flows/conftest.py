@@ -28,9 +28,9 @@ FAST = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def prefect_server() -> Iterator[None]:
-    """Run flows of this session against a server of their own."""
+    """Run flows of these tests against a server of their own."""
     # It loads all of the server, which tests of other things do not wait for.
     from prefect.testing.utilities import prefect_test_harness
 

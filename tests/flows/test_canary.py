@@ -127,6 +127,7 @@ def test_a_run_into_a_bucket_leaves_its_secret_nowhere(
     assert rclone_s3.secret_key == secret_in(block)
 
 
+@pytest.mark.torture
 def test_a_run_with_a_wrong_secret_fails_and_does_not_tell_it(
     installation: Installation,
     rclone_s3: S3Server,

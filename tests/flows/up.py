@@ -188,18 +188,19 @@ def brought_up(postgres: PostgresServer, root: Path) -> Iterator[Installation]:
         made.haulage("down")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def installed(
     postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
-    """Give all tests of the session one installation: each takes half a minute."""
+    """Give all tests of flows one installation: each takes half a minute, and works as
+    long as it is there."""
     with brought_up(postgres, tmp_path_factory.mktemp("installation")) as made:
         yield made
 
 
 @pytest.fixture
 def installation(installed: Installation) -> Iterator[Installation]:
-    """Return the session's installation, whose server is this process's meanwhile."""
+    """Return the one installation, whose server is this process's meanwhile."""
     with installed.served():
         yield installed
 

@@ -24,8 +24,10 @@ ODD_TOPS = ["d e", "é"]
     scope="module",
     params=[
         "moto_s3",
-        "rclone_s3",
-        pytest.param("localstack", marks=pytest.mark.torture),
+        *(
+            pytest.param(name, marks=pytest.mark.torture)
+            for name in ("rclone_s3", "localstack")
+        ),
     ],
 )
 def server(request):

@@ -8,7 +8,10 @@ from tests.e2e.buckets.shelf import Route, Shelf, Watch
 from tests.e2e.place import Place
 
 
-@pytest.mark.parametrize("address", ["http://localhost:", "HTTP://127.0.0.1:"])
+@pytest.mark.parametrize(
+    "address",
+    ["http://localhost:", pytest.param("HTTP://127.0.0.1:", marks=pytest.mark.torture)],
+)
 def test_another_name_of_the_same_address_is_refused_before_anything(
     place: Place, moto_shelf: Shelf, address: str
 ) -> None:
@@ -24,8 +27,8 @@ def test_another_name_of_the_same_address_is_refused_before_anything(
     ("prefix", "words"),
     [
         ("data/", "are the same"),
-        ("data/in/", "inside the source"),
-        ("", "inside the target"),
+        pytest.param("data/in/", "inside the source", marks=pytest.mark.torture),
+        pytest.param("", "inside the target", marks=pytest.mark.torture),
     ],
 )
 def test_another_way_to_the_same_bucket_is_found_out_by_a_trial(

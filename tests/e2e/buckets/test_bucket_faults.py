@@ -125,7 +125,9 @@ def test_copies_inside_the_server_survive_lost_answers_and_errors_in_success(
     assert target.etags() == strict_shelf.etags()
 
 
-@pytest.mark.parametrize("down", [False, True], ids=["up", "down"])
+@pytest.mark.parametrize(
+    "down", [False, pytest.param(True, marks=pytest.mark.torture)], ids=["up", "down"]
+)
 def test_a_key_that_is_denied_is_one_failure_and_the_rest_arrives(
     place: Place, moto_shelf: Shelf, watch: Watch, *, down: bool
 ) -> None:
@@ -173,7 +175,17 @@ def test_credentials_that_expire_stop_the_run_and_a_resume_finishes_it(
     assert_same(place.source, back)
 
 
-@pytest.mark.parametrize("wrong", ["bucket", "endpoint", "region", "key"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "bucket",
+        *(
+            pytest.param(wrong, marks=pytest.mark.torture)
+            for wrong in ("endpoint", "region")
+        ),
+        "key",
+    ],
+)
 def test_a_place_that_is_not_there_is_refused_by_its_name(
     place: Place,
     rclone_shelf: Shelf,
