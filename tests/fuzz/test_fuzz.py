@@ -15,7 +15,7 @@ import pytest
 from tests.fuzz.campaign import Campaign
 
 _IN_MEMORY = Path("/dev/shm")
-_QUICK_NIGHTS, _LONG_NIGHTS = 16, 200
+_LONG_NIGHTS = 200
 
 only_root = pytest.mark.skipif(
     os.geteuid() != 0, reason="owners and devices are for root alone"
@@ -49,11 +49,12 @@ def campaign(tmp_path: Path) -> Iterator[Campaign]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("nights", [8, pytest.param(16, marks=pytest.mark.torture)])
 def test_after_a_full_night_the_target_is_like_the_source_whatever_went_before(
-    campaign: Campaign, tmp_path: Path
+    campaign: Campaign, tmp_path: Path, nights: int
 ) -> None:
     campaign.kills, campaign.patience_s = False, 60
-    campaign.go_on(1, _QUICK_NIGHTS)
+    campaign.go_on(1, nights)
     assert campaign.written_to(tmp_path) == []
 
 
