@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from haulage.config.launchers import Local, Slurm
-from haulage.errors import RefusedError
 from haulage.exchange.wave_files import Root, Setup
 from haulage.launch.engine import Engine
 from haulage.launch.launcher import Launcher, Load
 from haulage.launch.local import LocalPool
 from haulage.launch.slots.launcher import SlotLauncher
 from haulage.launch.slots.options import SlotOptions
+from haulage.launch.slurm.engine import SlurmEngine
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def open_launcher(launcher: Local | Slurm, movers: int, place: Place) -> Launche
 
 def engine_of(launcher: Slurm) -> Engine:
     """Return the engine that starts the launcher's slots."""
-    raise RefusedError(f"launcher {launcher.kind} is not there yet; use local")
+    return SlurmEngine(launcher)
 
 
 def options_of(launcher: Slurm, place: Place) -> SlotOptions:

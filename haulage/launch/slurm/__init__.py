@@ -1,0 +1,1 @@
+"""SLURM: slots are tasks of job arrays."""
