@@ -153,9 +153,10 @@ def _without_secret(url: str) -> str:
 
 
 def part_bytes(size: int) -> int:
-    """Return the length of the parts of a large object, so that 10,000 are enough.
+    """Return the length of the ranges of a large entry, so that 10,000 are enough.
 
-    A multiple of 16 MiB; see Amazon's limits of multipart uploads.
+    A multiple of 16 MiB; see Amazon's limits of multipart uploads. Another length would
+    give large files other checksums than manifests have of them.
     """
     wanted = -(-size // _MOST_PARTS)
     return max(1, -(-wanted // _SMALLEST_PART)) * _SMALLEST_PART

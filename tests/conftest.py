@@ -59,3 +59,9 @@ def commons() -> Iterator[Path]:
     where.chmod(0o777)
     yield where
     subprocess.run(["rm", "-rf", str(where)], check=True)
+
+
+@pytest.fixture
+def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have files of more than 64 KiB be large in this process, with ranges of that."""
+    monkeypatch.setattr("haulage.place._SMALLEST_PART", 1 << 16)

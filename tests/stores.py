@@ -19,6 +19,7 @@ from tests.storage.s3_opening import opened
 
 MIB = 1 << 20
 PART = 16 * MIB
+RANGE = 1 << 16  # what the fixture `small_ranges` makes of it
 
 
 @dataclass

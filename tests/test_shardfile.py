@@ -60,7 +60,7 @@ def test_a_shard_with_extreme_numbers_reads_back_as_it_was_written(tmp_path, som
 
 def test_a_shard_of_another_format_is_fatal_and_says_what_to_install(tmp_path, some):
     write_shard(tmp_path / "shard", some, job_between(tmp_path, tmp_path, format=99))
-    with pytest.raises(FatalError, match="format 99, this mover reads 5"):
+    with pytest.raises(FatalError, match="format 99, this mover reads 6"):
         read_shard(tmp_path / "shard")
 
 
@@ -68,7 +68,7 @@ def test_a_shard_of_a_later_version_with_more_fields_is_fatal_too(tmp_path, some
     job = {"format": 99, "source": "/a", "target": "/b", "invented_later": True}
     metadata = {b"haulage": json.dumps(job).encode()}
     pq.write_table(some.replace_schema_metadata(metadata), tmp_path / "shard")
-    with pytest.raises(FatalError, match="format 99, this mover reads 5"):
+    with pytest.raises(FatalError, match="format 99, this mover reads 6"):
         read_shard(tmp_path / "shard")
 
 

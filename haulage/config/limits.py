@@ -24,8 +24,8 @@ class Shards(Form):
         1 << 30,
         title="Bytes a shard",
         description="Close a shard at this many bytes. A larger file is split into "
-        "parts of this size (larger ones if there would be hundreds), which several "
-        "movers copy.",
+        "parts of this size (16 MiB at least, larger ones if there would be "
+        "hundreds), which several movers copy.",
     )
 
 

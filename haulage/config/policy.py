@@ -210,7 +210,7 @@ class Policy(Form):
         Fsync.RUN,
         title="Force to disk",
         description="When written data is forced to disk: once before the manifest is "
-        "committed (run), after every file, or never.",
+        "committed (run), after every file, or never; parts of split files always.",
     )
     sample_share: float = Field(
         0.05, gt=0, le=1, title="Sample", description="Share of files it re-reads."

@@ -17,7 +17,7 @@ from haulage.place import Place
 from haulage.private import make_file
 
 _KEY = b"haulage"
-_FORMAT = 5
+_FORMAT = 6
 _ENDS = ("source", "target")
 TURNS = "mdt-turns"
 LEASE = "lease"

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
 from itertools import pairwise
 
 import numpy as np
@@ -19,14 +18,6 @@ _PARTS_A_MOVER = 4  # unless there are movers for more
 _SMALLEST_SHARE = 256  # entries; cutting finer costs more than it spreads
 
 
-class Split(Enum):
-    """Where a file that is larger than a shard may be cut."""
-
-    ANYWHERE = "anywhere"
-    BY_PARTS = "by parts"  # of a multipart upload
-    NEVER = "never"
-
-
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """How large a shard may be, and how many movers wait for one."""
@@ -34,7 +25,7 @@ class Bounds:
     max_entries: int
     max_bytes: int
     movers: int
-    split: Split = Split.ANYWHERE
+    splits: bool = True  # whether larger files are cut into parts
 
     @property
     def entry_cost(self) -> int:
@@ -63,11 +54,8 @@ def pack(actions: pa.Table, bounds: Bounds) -> Iterator[pa.Table]:
 def _is_large(actions: pa.Table, bounds: Bounds) -> np.ndarray:
     is_copy = actions["verb"].to_numpy() == Verb.COPY
     length = actions["length"].to_numpy()
-    large: np.ndarray = is_copy & (length > bounds.max_bytes)
-    if bounds.split is Split.NEVER:
-        large[:] = False
-    elif bounds.split is Split.BY_PARTS:
-        large &= length > part_bytes(0)
+    most = max(bounds.max_bytes, part_bytes(0))
+    large: np.ndarray = bounds.splits & is_copy & (length > most)
     return large
 
 
@@ -89,11 +77,11 @@ def _balanced(actions: pa.Table, bounds: Bounds) -> Iterator[pa.Table]:
 
 
 def _parts(action: pa.Table, bounds: Bounds) -> Iterator[pa.Table]:
-    """Split one copy into byte ranges of about equal length."""
+    """Split one copy into parts of about equal length, at borders of its ranges."""
     size = action["length"][0].as_py()
     most = max(_MOST_PARTS, _PARTS_A_MOVER * bounds.movers)
     count = min(most, math.ceil(size / bounds.max_bytes))
-    unit = part_bytes(size) if bounds.split is Split.BY_PARTS else 1
+    unit = part_bytes(size)
     units = math.ceil(size / unit)
     cuts = [min(size, units * part // count * unit) for part in range(count)]
     for start, end in pairwise([*cuts, size]):

@@ -13,35 +13,27 @@ class Written(NamedTuple):
 
     offset: int
     length: int
-    digest: bytes | None
+    digest: bytes
 
 
-Feed = Callable[[list[xxhash.xxh3_128], int, int], None]
+Feed = Callable[[xxhash.xxh3_128, int, int], None]
 
 
-def checksum_of_ranges(feed: Feed, ranges: Iterable[Written], what: str) -> bytes:
-    """Return the xxh3-128 of all ranges, in their order; MismatchError if one differs.
+def check_ranges(feed: Feed, ranges: Iterable[Written], what: str) -> None:
+    """Raise MismatchError if a range reads back as something else.
 
-    `feed` adds the bytes at an offset, of a length, to running checksums.
+    `feed` adds the bytes at an offset, of a length, to a running checksum.
     """
-    whole = xxhash.xxh3_128()
     for offset, length, digest in ranges:
-        own = xxhash.xxh3_128()
-        feed([own, whole], offset, length)
-        if own.digest() != digest:
+        found = xxhash.xxh3_128()
+        feed(found, offset, length)
+        if found.digest() != digest:
             raise MismatchError(
                 f"bytes {offset} to {offset + length} of what was {what} read back "
                 f"differently"
             )
-    return whole.digest()
 
 
 def feed_of(read: Callable[[int, int], bytes | memoryview]) -> Feed:
     """Return a feed that reads each range at once."""
-
-    def feed(digests: list[xxhash.xxh3_128], offset: int, length: int) -> None:
-        content = read(offset, length)
-        for digest in digests:
-            digest.update(content)
-
-    return feed
+    return lambda digest, offset, length: digest.update(read(offset, length))

@@ -7,7 +7,7 @@ send again what arrived.
 import errno
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,8 +16,10 @@ import xxhash
 from haulage.errors import UnstableError
 from haulage.model import Entry
 from haulage.private import make_directory, make_file
+from haulage.storage.checksums import of_ranges
 
 _ID = "id"
+_DIGEST_BYTES = 16
 _GONE = "gone-"  # what is being removed
 _DROPPED = "its transfer was dropped meanwhile; it starts over"
 
@@ -25,14 +27,21 @@ _DROPPED = "its transfer was dropped meanwhile; it starts over"
 class Done(NamedTuple):
     """One range that was written: its xxh3-128, and its etag if it has one.
 
-    `summed` is the result of the source's `Sums`, `crc` the CRC64NVME of a part that
-    was sent, from which the target's server can compute the whole's.
+    Of what the kernel copied the former is empty: nobody has read it. `summed` is the
+    result of the source's `Sums`, `crc` the CRC64NVME of a part that was sent, from
+    which the target's server can compute the whole's.
     """
 
     digest: bytes
     etag: bytes = b""
     summed: bytes = b""
     crc: bytes = b""
+
+
+def checksum_of(done: Mapping[int, Done]) -> bytes | None:
+    """Return the checksum of the whole from all its ranges; None if one has none."""
+    digests = [done[start].digest for start in sorted(done)]
+    return of_ranges(digests) if all(digests) else None
 
 
 class Ranges:
@@ -91,6 +100,20 @@ class Ranges:
             # Overlay file systems say the latter of a directory that is being removed.
             raise UnstableError(_DROPPED) from err
 
+    def note_all(self, offset: int, step: int, digests: Sequence[bytes]) -> None:
+        """Record ranges that follow one another, each of `step` bytes but the last.
+
+        One file has them all: there may be thousands in a part that a mover copies.
+        """
+        content = b"".join(digests)
+        name = f"{offset}-{step}-{len(digests)}-{self._mark}"
+        unfinished = self._dir / f"{_ID}-{secrets.token_hex(6)}"
+        try:
+            unfinished.write_bytes(content + xxhash.xxh3_128_digest(content))
+            os.rename(unfinished, self._dir / name)
+        except (FileNotFoundError, PermissionError) as err:  # as in `note`
+            raise UnstableError(_DROPPED) from err
+
     @property
     def _mark(self) -> str:
         """Return what tells this transfer's notes from those of a dropped one."""
@@ -99,13 +122,33 @@ class Ranges:
 
     def done(self) -> dict[int, Done]:
         """Return the finished ranges of the claimed transfer, by their offsets."""
-        found = {}
+        found: dict[int, Done] = {}
         for name in _names_in(self._dir):
             if not name.startswith(_ID):
                 offset, *fields, mark = name.split("-")
-                if mark == self._mark:
+                if mark != self._mark:
+                    continue
+                if len(fields) == len(Done._fields):
                     found[int(offset)] = Done(*map(bytes.fromhex, fields))
+                else:
+                    found |= self._noted_in(name)
         return found
+
+    def _noted_in(self, name: str) -> dict[int, Done]:
+        """Return the ranges in a file; none if it is torn, or was removed meanwhile."""
+        offset, step, count = map(int, name.split("-")[:3])
+        try:
+            content = (self._dir / name).read_bytes()
+        except FileNotFoundError:
+            return {}
+        digests, proof = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+        if xxhash.xxh3_128_digest(digests) != proof:
+            return {}
+        length = len(digests) // count
+        return {
+            offset + at * step: Done(digests[at * length : (at + 1) * length])
+            for at in range(count)
+        }
 
     def forget(self) -> None:
         """Remove the record, unless it is of another transfer by now."""

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
 from haulage.model import Action, Entry, Lost, Outcome
+from haulage.storage.checksums import Checksum
 from haulage.storage.resumable import Done
 
 
@@ -64,9 +65,7 @@ class Made(NamedTuple):
     lost: Lost | None = None
     proven: bool = False
     changed: bool = True  # False: it was like that already
-    checksum: bytes | None = (
-        None  # xxh3-128 of what was read back, where that was asked
-    )
+    checksum: bytes | None = None  # of what was read back, where that was asked
 
 
 class Within(NamedTuple):
@@ -130,9 +129,9 @@ class Reading(Protocol):
         """Make the next reads come from the store itself, not from a cache."""
         ...
 
-    def digest(self) -> bytes | None:
-        """Return the xxh3-128 of all; None where ranges are read for it instead."""
-        return None
+    def feed(self, checksum: Checksum) -> bool:
+        """Add all content to a checksum; False where ranges are read instead."""
+        return False
 
     @property
     def has_huge_holes(self) -> bool:
@@ -183,18 +182,19 @@ class Writing(Protocol):
     done: Mapping[int, Done]  # by the offset of the range
 
     def write(self, offset: int, content: bytes | memoryview, done: Done) -> None:
-        """Write one range, and record it as `done`; this sets its etag."""
+        """Write one range, and record it as `done`; this sets its etag.
+
+        MismatchError if it is to be proven and reads back as something else.
+        """
         ...
 
-    def finish(
-        self, seen: Seen, *, prove: bool, confirm: Callable[[], None] = nothing
-    ) -> Made:
+    def finish(self, seen: Seen, confirm: Callable[[], None] = nothing) -> Made:
         """Set the attributes and the final name; every range must be written.
 
-        `prove` reads the content back and compares each range's checksum; MismatchError
-        if one differs, UnstableError if one is missing. `confirm` is called right
-        before the final name is set; it may raise to prevent that. Wrong content is
-        removed; a mere stop keeps the ranges.
+        UnstableError if one is missing; MismatchError if what is proven only here is
+        not what was sent. `confirm` is called right before the final name is set; it
+        may raise to prevent that. Wrong content is removed; a mere stop keeps the
+        ranges.
         """
         ...
 
@@ -228,11 +228,14 @@ class Store(Protocol):
         ...
 
     def part_within(self, source: "Store", action: Action, row: int) -> Within | None:
-        """Copy one range of a split file as above, into what movers share."""
+        """Copy one part of a split file as above, into what movers share, and prove it.
+
+        MismatchError if it reads back as something else.
+        """
         return None
 
     def publish_within(self, source: "Store", parts: Sequence[Action]) -> Made | None:
-        """Give what was copied so its name, after a proof of its parts.
+        """Give what was copied so its name, if all parts are recorded as proven.
 
         UnstableError if they are gone, or the source is not what they are of.
         """
@@ -264,8 +267,14 @@ class Store(Protocol):
         """Write a small file or object of `content`, with the attributes of `seen`."""
         ...
 
-    def begin(self, path: bytes, row: int, seen: Seen, *, shared: bool) -> Writing:
-        """Start or continue a large one; `shared` by the movers of a split file."""
+    def begin(
+        self, path: bytes, row: int, seen: Seen, *, shared: bool, prove: bool = False
+    ) -> Writing:
+        """Start or continue a large one; `shared` by the movers of a split file.
+
+        `prove` has all content read back and compared with the checksums of its ranges:
+        each before it is recorded, or, where no part can be read, when it is finished.
+        """
         ...
 
     @property

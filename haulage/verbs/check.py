@@ -4,18 +4,19 @@ from typing import NamedTuple
 
 from haulage.errors import UnstableError, VanishedError
 from haulage.model import Action, Kind, Outcome, Verified
+from haulage.storage.checksums import Content
 from haulage.storage.store import Reading, Seen
 from haulage.verbs.attempt.attempt import Attempt
 from haulage.verbs.copy import copy
 from haulage.verbs.in_place import IN_PLACE, update
-from haulage.verbs.stream import digest_of
+from haulage.verbs.stream import content_of
 
 
 class _Source(NamedTuple):
     """What a source's entry was found to be; `proven` where it was compared already."""
 
     seen: Seen
-    checksum: bytes | None = None
+    content: Content | None = None
     proven: Verified | None = None
 
 
@@ -25,13 +26,13 @@ def check(attempt: Attempt, action: Action, row: int) -> Outcome:
     source = _look_at(attempt, action)
     if source is None:
         return copy(attempt, action, row)
-    seen, checksum, proven = source
-    if checksum is not None:
-        proven = _proof_of_equal(attempt, action, checksum)
-    read = action.size if action.checksum and checksum else 2 * action.size
+    seen, content, proven = source
+    if content is not None:
+        proven = _proof_of_equal(attempt, action, content)
+    read = action.size if action.checksum and content else 2 * action.size
     if proven is None:
         return copy(attempt, action, row)._replace(read=read)
-    equal = action._replace(checksum=checksum)
+    equal = action._replace(checksum=content and content.checksum)
     outcome = update(attempt, equal, row, seen, now) or copy(attempt, action, row)
     if outcome.status in IN_PLACE:
         outcome = outcome._replace(verified=proven)
@@ -51,7 +52,7 @@ def _look_at(attempt: Attempt, action: Action) -> _Source | None:
         if reading.has_huge_holes:
             found = _Source(seen, proven=_proof_of_same_data(attempt, action, reading))
         else:
-            found = _Source(seen, digest_of(attempt, reading))
+            found = _Source(seen, content_of(attempt, reading))
         try:
             reading.confirm()
         except UnstableError:
@@ -70,17 +71,17 @@ def _proof_of_same_data(
 
 
 def _proof_of_equal(
-    attempt: Attempt, action: Action, checksum: bytes
+    attempt: Attempt, action: Action, content: Content
 ) -> Verified | None:
-    """Return how far the target is proven to have `checksum`, or None if it has not."""
+    """Return how far the target is proven to have `content`, or None if it has not."""
     if action.checksum is not None:
-        return Verified(action.verified) if action.checksum == checksum else None
+        return Verified(action.verified) if content.has(action.checksum) else None
     target = attempt.target
     try:
         with attempt.opened(target, action.path, action.size, action.made) as reading:
             if reading.seen.entry.size != action.size:
                 return None
-            same = digest_of(attempt, reading) == checksum
+            same = content_of(attempt, reading) == content
     except (VanishedError, UnstableError, OSError):
         return None
     return Verified.CHECKSUM if same else None

@@ -7,7 +7,7 @@ from haulage.storage.tree.metadata.xattrs import joined
 from haulage.verbs.attempt.attempt import Attempt
 from haulage.verbs.copy import copied
 from haulage.verbs.send import send
-from haulage.verbs.stream import digest_of
+from haulage.verbs.stream import content_of
 from haulage.verbs.versions import as_recorded, is_racy_entry, unless_listed
 
 IN_PLACE = frozenset({Status.UPDATED, Status.UNCHANGED})
@@ -50,7 +50,7 @@ def _apart(
             found = reading.seen.entry
             if found.nlink == 1 or found.size != seen.entry.size:
                 return None
-            if digest_of(attempt, reading) != action.checksum:
+            if not content_of(attempt, reading).has(action.checksum):
                 return None
             reading.seen = seen
             made = send(attempt, action.path, row, reading)

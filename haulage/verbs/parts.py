@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from haulage.errors import UnstableError
 from haulage.model import Action, Outcome, Status, Verified
-from haulage.storage.store import Extent, Made, Seen
+from haulage.storage.store import Extent, Made, Seen, Writing
 from haulage.storage.tree.metadata.xattrs import joined
 from haulage.storage.versions import is_version
 from haulage.verbs.attempt.attempt import Attempt
@@ -22,7 +22,6 @@ def part(attempt: Attempt, action: Action, row: int) -> Outcome:
     if within is not None:
         return Outcome(
             Status.PART,
-            checksum=within.made.checksum,
             racy=within.racy,
             moved=within.moved,
             entry=unless_listed(action, within.seen.entry),
@@ -32,44 +31,49 @@ def part(attempt: Attempt, action: Action, row: int) -> Outcome:
         seen = reading.seen
         if not is_version(action, seen.entry):
             raise UnstableError("changed since it was listed")
-        writing = attempt.target.begin(action.path, row, seen, shared=True)
+        writing = _begin(attempt, seen, row)
         try:
             extent = Extent(action.offset, action.length)
-            checksum = move(attempt, reading, writing, extent)
+            move(attempt, reading, writing, extent)
             reading.confirm()
         finally:
             writing.leave()
     return Outcome(
         Status.PART,
-        checksum=checksum,
         racy=is_racy_entry(seen.entry, now),
         moved=action.length,
         entry=as_recorded(action, seen.entry),
     )
 
 
-def publish(
-    attempt: Attempt, whole: Action, row: int, parts: Sequence[Action]
-) -> Outcome:
-    """Give a completed split entry its name, after or with a proof of its parts.
+def _begin(attempt: Attempt, seen: Seen, row: int) -> Writing:
+    """Join the movers of a split entry.
 
     One of an object's several names needs the checksum, to be brought together by it.
     """
+    entry = seen.entry
+    is_named_twice = entry.etag is not None and entry.nlink > 1
+    prove = attempt.hashing or is_named_twice
+    return attempt.target.begin(entry.path, row, seen, shared=True, prove=prove)
+
+
+def publish(
+    attempt: Attempt, whole: Action, row: int, parts: Sequence[Action]
+) -> Outcome:
+    """Give a completed split entry its name, if its source stood still."""
     made = attempt.target.publish_within(attempt.source, parts)
     if made is not None:
         return _published(made, parts)
     with attempt.source.open(whole.path, whole.size, whole.etag) as reading:
         seen = reading.seen
         _check_version(seen, parts)
-        writing = attempt.target.begin(whole.path, row, seen, shared=True)
+        writing = _begin(attempt, seen, row)
         check_whole(reading, writing)
-    is_named_twice = seen.entry.etag is not None and seen.entry.nlink > 1
 
-    def confirm() -> None:  # reading back what arrived may have taken hours
+    def confirm() -> None:  # holding it against the source's sum may have taken hours
         _check_version(attempt.source.look(whole.path), parts)
 
-    prove = attempt.hashing or is_named_twice
-    made = writing.finish(seen, prove=prove, confirm=confirm)
+    made = writing.finish(seen, confirm)
     lost = joined(made.lost, seen.unkept)
     entry = as_recorded(whole, seen.entry)
     return _published(made, parts)._replace(lost=lost, entry=entry)

@@ -6,6 +6,8 @@ import xxhash
 
 from haulage.errors import UnstableError, VanishedError
 from haulage.model import Kind
+from haulage.storage.checksums import Checksum
+from haulage.storage.resumable import checksum_of
 from haulage.storage.store import Extent, Made, Reading
 from haulage.verbs.attempt.attempt import Attempt, is_large
 from haulage.verbs.stream import check_whole, hashed, move
@@ -31,10 +33,10 @@ def send(attempt: Attempt, path: bytes, row: int, reading: Reading) -> Made:
 
 def _send_ranges(attempt: Attempt, path: bytes, row: int, reading: Reading) -> Made:
     """Move a large entry, whose finished ranges outlive this attempt."""
-    writing = attempt.target.begin(path, row, reading.seen, shared=False)
+    target, seen = attempt.target, reading.seen
+    writing = target.begin(path, row, seen, shared=False)
     try:
-        whole = Extent(0, reading.seen.entry.size)
-        checksum = move(attempt, reading, writing, whole)
+        move(attempt, reading, writing, Extent(0, seen.entry.size))
         reading.confirm()
     except (UnstableError, VanishedError):
         writing.abandon()
@@ -43,12 +45,13 @@ def _send_ranges(attempt: Attempt, path: bytes, row: int, reading: Reading) -> M
         writing.leave()
         raise
     check_whole(reading, writing)
-    return writing.finish(reading.seen, prove=False)._replace(checksum=checksum)
+    made = writing.finish(seen)
+    return made._replace(checksum=checksum_of(writing.done))
 
 
 def _pour(attempt: Attempt, path: bytes, reading: Reading) -> Made:
     """Move a large entry to a bucket that takes it only from its begin to its end."""
-    digest = xxhash.xxh3_128()
-    with closing(hashed(attempt, reading, digest)) as chunks:
+    checksum = Checksum(reading.seen.entry.size)
+    with closing(hashed(attempt, reading, checksum)) as chunks:
         made = attempt.target.pour(path, chunks, reading.seen)
-    return made._replace(checksum=digest.digest())
+    return made._replace(checksum=checksum.digest())

@@ -11,6 +11,7 @@ import xxhash
 
 from haulage.errors import MismatchError
 from haulage.place import part_bytes
+from haulage.storage.checksums import BothChecksums, Checksum, Content
 from haulage.storage.resumable import Done
 from haulage.storage.store import Extent, Reading, Sums, Writing
 from haulage.verbs.attempt.attempt import Attempt, is_large
@@ -25,21 +26,15 @@ class _Coming(NamedTuple):
     content: "Future[bytes | memoryview]"
 
 
-def move(
-    attempt: Attempt, reading: Reading, writing: Writing, extent: Extent
-) -> bytes | None:
-    """Move one extent, range by range; return its xxh3-128.
-
-    None where an earlier attempt had made some of it, which is not read again.
-    """
+def move(attempt: Attempt, reading: Reading, writing: Writing, extent: Extent) -> None:
+    """Move one extent, range by range, but for what an earlier attempt has made."""
     every = _pieces(reading, extent)
     wanted = [piece for piece in every if piece.offset not in writing.done]
-    whole, sums = xxhash.xxh3_128(), reading.sums
+    sums = reading.sums
     under_way: deque[Future[None]] = deque()
     try:
         with closing(_in_order(attempt, reading, wanted)) as arriving:
             for piece, content in arriving:
-                whole.update(content)
                 sums.follow(piece, content)
                 made = partial(_write, attempt, sums, writing, piece)
                 under_way.append(attempt.ranges.submit(made, content))
@@ -49,7 +44,6 @@ def move(
         wait(under_way)
     for write in under_way:
         write.result()
-    return whole.digest() if len(wanted) == len(every) else None
 
 
 def _write(
@@ -84,27 +78,27 @@ def check_whole(reading: Reading, writing: Writing) -> None:
         raise
 
 
-def digest_of(attempt: Attempt, reading: Reading) -> bytes:
-    """Return the xxh3-128 of the content of an entry that was opened."""
-    if (digest := reading.digest()) is not None:
-        return digest
-    whole = xxhash.xxh3_128()
+def content_of(attempt: Attempt, reading: Reading) -> Content:
+    """Return the checksums of the content of an entry that was opened."""
     size = reading.seen.entry.size
+    whole = BothChecksums(size)
+    if reading.feed(whole):
+        return whole.content()
     if not is_large(size):
         whole.update(reading.read(Extent(0, size)))
         attempt.note_moved(size)
-        return whole.digest()
+        return whole.content()
     pieces = _pieces(reading, Extent(0, size))
     with closing(_in_order(attempt, reading, pieces)) as arriving:
         for piece, content in arriving:
             whole.update(content)
             attempt.note_moved(piece.length)
             attempt.room.give_back(piece.length)
-    return whole.digest()
+    return whole.content()
 
 
 def hashed(
-    attempt: Attempt, reading: Reading, whole: xxhash.xxh3_128
+    attempt: Attempt, reading: Reading, whole: Checksum
 ) -> Generator[bytes | memoryview, None, None]:
     """Yield an entry's content from its begin to its end, adding it to `whole`."""
     pieces = _pieces(reading, Extent(0, reading.seen.entry.size))

@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from haulage.errors import MismatchError, UnstableError, VanishedError
 from haulage.model import Action, Kind, Outcome, Status, Verified
 from haulage.paths import shown
+from haulage.storage.checksums import Content
 from haulage.storage.store import Reading, Seen
 from haulage.storage.versions import is_version
 from haulage.verbs.attempt.attempt import Attempt
-from haulage.verbs.stream import digest_of
+from haulage.verbs.stream import content_of
 
 _OTHER_CONTENT = "the target's content is not what the source's was"
 _SOURCE_CHANGED = "the source changed, so the copy cannot be verified"
@@ -28,15 +29,16 @@ def verify(attempt: Attempt, action: Action, _row: int) -> Outcome:
         return Outcome(
             Status.VERIFIED, action.checksum, proof, action.racy, made=action.made
         )
-    found, moved = _digest_of_target(attempt, action)
+    found, moved = _content_of_target(attempt, action)
     if found is None:
         _prove_same_data(attempt, action)
     elif action.checksum is None:
         _prove_against_source(attempt, action, found)
-    elif action.checksum != found:
+    elif not found.has(action.checksum):
         raise MismatchError(_OTHER_CONTENT)
+    checksum = found and found.checksum
     return Outcome(
-        Status.VERIFIED, found, Verified.CHECKSUM, action.racy, moved=moved,
+        Status.VERIFIED, checksum, Verified.CHECKSUM, action.racy, moved=moved,
         made=action.made,
     )  # fmt: skip
 
@@ -63,8 +65,8 @@ def _prove_attributes(attempt: Attempt, action: Action) -> None:
         _hold_against(attempt, action, attempt.target.look(action.path, anew=False))
 
 
-def _digest_of_target(attempt: Attempt, action: Action) -> tuple[bytes | None, int]:
-    """Return the target's checksum, and how much was read for it.
+def _content_of_target(attempt: Attempt, action: Action) -> tuple[Content | None, int]:
+    """Return the target's content, and how much was read for it.
 
     None for a file with huge holes whose source has none either.
     """
@@ -78,7 +80,7 @@ def _digest_of_target(attempt: Attempt, action: Action) -> tuple[bytes | None, i
             if (known := attempt.proofs.of(entry)) is not None:
                 return known, 0  # it was read by another of its names
             reading.forget_cached()
-            found = digest_of(attempt, reading)
+            found = content_of(attempt, reading)
     except VanishedError as err:
         raise MismatchError("is missing in the target") from err
     except UnstableError as err:
@@ -104,9 +106,9 @@ def _source(attempt: Attempt, action: Action) -> Iterator[Reading]:
             raise MismatchError(_SOURCE_CHANGED) from err
 
 
-def _prove_against_source(attempt: Attempt, action: Action, found: bytes) -> None:
+def _prove_against_source(attempt: Attempt, action: Action, found: Content) -> None:
     with _source(attempt, action) as reading:
-        same = digest_of(attempt, reading) == found
+        same = content_of(attempt, reading) == found
     if not same:
         is_old = is_version(action, reading.seen.entry)
         raise MismatchError(_OTHER_CONTENT if is_old else _SOURCE_CHANGED)

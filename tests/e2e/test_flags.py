@@ -38,7 +38,7 @@ def test_flags_of_the_source_are_lost_and_listed_once(
     source = place.source
     for name in ("immutable", "plain", "dir/file"):
         write(source / name)
-    large = write(source / "large", bytes(200_000))
+    large = write(source / "large", bytes(17 << 20))
     chattr("+i", source / "immutable")
     chattr("+a", large)
     chattr("+ia", source / "dir")

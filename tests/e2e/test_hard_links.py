@@ -153,7 +153,7 @@ def test_three_thousand_names_of_one_file(place: Place) -> None:
 
 @pytest.mark.torture
 def test_the_leader_may_be_a_file_that_several_movers_fill(linked: Place) -> None:
-    write(linked.source / "large", os.urandom(1 << 20))
+    write(linked.source / "large", os.urandom(33 << 20))
     link(linked, "large", "x/large", "a/large")
     policy: dict[str, Any] = {"shards": {"max_entries": 100, "max_bytes": 1 << 16}}
     summary = linked.sync(**policy, movers=2)

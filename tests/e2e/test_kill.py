@@ -38,7 +38,7 @@ def large_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("large") / "tree"
     plant(root, seed=31, entries=1500, links=True)
     for number in range(3):
-        write(root / f"huge-{number}", random.Random(number).randbytes(5 << 20))
+        write(root / f"huge-{number}", random.Random(number).randbytes(50 << 20))
     grow_old()
     return root
 

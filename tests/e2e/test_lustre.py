@@ -117,7 +117,7 @@ def test_setstripe_that_is_restricted_to_others_is_told(
 def test_a_split_file_gets_its_layout_once_however_many_fill_it(
     place: Place, lustre: Lustre
 ) -> None:
-    large(lustre, place.source / "x", "-c", "4", "-p", "flash", size=8 * MIB)
+    large(lustre, place.source / "x", "-c", "4", "-p", "flash", size=40 * MIB)
     summary = place.sync(
         stripe=KEEP, movers=3, shards={"max_bytes": MIB, "max_entries": 10}
     )
@@ -130,7 +130,7 @@ def test_a_split_file_gets_its_layout_once_however_many_fill_it(
 def test_a_split_file_that_can_not_be_laid_out_so_is_told_once(
     place: Place, lustre: Lustre
 ) -> None:
-    large(lustre, place.source / "x", "-c", "4", "-p", "flash", size=4 * MIB)
+    large(lustre, place.source / "x", "-c", "4", "-p", "flash", size=20 * MIB)
     lustre.configure(pools=[])
     summary = place.sync(stripe=KEEP, movers=2, shards={"max_bytes": MIB})
     assert (summary.failed, summary.lost) == (0, 1)

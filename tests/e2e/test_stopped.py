@@ -13,7 +13,7 @@ from tests.e2e.processes import kill, of_place, start, wait_until
 from tests.trees.compare import assert_same, leftovers
 
 _PR_SET_CHILD_SUBREAPER = 36
-LARGE = 16 << 20  # bytes
+LARGE = 64 << 20  # bytes
 OPTIONS = ("--movers", "2", "--shard-bytes", "4M", "--shard-entries", "9", "--json")
 
 

@@ -69,7 +69,7 @@ def replace(s: Scene) -> str:
 
 
 def sparse(s: Scene) -> str:
-    path, size = quoted(s.new()), s.dice.choice(("1M", "300K", "8K"))
+    path, size = quoted(s.new()), s.dice.choice(("40M", "300K", "8K"))
     at = s.dice.choice((0, 5000, 250_000))
     return (
         f"rm -f {path}; truncate -s {size} {path} && "

@@ -6,7 +6,7 @@ import pytest
 
 from haulage.model import ACTION, Verb
 from haulage.place import part_bytes
-from haulage.planning.pack import Bounds, Split, costs, pack
+from haulage.planning.pack import Bounds, costs, pack
 from tests.engine_builders import entry
 
 
@@ -34,7 +34,7 @@ def random_rows(rng: random.Random, most: int) -> list[tuple[Verb, int]]:
 
 def cut(seed: int) -> tuple[pa.Table, list[pa.Table], Bounds]:
     rng = random.Random(seed)
-    bounds = Bounds(rng.choice([1, 7, 50, 500]), rng.choice([1 << 16, 1 << 20]), 4)
+    bounds = Bounds(rng.choice([1, 7, 50, 500]), rng.choice([1 << 24, 1 << 26]), 4)
     actions = table(random_rows(rng, bounds.max_bytes))
     return actions, list(pack(actions, bounds)), bounds
 
@@ -102,11 +102,11 @@ def test_few_entries_are_not_cut_finer_than_it_is_worth():
 
 
 def test_a_file_of_just_the_bound_is_not_split():
-    bounds = Bounds(5000, 1 << 20, movers=2)
-    (shard,) = pack(table([(Verb.COPY, 1 << 20)]), bounds)
+    bounds = Bounds(5000, 1 << 26, movers=2)
+    (shard,) = pack(table([(Verb.COPY, 1 << 26)]), bounds)
     assert shard["verb"].to_pylist() == [Verb.COPY]
-    parts = list(pack(table([(Verb.COPY, (1 << 20) + 1)]), bounds))
-    assert [part["length"][0].as_py() for part in parts] == [1 << 19, (1 << 19) + 1]
+    parts = list(pack(table([(Verb.COPY, (1 << 26) + 1)]), bounds))
+    assert [part["length"][0].as_py() for part in parts] == [1 << 25, (1 << 25) + 1]
 
 
 def test_only_a_copy_is_split():
@@ -134,10 +134,10 @@ def test_a_tebibyte_is_cut_into_no_more_parts_than_movers_need(movers, most):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_parts_of_an_upload_begin_where_its_parts_do(seed):
+def test_parts_begin_where_ranges_do(seed):
     rng = random.Random(seed)
     most = rng.choice([1 << 20, 20 << 20, 100 << 20, 1 << 30])
-    bounds = Bounds(500, most, 4, Split.BY_PARTS)
+    bounds = Bounds(500, most, 4)
     size = rng.choice([most + 1, 17 << 20, 5 << 40, rng.randrange(1 << 34)])
     shards = list(pack(table([(Verb.COPY, size)]), bounds))
     if not is_part(shards[0]):
@@ -153,8 +153,8 @@ def test_parts_of_an_upload_begin_where_its_parts_do(seed):
     assert len(shards) > 1
 
 
-def test_what_one_request_sends_is_not_split():
-    bounds = Bounds(500, 1 << 20, 4, Split.BY_PARTS)
+def test_what_is_not_longer_than_a_range_is_not_split():
+    bounds = Bounds(500, 1 << 20, 4)
     for size in (2 << 20, 16 << 20):
         (shard,) = pack(table([(Verb.COPY, size)]), bounds)
         assert shard["verb"].to_pylist() == [Verb.COPY]
@@ -162,7 +162,7 @@ def test_what_one_request_sends_is_not_split():
 
 
 def test_where_one_mover_must_send_it_all_nothing_is_split():
-    bounds = Bounds(500, 1 << 20, 4, Split.NEVER)
+    bounds = Bounds(500, 1 << 20, 4, splits=False)
     shards = list(pack(table([(Verb.COPY, 1 << 40), (Verb.COPY, 1)]), bounds))
     assert {verb for shard in shards for verb in shard["verb"].to_pylist()} == {
         Verb.COPY

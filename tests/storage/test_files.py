@@ -14,7 +14,7 @@ from haulage.errors import (
     VanishedError,
 )
 from haulage.model import Kind
-from haulage.storage.resumable import Done
+from haulage.storage.resumable import Done, begun
 from haulage.storage.store import Extent, Seen
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.store import Files, Settings
@@ -96,7 +96,7 @@ def test_a_directory_with_content_is_not_replaced_and_no_temporary_stays(shelf, 
         writing = store.begin(b"name", 0, seen_for(b"name", TWO), shared=shared)
         send(writing, TWO)
         with pytest.raises(BlockedError):
-            writing.finish(seen_for(b"name", TWO), prove=False)
+            writing.finish(seen_for(b"name", TWO))
     assert names_in(shelf.root) == ["file", "name"]
     assert open_descriptors() == before
 
@@ -143,14 +143,24 @@ def test_a_record_without_its_temporary_counts_for_nothing(shelf, store):
     again.abandon()
 
 
+def test_a_record_names_its_temporary_as_every_machine_does(shelf, store):
+    writing = store.begin(b"large", 0, seen_for(b"large", TWO), shared=True)
+    ((_, made, _),) = begun(store._ranges)
+    (temporary,) = shelf.root.iterdir()
+    inode, nonce = made.split("-")  # a device has another number on each
+    assert int(inode) == temporary.stat().st_ino
+    assert nonce
+    writing.abandon()
+
+
 def test_what_was_published_is_never_replaced_by_an_empty_one(shelf, store):
     seen = seen_for(b"large", TWO)
     first = store.begin(b"large", 0, seen, shared=True)
     send(first, TWO)
-    first.finish(seen, prove=False)
+    first.finish(seen)
     again = store.begin(b"large", 0, seen, shared=True)
     with pytest.raises(UnstableError, match="not all"):
-        again.finish(seen, prove=False)
+        again.finish(seen)
     assert (shelf.root / "large").read_bytes() == TWO
     assert names_in(shelf.root) == ["large"]
 
@@ -160,7 +170,7 @@ def test_content_that_shall_last_is_synced_before_it_is_noted(shelf):
     seen = seen_for(b"large", TWO)
     writing = store.begin(b"large", 0, seen, shared=True)
     send(writing, TWO)
-    writing.finish(seen, prove=False)
+    writing.finish(seen)
     store.write(b"small", 1, b"x", seen_for(b"small", b"x"))
     assert names_in(shelf.root) == ["large", "small"]
     store.close()

@@ -12,6 +12,7 @@ from haulage.storage.tree.files import (
     create,
     make_dir,
     open_file,
+    open_or_create,
     open_source,
     reach,
     remove_if_there,
@@ -57,19 +58,22 @@ def test_a_temporary_is_never_one_that_is_there_already(place, descent):
         create(descent.root_fd, TEMP)
 
 
-@pytest.mark.parametrize("shared", [False, True])
-def test_a_temporary_is_not_written_through_a_link(place, descent, shared):
+@pytest.mark.parametrize("opening", [create, open_or_create])
+def test_a_temporary_is_not_written_through_a_link(place, descent, opening):
     victim = put(place, b"victim", b"precious")
     os.symlink(victim, os.path.join(os.fsencode(place), TEMP))
     with pytest.raises(OSError, match=r"File exists|symbolic links"):
-        os.close(create(descent.root_fd, TEMP, shared=shared))
+        opening(descent.root_fd, TEMP)
     assert read(place, b"victim") == b"precious"
 
 
 def test_a_shared_temporary_may_be_there_already(place, descent):
-    put(place, TEMP, b"first part")
-    os.close(create(descent.root_fd, TEMP, shared=True))
-    assert (place / os.fsdecode(TEMP)).read_bytes() == b"first part"
+    for found in (True, False):
+        fd, is_new = open_or_create(descent.root_fd, TEMP)
+        assert is_new is found
+        os.write(fd, b"part")
+        os.close(fd)
+    assert (place / os.fsdecode(TEMP)).read_bytes() == b"part"
 
 
 # ------------------------------------------------------------------ rename_over

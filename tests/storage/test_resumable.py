@@ -41,6 +41,43 @@ def test_all_that_can_be_known_of_a_range_is_noted(tmp_path):
     assert first.done() == {5 << 40: fullest}
 
 
+def test_ranges_that_follow_one_another_are_noted_at_once(tmp_path):
+    first = claimed(tmp_path)
+    digests = [at.to_bytes(16, "big") for at in range(2000)]
+    first.note_all(5 << 40, 1 << 24, digests)
+    first.note(7, FIRST)
+    first.note_all(1 << 24, 1 << 24, [b"", b""])  # the kernel copied them
+    found = first.done()
+    assert {at: found.pop(at) for at in (7, 1 << 24, 2 << 24)} == {
+        7: FIRST,
+        1 << 24: Done(b""),
+        2 << 24: Done(b""),
+    }
+    assert found == {
+        (5 << 40) + (at << 24): Done(digest) for at, digest in enumerate(digests)
+    }
+
+
+@pytest.mark.parametrize("left", [0, 15, 100])
+def test_a_note_that_a_power_cut_has_torn_says_nothing(tmp_path, left):
+    first = claimed(tmp_path)
+    first.note_all(0, 1 << 24, [b"d" * 16] * 9)
+    (record,) = tmp_path.iterdir()
+    (note,) = (file for file in record.iterdir() if not file.name.startswith("id"))
+    note.write_bytes(note.read_bytes()[:left])
+    assert first.done() == {}
+
+
+def test_many_that_are_noted_of_a_dropped_transfer_are_unstable(tmp_path):
+    ranges = claimed(tmp_path)
+    claimed(tmp_path).forget()
+    with pytest.raises(UnstableError, match="dropped"):
+        ranges.note_all(0, 5, [b"d" * 16])
+    claimed(tmp_path, made="two")
+    ranges.note_all(0, 5, [b"d" * 16])
+    assert claimed(tmp_path, made="two").done() == {}
+
+
 def test_nothing_is_written_before_a_claim(tmp_path):
     ranges = Ranges(tmp_path / "none", b"f", entry(b"f"))
     assert ranges.id is None

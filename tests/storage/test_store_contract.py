@@ -235,11 +235,11 @@ def test_what_we_made_is_removed_and_what_changed_since_is_kept(store):
 
 def test_a_large_entry_is_there_when_it_is_finished_and_not_before(shelf, store):
     seen = seen_for(b"d/large", LARGE, mode=0o600)
-    writing = store.begin(b"d/large", 0, seen, shared=False)
+    writing = store.begin(b"d/large", 0, seen, shared=False, prove=True)
     send(writing, LARGE, only=[PART])
     assert store.look(b"d/large") is None
     send(writing, LARGE, only=[0])
-    made = writing.finish(seen, prove=True)
+    made = writing.finish(seen)
     assert made.checksum == checksum_of(LARGE)
     assert made.proven
     found = store.look(b"d/large").entry
@@ -255,10 +255,10 @@ def test_a_large_entry_is_there_when_it_is_finished_and_not_before(shelf, store)
 def test_what_misses_a_range_is_never_published(shelf, store, prove):
     write(store, b"large", b"what was there")
     seen = seen_for(b"large", LARGE)
-    writing = store.begin(b"large", 0, seen, shared=True)
+    writing = store.begin(b"large", 0, seen, shared=True, prove=prove)
     send(writing, LARGE, only=[0])
     with pytest.raises(UnstableError, match="not all"):
-        writing.finish(seen, prove=prove)
+        writing.finish(seen)
     assert read(store, b"large") == b"what was there"
     assert leftovers(shelf) == []
     assert list(begun(store._ranges)) == []
@@ -266,13 +266,14 @@ def test_what_misses_a_range_is_never_published(shelf, store, prove):
 
 def test_another_attempt_goes_on_with_what_is_done(shelf, store):
     seen = seen_for(b"large", LARGE)
-    first = store.begin(b"large", 0, seen, shared=True)
+    first = store.begin(b"large", 0, seen, shared=True, prove=True)
     send(first, LARGE, only=[PART])
     first.leave()
-    second = shelf.open("bbbbbbbbbbbb").begin(b"large", 3, seen, shared=True)
+    later = shelf.open("bbbbbbbbbbbb")
+    second = later.begin(b"large", 3, seen, shared=True, prove=True)
     assert list(second.done) == [PART]
     send(second, LARGE, only=[0])
-    assert second.finish(seen, prove=True).checksum == checksum_of(LARGE)
+    assert second.finish(seen).checksum == checksum_of(LARGE)
     assert leftovers(shelf) == []
 
 
@@ -284,7 +285,7 @@ def test_movers_that_begin_at_once_make_one_entry_together(shelf, store):
 
     def join(number):
         together.wait()
-        writing = stores[number].begin(b"large", number, seen, shared=True)
+        writing = stores[number].begin(b"large", number, seen, shared=True, prove=True)
         send(writing, LARGE, only=[number % 2 * PART])
         writing.leave()
         found.append(begun(stores[number]._ranges, b"large"))
@@ -296,7 +297,7 @@ def test_movers_that_begin_at_once_make_one_entry_together(shelf, store):
         thread.join()
     assert len(found) == len(stores)
     assert len(leftovers(shelf)) == 1
-    made = store.begin(b"large", 9, seen, shared=True).finish(seen, prove=True)
+    made = store.begin(b"large", 9, seen, shared=True, prove=True).finish(seen)
     assert made.checksum == checksum_of(LARGE)
     assert leftovers(shelf) == []
 
@@ -314,11 +315,11 @@ def test_the_record_of_what_is_gone_is_void(shelf, store):
     else:
         for upload in shelf.bucket.uploads(""):
             shelf.bucket.abort_upload(upload.key, upload.upload_id)
-    again = store.begin(b"large", 0, seen, shared=True)
+    again = store.begin(b"large", 0, seen, shared=True, prove=True)
     if shelf.root is not None:
         assert again.done == {}
         send(again, LARGE)
-        assert again.finish(seen, prove=True).checksum == checksum_of(LARGE)
+        assert again.finish(seen).checksum == checksum_of(LARGE)
     else:
         with pytest.raises(UnstableError, match="aborted"):
             send(again, LARGE, only=[PART])
@@ -336,7 +337,7 @@ def test_an_upload_that_is_gone_at_the_end_is_no_vanished_source(shelf, store):
     for upload in shelf.bucket.uploads(""):
         shelf.bucket.abort_upload(upload.key, upload.upload_id)
     with pytest.raises(UnstableError, match="starts over"):
-        writing.finish(seen, prove=False)
+        writing.finish(seen)
     assert store.begin(b"large", 0, seen, shared=True).done == {}
 
 
@@ -348,17 +349,27 @@ def test_parts_that_are_not_taken_are_not_kept_for_the_next_attempt(shelf, store
     send(writing, LARGE, only=[PART])
     writing._ranges.note(0, writing.done[PART]._replace(etag=b"0" * 32))
     with pytest.raises(PermanentError):
-        writing.finish(seen, prove=False)
+        writing.finish(seen)
     assert store.begin(b"large", 0, seen, shared=True).done == {}
 
 
-def test_what_arrived_otherwise_is_a_mismatch_when_it_is_proven(store):
+def test_what_arrived_otherwise_is_a_mismatch_when_it_is_proven(shelf, store):
     seen = seen_for(b"large", LARGE)
-    writing = store.begin(b"large", 0, seen, shared=True)
+    writing = store.begin(b"large", 0, seen, shared=True, prove=True)
     send(writing, LARGE, only=[0])
-    writing.write(PART, b"AND FIVE", Done(xxhash.xxh3_128_digest(b"and five")))
+    other = Done(xxhash.xxh3_128_digest(b"and five"))
+    if shelf.root is None:  # no part can be read before the object is there
+        writing.write(PART, b"AND FIVE", other)
+        with pytest.raises(MismatchError, match=str(PART)):
+            writing.finish(seen)
+        return
     with pytest.raises(MismatchError, match=str(PART)):
-        writing.finish(seen, prove=True)
+        writing.write(PART, b"AND FIVE", other)
+    writing.leave()
+    again = store.begin(b"large", 0, seen, shared=True, prove=True)
+    assert list(again.done) == [0], "what differs is written again, and no more"
+    send(again, LARGE, only=[PART])
+    assert again.finish(seen).checksum == checksum_of(LARGE)
 
 
 def test_what_is_abandoned_or_discarded_leaves_nothing(shelf, store):

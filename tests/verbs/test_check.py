@@ -14,10 +14,12 @@ from tests.engine_builders import (
     action_on,
     as_nobody,
     checksum_of,
+    linear_checksum_of,
     put,
     read,
     working,
 )
+from tests.stores import RANGE
 
 # ------------------------------------------------------------------ check
 
@@ -73,6 +75,20 @@ def test_a_check_without_a_known_checksum_reads_the_target(ends):
     put(ends.target, b"f", b"edit")
     assert checked(ends).status == Status.COPIED
     assert read(ends.target, b"f") == b"same"
+
+
+@pytest.mark.usefixtures("small_ranges")
+def test_a_large_file_is_known_by_what_earlier_versions_recorded(ends):
+    content = os.urandom(3 * RANGE + 1)
+    both(ends, content, mtime_ns=OLD_NS + 1)
+    old = {"checksum": linear_checksum_of(content), "verified": 2}
+    outcome = checked(ends, **old)
+    assert outcome.status == Status.UPDATED
+    assert (outcome.moved, outcome.verified) == (0, Verified.CHECKSUM)
+    assert outcome.checksum == checksum_of(content), "the next run knows it by this"
+    put(ends.source, b"f", content[:-1] + b"!")
+    assert checked(ends, **old).status == Status.COPIED
+    assert read(ends.target, b"f") == content[:-1] + b"!"
 
 
 @pytest.mark.parametrize("known", [checksum_of(b"same"), None])

@@ -7,25 +7,24 @@ from functools import cached_property
 from typing import cast
 
 import pytest
-import xxhash
 
 from haulage.errors import CancelledError, FatalError, MismatchError, TransientError
 from haulage.storage.buckets.sums import Checksum, digest, range_sums, sums_of_parts
+from haulage.storage.checksums import Checksum as ContentChecksum
+from haulage.storage.resumable import checksum_of as checksum_of_ranges
 from haulage.storage.store import Extent, Writing
 from haulage.storage.tree.handles import FileReading
 from haulage.verbs.attempt.attempt import Room
-from haulage.verbs.stream import check_whole, digest_of, hashed, move
-from tests.engine_builders import checksum_of, put
-from tests.stores import carrying, files_shelf, open_descriptors
+from haulage.verbs.stream import check_whole, content_of, hashed, move
+from tests.engine_builders import checksum_of, linear_checksum_of, put
+from tests.stores import RANGE, carrying, files_shelf, open_descriptors
 
-PART = 1 << 16
+PART = RANGE
 CONTENT = os.urandom(PART) * 40 + b"tail"
 SIZE = len(CONTENT)
 
 
-@pytest.fixture(autouse=True)
-def small_parts(monkeypatch):
-    monkeypatch.setattr("haulage.place._SMALLEST_PART", PART)
+pytestmark = pytest.mark.usefixtures("small_ranges")
 
 
 @pytest.fixture
@@ -56,14 +55,14 @@ class Breaking:
 
 
 def begin(attempt, seen, *, shared=False):
-    return attempt.target.begin(b"large", 0, seen, shared=shared)
+    return attempt.target.begin(b"large", 0, seen, shared=shared, prove=True)
 
 
 def test_every_byte_is_moved_and_hashed_in_its_order(attempt, shelves):
     with attempt.source.open(b"large", SIZE) as reading:
         writing = begin(attempt, reading.seen)
-        assert move(attempt, reading, writing, Extent(0, SIZE)) == checksum_of(CONTENT)
-        writing.finish(reading.seen, prove=True)
+        move(attempt, reading, writing, Extent(0, SIZE))
+        assert writing.finish(reading.seen).checksum == checksum_of(CONTENT)
     assert (shelves[1].root / "large").read_bytes() == CONTENT
     assert attempt.moved == SIZE
 
@@ -72,9 +71,11 @@ def test_an_extent_alone_is_moved(attempt):
     with attempt.source.open(b"large", SIZE) as reading:
         writing = begin(attempt, reading.seen, shared=True)
         extent = Extent(2 * PART, 3 * PART)
-        wanted = checksum_of(CONTENT[2 * PART : 5 * PART])
-        assert move(attempt, reading, writing, extent) == wanted
-        assert sorted(writing.done) == [2 * PART, 3 * PART, 4 * PART]
+        move(attempt, reading, writing, extent)
+        assert {at: done.digest for at, done in writing.done.items()} == {
+            at * PART: checksum_of(CONTENT[at * PART : (at + 1) * PART])
+            for at in (2, 3, 4)
+        }
         writing.abandon()
 
 
@@ -85,9 +86,9 @@ def test_what_was_done_before_is_not_read_again(attempt, shelves):
         first.leave()
         before = attempt.moved
         second = begin(attempt, reading.seen, shared=True)
-        assert move(attempt, reading, second, Extent(0, SIZE)) is None
+        move(attempt, reading, second, Extent(0, SIZE))
         assert attempt.moved - before == SIZE - 10 * PART
-        made = second.finish(reading.seen, prove=True)
+        made = second.finish(reading.seen)
     assert made.checksum == checksum_of(CONTENT)
 
 
@@ -109,7 +110,7 @@ def test_a_read_that_fails_is_raised_and_gives_all_room_back(attempt, shelves):
         with pytest.raises(TransientError, match="shrank"):
             move(attempt, reading, writing, Extent(0, SIZE))
         with pytest.raises(TransientError, match="shrank"):
-            digest_of(attempt, reading)
+            content_of(attempt, reading)
         writing.leave()
 
 
@@ -134,10 +135,11 @@ def test_more_large_entries_than_there_is_room_for_all_get_through(shelves):
         path = b"%d" % number
         with attempt.opened(attempt.source, path, SIZE, None) as reading:
             writing = attempt.target.begin(path, number, reading.seen, shared=False)
-            digest = move(attempt, reading, writing, Extent(0, SIZE))
-            writing.finish(reading.seen, prove=False)
-            assert digest_of(attempt, reading) == digest
-            return digest
+            move(attempt, reading, writing, Extent(0, SIZE))
+            writing.finish(reading.seen)
+            found = content_of(attempt, reading)
+            assert found == (checksum_of(CONTENT), linear_checksum_of(CONTENT))
+            return checksum_of_ranges(writing.done)
 
     for limit in limits:
         with (
@@ -151,10 +153,10 @@ def test_more_large_entries_than_there_is_room_for_all_get_through(shelves):
 
 def test_a_stream_that_is_not_read_to_its_end_gives_its_room_back(attempt):
     with attempt.source.open(b"large", SIZE) as reading:
-        whole = xxhash.xxh3_128()
+        whole = ContentChecksum(SIZE)
         assert b"".join(hashed(attempt, reading, whole)) == CONTENT
         assert whole.digest() == checksum_of(CONTENT)
-        broken = hashed(attempt, reading, xxhash.xxh3_128())
+        broken = hashed(attempt, reading, ContentChecksum(SIZE))
         next(broken)
         next(broken)
         broken.close()
@@ -203,13 +205,13 @@ def test_a_source_that_tells_its_sum_is_held_to_it_before_there_is_a_name(
 
 def test_a_stream_ends_with_an_error_where_its_sum_is_another(attempt, shelves, told):
     with attempt.source.open(b"large", SIZE) as reading:
-        assert b"".join(hashed(attempt, reading, xxhash.xxh3_128())) == CONTENT
+        assert b"".join(hashed(attempt, reading, ContentChecksum(SIZE))) == CONTENT
     spoil(shelves)
     with (
         attempt.source.open(b"large", SIZE) as reading,
         pytest.raises(MismatchError, match=told.algorithm),
     ):
-        for _ in hashed(attempt, reading, xxhash.xxh3_128()):
+        for _ in hashed(attempt, reading, ContentChecksum(SIZE)):
             pass
 
 
@@ -218,7 +220,7 @@ def test_small_content_is_hashed_without_more_room(attempt, shelves):
     with attempt.opened(attempt.source, b"small", 7, None) as reading:
         taken = 3 * PART - 7
         assert attempt.room.try_take(taken)
-        assert digest_of(attempt, reading) == checksum_of(b"content")
+        assert content_of(attempt, reading).checksum == checksum_of(b"content")
         attempt.room.give_back(taken)
 
 

@@ -5,7 +5,14 @@ import pytest
 from haulage.errors import MismatchError
 from haulage.model import Status, Verb, Verified
 from haulage.verbs.verify import verify
-from tests.engine_builders import OLD_NS, action_on, checksum_of, put
+from tests.engine_builders import (
+    OLD_NS,
+    action_on,
+    checksum_of,
+    linear_checksum_of,
+    put,
+)
+from tests.stores import RANGE
 
 CONTENT = os.urandom(2_500_000)
 
@@ -40,6 +47,17 @@ def test_a_copy_without_a_checksum_is_proven_against_the_source(copied):
     outcome = proven(copied, checksum=None)
     assert outcome.checksum == checksum_of(CONTENT)
     assert outcome.verified == Verified.CHECKSUM
+
+
+@pytest.mark.usefixtures("small_ranges")
+def test_a_large_file_is_proven_by_what_earlier_versions_recorded(copied):
+    outcome = proven(copied, checksum=linear_checksum_of(CONTENT))
+    assert outcome.verified == Verified.CHECKSUM
+    assert outcome.checksum == checksum_of(CONTENT) != linear_checksum_of(CONTENT)
+    put(copied.target, b"f", CONTENT[: 9 * RANGE] + b"!" + CONTENT[9 * RANGE + 1 :])
+    for known in (linear_checksum_of, checksum_of):
+        with pytest.raises(MismatchError, match="content"):
+            proven(copied, checksum=known(CONTENT))
 
 
 def test_proof_is_kept_where_only_attributes_are_looked_at(copied):

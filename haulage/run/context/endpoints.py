@@ -13,7 +13,6 @@ from haulage.config.store_options import StoreOptions
 from haulage.errors import FatalError, PermanentError, RefusedError, shown_path
 from haulage.launch.launcher import STOP
 from haulage.place import Place, scheme_of
-from haulage.planning.pack import Split
 from haulage.run.context.overlapping_prefixes import why_not_apart
 from haulage.storage.buckets.faults import NoBucketError
 from haulage.storage.buckets.keys.has_entries import holds_entries
@@ -41,11 +40,9 @@ class Pair:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
-    def split(self) -> Split:
-        """Return where a file larger than a shard may be cut."""
-        if self.target.scheme in ("gs", "az"):
-            return Split.NEVER
-        return Split.BY_PARTS if self.has_bucket else Split.ANYWHERE
+    def splits(self) -> bool:
+        """Tell whether several movers can make a file larger than a shard."""
+        return self.target.scheme not in ("gs", "az")
 
     @property
     def has_bucket(self) -> bool:

@@ -71,8 +71,8 @@ class RunContext:
     def bounds(self) -> Bounds:
         """Return the bounds of a shard."""
         shards = self.policy.shards
-        movers, split = self.policy.movers, self.pair.split
-        return Bounds(shards.max_entries, shards.max_bytes, movers, split)
+        movers, splits = self.policy.movers, self.pair.splits
+        return Bounds(shards.max_entries, shards.max_bytes, movers, splits)
 
     @property
     def job(self) -> Job:

@@ -8,10 +8,11 @@ import stat
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from haulage.errors import MismatchError, UnstableError
+from haulage.errors import UnstableError
 from haulage.model import Action
 from haulage.paths import parent_of
-from haulage.storage.store import Extended, Made, Reading, Seen, Store, Within
+from haulage.storage.resumable import checksum_of
+from haulage.storage.store import Extended, Extent, Made, Reading, Seen, Store, Within
 from haulage.storage.tree.descent import Descent
 from haulage.storage.tree.files import (
     entry_of,
@@ -28,14 +29,7 @@ from haulage.storage.tree.files import (
 )
 from haulage.storage.tree.filesystem.clock import is_racy, now_at
 from haulage.storage.tree.handles import KernelReading
-from haulage.storage.tree.kernel.copying import Kernel, copy_content, copy_part
-from haulage.storage.tree.kernel.split import (
-    CHANGED,
-    GONE,
-    open_complete,
-    prove_parts,
-    was_published,
-)
+from haulage.storage.tree.kernel.copying import Kernel, copy_content
 from haulage.storage.tree.lustre.layouts import Layouts
 from haulage.storage.tree.metadata.attributes import mark_of, name_of
 from haulage.storage.tree.metadata.entries import (
@@ -48,6 +42,15 @@ from haulage.storage.tree.metadata.entries import (
 )
 from haulage.storage.tree.metadata.xattrs import XattrChanges, joined, read_xattrs
 from haulage.storage.tree.special_file import make_node
+from haulage.storage.tree.split import (
+    CHANGED,
+    GONE,
+    Source,
+    check_complete,
+    fill,
+    join,
+    open_complete,
+)
 from haulage.storage.tree.store import Files, Settings, is_named_so
 from haulage.storage.versions import is_as_listed
 
@@ -202,83 +205,81 @@ class KernelFiles(Files):
             before = os.fstat(fd)
             if not stat.S_ISREG(before.st_mode) or before.st_size != action.size:
                 raise UnstableError("changed since it was listed")
-            within = self._fill_part(source, (fd, before), action, row)
-            if not stood_still(before, os.fstat(fd)):
-                raise UnstableError("changed while it was copied")
+            moved = self._fill_part(source, Source(fd, before), action, row)
         finally:
             os.close(fd)
         racy = is_racy(before.st_mtime_ns, before.st_ctime_ns, now)
-        return within._replace(racy=racy)
+        seen = Seen(entry_of(action.path, before))
+        return Within(seen, Made(), moved, racy)
 
     def _fill_part(
-        self,
-        source: "KernelFiles",
-        opened: tuple[int, os.stat_result],
-        action: Action,
-        row: int,
-    ) -> Within:
-        path, (fd, before), own = action.path, opened, self.temp(row)
+        self, source: "KernelFiles", opened: Source, action: Action, row: int
+    ) -> int:
+        path, size, own = action.path, action.size, self.temp(row)
         dir_fd = reach(self.descent, parent_of(path), own)
         temp, layouts = self.split_name(path), self._layouts_like(source)
-        target = layouts.open_shared(path, action.size, dir_fd, temp, own)
+        ranges = self.record(entry_of(path, opened.before))
+        was_noted = ranges.id is not None
+        target, is_new = layouts.open_shared(path, size, dir_fd, temp, own)
         try:
-            piece, moved = (action.offset, action.length), self.kernel.moved
-            copied, checksum = copy_part(self.kernel, fd, target, piece, before)
-            if self.fsync:
-                os.fsync(target)
+            join(ranges, target, is_void=was_noted and is_new)
+            extent = Extent(action.offset, action.length)
+            return fill(self.kernel, opened, target, ranges, extent)
         finally:
             os.close(target)
-        if copied != action.length:
-            raise UnstableError("changed while it was copied")
-        moved = self.kernel.moved - moved  # without holes
-        return Within(Seen(entry_of(path, before)), Made(checksum=checksum), moved)
 
     def publish_within(self, source: Store, parts: Sequence[Action]) -> Made:
-        """See Store.
-
-        Where its bytes passed through us, what arrived is read again first: each part
-        against its own checksum, and all of it for the checksum of the whole.
-        """
+        """See Store; what has its name already is finished once more."""
         assert isinstance(source, KernelFiles)
         path = parts[-1].path
         above, temp = parent_of(path), self.split_name(path)
-        name = path[len(above) :]
         try:
             dir_fd = open_to_write(self.descent, above)
         except (FileNotFoundError, NotADirectoryError) as err:
             raise UnstableError(GONE) from err
-        if was_published(dir_fd, name, temp, parts):
-            return self._complete(source, dir_fd, name, parts)
         try:
-            made = self._complete(source, dir_fd, temp, parts)
-            _still_there(source, parts)  # reading it back may have taken hours
-            self.check()
-            rename_over(dir_fd, temp, name)
-        except (MismatchError, UnstableError):  # who was only stopped leaves the parts
+            return self._publish(source, dir_fd, path[len(above) :], parts)
+        except UnstableError:  # who was only stopped leaves the parts
             remove_if_there(dir_fd, temp)
             raise
-        return made
 
-    def _complete(
+    def _publish(
         self, source: "KernelFiles", dir_fd: int, name: bytes, parts: Sequence[Action]
     ) -> Made:
-        """Prove what arrived under `name` and give it its attributes."""
-        path, size = parts[0].path, parts[0].size
         seen = _still_there(source, parts)
-        target = open_complete(dir_fd, name, size)
+        temp, ranges = self.split_name(seen.entry.path), self.record(seen.entry)
+        size = seen.entry.size
+        target, found = open_complete(dir_fd, (temp, name), ranges, size)
         try:
-            checksum = prove_parts(self.kernel, target, parts)
-            changes = changes_to(target, os.fstat(target), seen, self.preserved)
-            lost = set_metadata(target, metadata_in(seen), changes, self.preserved)
-            layouts = self._layouts_like(source)
-            unlaid = layouts.lost_by_parts(path, size, dir_fd, name)
-            lost = joined(joined(lost, seen.unkept), unlaid)
-            mark = mark_of(target, lost, self.preserved)
-            if self.fsync:
-                os.fsync(target)
+            join(ranges, target, is_void=False)
+            done = ranges.done()
+            check_complete(done, size)
+            made = self._finished(source, dir_fd, (target, found), seen)
         finally:
             os.close(target)
-        return Made(mark, lost, checksum=checksum)
+        self.check()
+        if found == temp:
+            rename_over(dir_fd, temp, name)
+        return made._replace(checksum=checksum_of(done))
+
+    def _finished(
+        self,
+        source: "KernelFiles",
+        dir_fd: int,
+        found: tuple[int, bytes],
+        seen: Seen,
+    ) -> Made:
+        """Give the file under a descriptor and name the attributes of `seen`."""
+        target, name = found
+        changes = changes_to(target, os.fstat(target), seen, self.preserved)
+        lost = set_metadata(target, metadata_in(seen), changes, self.preserved)
+        path, size = seen.entry.path, seen.entry.size
+        unlaid = self._layouts_like(source).lost_by_parts(path, size, dir_fd, name)
+        lost = joined(joined(lost, seen.unkept), unlaid)
+        mark = mark_of(target, lost, self.preserved)
+        if self.fsync:
+            os.fsync(target)
+        return Made(mark, lost)
 
 
 def _still_there(source: KernelFiles, parts: Sequence[Action]) -> Seen:

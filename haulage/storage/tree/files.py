@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import xxhash
 
@@ -14,7 +14,7 @@ from haulage.paths import parent_of
 from haulage.storage.tree.descent import Descent
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_WRITE = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _GIGA = 1_000_000_000
 _IN_THE_WAY = frozenset({errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST})
 TEMP_PREFIX = b".haulage-"
@@ -157,11 +157,18 @@ def _clear_empty_dir(dir_fd: int, name: bytes) -> None:
         raise
 
 
-def create(dir_fd: int, name: bytes, *, shared: bool = False, mode: int = 0o600) -> int:
-    """Create a temporary for writing; a `shared` one may exist already."""
-    return os.open(
-        name, _CREATE if shared else _CREATE | os.O_EXCL, mode, dir_fd=dir_fd
-    )
+def create(dir_fd: int, name: bytes, mode: int = 0o600) -> int:
+    """Create a temporary for writing."""
+    return os.open(name, _WRITE | os.O_CREAT | os.O_EXCL, mode, dir_fd=dir_fd)
+
+
+def open_or_create(dir_fd: int, name: bytes, mode: int = 0o600) -> tuple[int, bool]:
+    """Open a temporary that movers share, and tell whether it is new."""
+    while True:
+        with suppress(FileExistsError):
+            return create(dir_fd, name, mode), True
+        with suppress(FileNotFoundError):
+            return os.open(name, _WRITE, dir_fd=dir_fd), False
 
 
 def pin(descent: Descent, path: bytes) -> int:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from haulage.config.striping import Layout
-from haulage.errors import MismatchError, UnstableError, VanishedError
+from haulage.errors import UnstableError, VanishedError
 from haulage.model import Lost
-from haulage.place import part_bytes
-from haulage.storage.read_back import Written, checksum_of_ranges, feed_of
-from haulage.storage.resumable import Done, Ranges
+from haulage.storage.checksums import Checksum
+from haulage.storage.read_back import Written, check_ranges, feed_of
+from haulage.storage.resumable import Done, Ranges, checksum_of
 from haulage.storage.store import (
     Extended,
     Extent,
@@ -24,13 +24,14 @@ from haulage.storage.tree.files import (
     check_end,
     create,
     entry_of,
+    open_or_create,
     remove_if_there,
     rename_over,
     stood_still,
 )
 from haulage.storage.tree.kernel.copying import (
     Kernel,
-    digest_of,
+    feed,
     forget_cached,
     is_same_data,
 )
@@ -49,6 +50,7 @@ from haulage.storage.tree.metadata.attributes import (
 from haulage.storage.tree.metadata.entries import metadata_of
 from haulage.storage.tree.metadata.preserve import Preserved
 from haulage.storage.tree.metadata.xattrs import joined, unkept
+from haulage.storage.tree.split import check_complete, join, synced
 
 
 class FileReading(Reading):
@@ -111,8 +113,9 @@ class KernelReading(FileReading):
         """Return the descriptor, which stays this one's own."""
         return self._fd
 
-    def digest(self) -> bytes:
-        return digest_of(self._kernel, self._fd)
+    def feed(self, checksum: Checksum) -> bool:
+        feed(self._kernel, checksum, self._fd)
+        return True
 
     @property
     def has_huge_holes(self) -> bool:
@@ -123,12 +126,16 @@ class KernelReading(FileReading):
         return is_same_data(self._kernel, self._fd, other.fileno())
 
 
-class Names(NamedTuple):
-    """Names of a large file: the final one, the temporary, and this attempt's own."""
+class Naming(NamedTuple):
+    """Names of a large file: the final one, the temporary, and this attempt's own.
+
+    With a layout, the temporary gets its name only when it has that.
+    """
 
     name: bytes
     temp: bytes
     own: bytes
+    layout: Layout | None
 
 
 class FileWriting(Writing):
@@ -141,39 +148,31 @@ class FileWriting(Writing):
     def __init__(
         self,
         dir_fd: int,
-        names: Names,
+        names: Naming,
         ranges: Ranges | None,
-        layout: Layout | None,
         *,
+        prove: bool,
         fsync: bool,
         check: Callable[[], None],
     ) -> None:
         """Open the temporary, created if missing; this object now owns `dir_fd`."""
         self._dir_fd, self._name, self._temp = dir_fd, names.name, names.temp
-        self._ranges, self._layout = ranges, layout
-        self._fsync, self._check = fsync, check
+        self._ranges, self._layout = ranges, names.layout
+        self._proves, self._fsync, self._check = prove, fsync, check
         self.done: dict[int, Done] = {}
         try:
             was_noted = ranges is not None and ranges.id is not None
-            self._fd, is_new = _open(dir_fd, names, layout, shared=ranges is not None)
+            self._fd, is_new = _open(dir_fd, names, shared=ranges is not None)
         except BaseException:
             os.close(dir_fd)
             raise
         try:
             if ranges:
-                self._join(ranges, is_void=was_noted and is_new)
+                join(ranges, self._fd, is_void=was_noted and is_new)
+                self.done = ranges.done()
         except BaseException:
             self.leave()
             raise
-
-    def _join(self, ranges: Ranges, *, is_void: bool) -> None:
-        found = os.fstat(self._fd)
-        inode = f"{found.st_dev}-{found.st_ino}"
-        if _claim(ranges, inode) != inode or is_void:
-            ranges.forget()
-            if _claim(ranges, inode) != inode:
-                raise UnstableError("its temporary was replaced by another mover")
-        self.done = ranges.done()
 
     def write(self, offset: int, content: bytes | memoryview, done: Done) -> None:
         view = memoryview(content)
@@ -181,18 +180,24 @@ class FileWriting(Writing):
         while view:
             written = os.pwrite(self._fd, view, at)
             view, at = view[written:], at + written
+        if self._proves:
+            self._prove(Written(offset, len(content), done.digest))
         if self._ranges:
-            if self._fsync:
+            if not self._proves:
                 os.fdatasync(self._fd)  # what is noted is not written again
             self._ranges.note(offset, done)
         self.done[offset] = done
 
-    def finish(
-        self, seen: Seen, *, prove: bool, confirm: Callable[[], None] = nothing
-    ) -> Made:
+    def _prove(self, written: Written) -> None:
+        with synced(self._fd, written.offset, written.length) as fd:
+            feed = feed_of(lambda offset, length: os.pread(fd, length, offset))
+            check_ranges(feed, [written], "written")
+
+    def finish(self, seen: Seen, confirm: Callable[[], None] = nothing) -> Made:
         try:
-            self._check_complete(seen.entry.size)
-            checksum = self._prove(seen.entry.size) if prove else None
+            if self._ranges:
+                self.done = self._ranges.done()  # of other movers too
+            check_complete(self.done, seen.entry.size)
             os.ftruncate(self._fd, seen.entry.size)
             lost = set_attributes(self._fd, attributes_in(seen.entry))
             mark = mark_of(self._fd, lost)
@@ -203,14 +208,15 @@ class FileWriting(Writing):
                 os.fsync(self._fd)
             confirm()
             self._check()
-        except (MismatchError, UnstableError, VanishedError):
+        except (UnstableError, VanishedError):
             self.abandon()
             raise
         except BaseException:  # who was only stopped leaves the ranges
             self.leave()
             raise
         self._take_name()
-        return Made(mark, lost, prove, checksum=checksum)
+        checksum = checksum_of(self.done) if self._proves else None
+        return Made(mark, lost, self._proves, checksum=checksum)
 
     def _take_name(self) -> None:
         try:
@@ -221,20 +227,6 @@ class FileWriting(Writing):
             self.abandon()
             raise
         self.leave()
-
-    def _check_complete(self, size: int) -> None:
-        if self._ranges:
-            self.done = self._ranges.done()  # of other movers too
-        if sorted(self.done) != list(range(0, size, part_bytes(size))):
-            raise UnstableError("not all of its parts arrived; it is copied again")
-
-    def _prove(self, size: int) -> bytes:
-        """Read back every range and compare its checksum."""
-        fd = os.open(f"/proc/self/fd/{self._fd}", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return _prove(fd, self.done, size)
-        finally:
-            os.close(fd)
 
     def abandon(self) -> None:
         try:
@@ -253,22 +245,17 @@ class FileWriting(Writing):
             os.close(self._dir_fd)
 
 
-def _open(
-    dir_fd: int, names: Names, layout: Layout | None, *, shared: bool
-) -> tuple[int, bool]:
+def _open(dir_fd: int, names: Naming, *, shared: bool) -> tuple[int, bool]:
     """Return the temporary, and whether it is new: inode numbers alone are reused."""
-    if layout:
-        return _open_laid(dir_fd, names, layout, shared=shared)
-    try:
-        return create(dir_fd, names.temp), True
-    except FileExistsError:
-        if not shared:
-            raise
-    return create(dir_fd, names.temp, shared=True), False
+    if names.layout:
+        return _open_laid(dir_fd, names, names.layout, shared=shared)
+    if shared:
+        return open_or_create(dir_fd, names.temp)
+    return create(dir_fd, names.temp), True
 
 
 def _open_laid(
-    dir_fd: int, names: Names, layout: Layout, *, shared: bool
+    dir_fd: int, names: Naming, layout: Layout, *, shared: bool
 ) -> tuple[int, bool]:
     if not shared:
         return create_laid(dir_fd, names.temp, layout)[0], True
@@ -276,18 +263,3 @@ def _open_laid(
         return open_laid(dir_fd, names.temp), False
     except FileNotFoundError:
         return create_shared(dir_fd, names.temp, names.own, layout)
-
-
-def _claim(ranges: Ranges, inode: str) -> str:
-    return ranges.claim(lambda: inode, lambda _: None)
-
-
-def _prove(fd: int, done: dict[int, Done], size: int) -> bytes:
-    forget_cached(fd)
-    ends = [*sorted(done)[1:], size]
-    ranges = (
-        Written(start, end - start, done[start].digest)
-        for start, end in zip(sorted(done), ends, strict=True)
-    )
-    feed = feed_of(lambda offset, length: os.pread(fd, length, offset))
-    return checksum_of_ranges(feed, ranges, "written")

@@ -44,7 +44,7 @@ from haulage.storage.tree.files import (
     stat_in,
 )
 from haulage.storage.tree.filesystem.clock import now_at
-from haulage.storage.tree.handles import FileReading, FileWriting, Names
+from haulage.storage.tree.handles import FileReading, FileWriting, Naming
 from haulage.storage.tree.hard_link import leader_of, link_to
 from haulage.storage.tree.lustre.files import create_laid
 from haulage.storage.tree.metadata.attributes import (
@@ -112,6 +112,10 @@ class Files(Store):
     def split_name(self, path: bytes) -> bytes:
         """Return the temporary that the movers of all of a file's parts share."""
         return split_temp_name(self._split, path)
+
+    def record(self, source: Entry) -> Ranges:
+        """Return the record of a large transfer of this version of the source."""
+        return Ranges(self._ranges, source.path, source)
 
     def look(
         self, path: bytes, *, anew: bool = True, described: bool = False
@@ -233,20 +237,23 @@ class Files(Store):
         finally:
             os.close(dir_fd)
 
-    def begin(self, path: bytes, row: int, seen: Seen, *, shared: bool) -> Writing:
+    def begin(
+        self, path: bytes, row: int, seen: Seen, *, shared: bool, prove: bool = False
+    ) -> Writing:
         above = parent_of(path)
         temp = self.temp(row)
         with self._lock:
             dir_fd = os.dup(reach(self.descent, above, temp))
-        ranges = Ranges(self._ranges, path, seen.entry) if shared else None
-        names = Names(path[len(above) :], temp, temp)
+        ranges = self.record(seen.entry) if shared else None
+        layout = self._layout(seen.entry.size)
+        names = Naming(path[len(above) :], temp, temp, layout)
         if ranges:
             names = names._replace(temp=self.split_name(path))
         return FileWriting(
             dir_fd,
             names,
             ranges,
-            self._layout(seen.entry.size),
+            prove=prove,
             fsync=self.fsync,
             check=self.check,
         )

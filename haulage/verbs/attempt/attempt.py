@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from haulage.errors import CancelledError, VanishedError
 from haulage.model import Entry
 from haulage.place import part_bytes
+from haulage.storage.checksums import Content
 from haulage.storage.store import Reading, Seen, Store
 from haulage.storage.tree.kernel.copying import Kernel
 
@@ -21,16 +22,16 @@ class Proofs:
 
     def __init__(self) -> None:
         """Begin with nothing read."""
-        self._read: OrderedDict[tuple[int, int, int, int], bytes] = OrderedDict()
+        self._read: OrderedDict[tuple[int, int, int, int], Content] = OrderedDict()
 
-    def of(self, found: Entry) -> bytes | None:
-        """Return the checksum of a file that was read before, and is the same still."""
+    def of(self, found: Entry) -> Content | None:
+        """Return the content of a file that was read before, and is the same still."""
         return self._read.get(_version(found))
 
-    def note(self, found: Entry, checksum: bytes) -> None:
-        """Keep the checksum in mind if another name of the file may ask for it."""
+    def note(self, found: Entry, content: Content) -> None:
+        """Keep the content in mind if another name of the file may ask for it."""
         if found.nlink > 1 and found.etag is None:
-            self._read[_version(found)] = checksum
+            self._read[_version(found)] = content
             if len(self._read) > _PROOFS:
                 self._read.popitem(last=False)
 
@@ -91,7 +92,7 @@ def is_large(size: int) -> bool:
 class Attempt:
     """Both stores, the room for content, and threads for the ranges of large entries.
 
-    `hashing` tells that a split file's parts are read back when it is published.
+    `hashing` tells that the parts of a split file are to be read back.
     `cancelled` is asked between entries and inside long copies.
     """
 

@@ -12,8 +12,8 @@ from haulage.errors import (
 from haulage.place import part_bytes
 from haulage.storage.buckets.protocol import Answer, Bucket, ByParts, Found, PutBy
 from haulage.storage.buckets.sums import PROVING, digest, whole_crc
-from haulage.storage.read_back import Written, checksum_of_ranges, feed_of
-from haulage.storage.resumable import Done, Ranges
+from haulage.storage.read_back import Written, check_ranges, feed_of
+from haulage.storage.resumable import Done, Ranges, checksum_of
 from haulage.storage.store import Extent, Made, Reading, Seen, Sums, Writing, nothing
 
 _ABORTED = "its upload was aborted; it starts over"
@@ -65,9 +65,17 @@ class UploadWriting(Writing):
     """
 
     def __init__(
-        self, bucket: ByParts, key: str, by: PutBy, ranges: Ranges, size: int
+        self,
+        bucket: ByParts,
+        key: str,
+        by: PutBy,
+        ranges: Ranges,
+        size: int,
+        *,
+        prove: bool,
     ) -> None:
         self._bucket, self._key, self._ranges, self._size = bucket, key, ranges, size
+        self._proves = prove
         self._upload = ranges.claim(
             lambda: bucket.begin_upload(key, by),
             lambda upload: bucket.abort_upload(key, upload),
@@ -85,9 +93,7 @@ class UploadWriting(Writing):
         self.done[offset] = made
         self._ranges.note(offset, made)
 
-    def finish(
-        self, seen: Seen, *, prove: bool, confirm: Callable[[], None] = nothing
-    ) -> Made:
+    def finish(self, seen: Seen, confirm: Callable[[], None] = nothing) -> Made:
         self.done = self._ranges.done()
         starts = range(0, self._size, part_bytes(self._size))
         if sorted(self.done) != list(starts):
@@ -101,8 +107,10 @@ class UploadWriting(Writing):
         etags = [self.done[start].etag for start in starts]
         answer = self._complete(etags)
         self._ranges.forget()
-        checksum = self._prove(answer.etag) if prove else None
-        return Made(answer.etag, proven=answer.proven or prove, checksum=checksum)
+        if not self._proves:
+            return Made(answer.etag, proven=answer.proven)
+        self._read_back(answer.etag)
+        return Made(answer.etag, proven=True, checksum=checksum_of(self.done))
 
     def _complete(self, etags: list[bytes]) -> Answer:
         crc = whole_crc({at: done.crc for at, done in self.done.items()}, self._size)
@@ -118,8 +126,8 @@ class UploadWriting(Writing):
             self.abandon()
             raise
 
-    def _prove(self, etag: bytes) -> bytes:
-        """Read back every part and compare its checksum."""
+    def _read_back(self, etag: bytes) -> None:
+        """Compare every part's checksum; no part can be read before all are there."""
         step = part_bytes(self._size)
         ranges = (
             Written(start, min(step, self._size - start), self.done[start].digest)
@@ -128,7 +136,7 @@ class UploadWriting(Writing):
         feed = feed_of(
             lambda *span: self._bucket.get(self._key, span=span, etag=etag)[1]
         )
-        return checksum_of_ranges(feed, ranges, "sent")
+        check_ranges(feed, ranges, "sent")
 
     def abandon(self) -> None:
         self._bucket.abort_upload(self._key, self._upload)

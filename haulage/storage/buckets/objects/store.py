@@ -187,12 +187,16 @@ class Objects(Store):
         with _has_a_source():
             return _made(self.bucket.put(key, content, put_by(seen)))
 
-    def begin(self, path: bytes, row: int, seen: Seen, *, shared: bool) -> Writing:
+    def begin(
+        self, path: bytes, row: int, seen: Seen, *, shared: bool, prove: bool = False
+    ) -> Writing:
         ranges = Ranges(self._ranges, path, seen.entry)
         assert isinstance(self.bucket, ByParts)
         key, size = self._new_key(path), seen.entry.size
         with _has_a_source():
-            return UploadWriting(self.bucket, key, put_by(seen), ranges, size)
+            return UploadWriting(
+                self.bucket, key, put_by(seen), ranges, size, prove=prove
+            )
 
     @property
     def takes_ranges(self) -> bool:

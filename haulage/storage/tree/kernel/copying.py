@@ -9,10 +9,11 @@ import heapq
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import xxhash
 
+from haulage.storage.checksums import Checksum
 from haulage.storage.tree.kernel.sparse import data_spans, is_hashed, is_sparse
 
 SMALL_BYTES = 1 << 20  # up to here a file is read in one call
@@ -60,80 +61,82 @@ def copy_content(
     if can_clone and size >= _CLONE_FROM_BYTES and _clone(kernel, source, target):
         kernel.moved += min(size, found.st_blocks * 512)
         return size, None
-    if not sparse:
-        return copy_range(kernel, source, target, 0, size)
-    os.ftruncate(target, size)
-    return copy_sparse(kernel, source, target, Range(0, size, is_hashed(found)))
+    whole = Range(0, size)
+    if sparse:
+        os.ftruncate(target, size)
+        copied, checksum = _copy_sparse(kernel, source, target, whole, found)
+    else:
+        copied, checksum = _copy_range(kernel, source, target, whole, found)
+    return copied, checksum.digest() if checksum else None
 
 
 class Range(NamedTuple):
-    """Bytes of a sparse file; those of one with huge holes are not hashed."""
+    """Bytes of a file, from one offset to another."""
 
     start: int
     end: int
-    hashed: bool
 
 
 def copy_part(
-    kernel: Kernel,
-    source: int,
-    target: int,
-    piece: tuple[int, int],
-    found: os.stat_result,
-) -> tuple[int, bytes | None]:
-    """Copy a part, given as offset and length; return as `copy_content` does.
+    kernel: Kernel, source: int, target: int, part: Range, found: os.stat_result
+) -> tuple[int, list[bytes] | None]:
+    """Copy a part; return its number of bytes, and the xxh3-128 of each of its ranges.
 
-    An earlier attempt may have filled the temporary.
+    They are None where `copy_content` has no checksum. An earlier attempt may have
+    filled the temporary.
     """
-    offset, length = piece
-    if not (is_sparse(found) and kernel.sparse):
-        return copy_range(kernel, source, target, offset, length)
-    part = Range(offset, offset + length, is_hashed(found))
-    _clear(kernel, target, part)
-    return copy_sparse(kernel, source, target, part)
+    if is_sparse(found) and kernel.sparse:
+        _clear(kernel, target, part)
+        copied, checksum = _copy_sparse(kernel, source, target, part, found)
+    else:
+        copied, checksum = _copy_range(kernel, source, target, part, found)
+    return copied, checksum.digests() if checksum else None
 
 
-def copy_sparse(
-    kernel: Kernel, source: int, target: int, part: Range
-) -> tuple[int, bytes | None]:
-    """Copy only data, into a target without any content."""
-    digest = xxhash.xxh3_128() if part.hashed and kernel.hashing else None
+def _copy_sparse(
+    kernel: Kernel, source: int, target: int, part: Range, found: os.stat_result
+) -> tuple[int, Checksum | None]:
+    """Copy only data, into a target without any content.
+
+    A file with huge holes is not hashed.
+    """
+    hashed = is_hashed(found) and kernel.hashing
+    checksum = Checksum(found.st_size) if hashed else None
     at = part.start
-    for data, end in data_spans(source, part.start, part.end):
-        if digest:
-            _feed_zeros(kernel, [digest], data - at)
-        got = _copy_stretch(kernel, source, target, (data, end), digest)
+    for data, end in data_spans(source, *part):
+        if checksum:
+            _feed_zeros(kernel, checksum, data - at)
+        got = _copy_stretch(kernel, source, target, Range(data, end), checksum)
         if got < end - data:
             return data + got - part.start, None
         at = end
-    if digest:
-        _feed_zeros(kernel, [digest], part.end - at)
-    return part.end - part.start, digest.digest() if digest else None
+    if checksum:
+        _feed_zeros(kernel, checksum, part.end - at)
+    return part.end - part.start, checksum
 
 
 def _copy_stretch(
     kernel: Kernel,
     source: int,
     target: int,
-    stretch: tuple[int, int],
-    digest: xxhash.xxh3_128 | None,
+    stretch: Range,
+    checksum: Checksum | None,
 ) -> int:
     start, end = stretch
     if not kernel.hashing:
         copied = _kernel_copy(kernel, source, target, start, end - start)
         if copied is not None:
             return copied
-    return _copy_through(kernel, source, target, stretch, digest)
+    return _copy_through(kernel, source, target, stretch, checksum)
 
 
 def _clear(kernel: Kernel, target: int, part: Range) -> None:
     """Zero what another version of the file left in a shared temporary."""
     size = os.fstat(target).st_size
-    zeros = memoryview(_ZEROS)
     for start, end in data_spans(target, part.start, min(part.end, size)):
         for at in range(start, end, SMALL_BYTES):
             kernel.check()
-            _write_all(target, zeros[: end - at], at)
+            _write_all(target, _ZEROS[: end - at], at)
 
 
 def _copy_small(kernel: Kernel, source: int, target: int) -> tuple[int, bytes]:
@@ -159,26 +162,21 @@ def _clone(kernel: Kernel, source: int, target: int) -> bool:
     return True
 
 
-def copy_range(
-    kernel: Kernel, source: int, target: int, offset: int, length: int
-) -> tuple[int, bytes | None]:
-    """Copy a byte range to the same place; return as `copy_content` does."""
-    if not kernel.hashing and kernel.sparse:  # the kernel may leave holes
-        copied = _kernel_copy(kernel, source, target, offset, length)
+def _copy_range(
+    kernel: Kernel, source: int, target: int, part: Range, found: os.stat_result
+) -> tuple[int, Checksum | None]:
+    """Copy a byte range to the same place; only the kernel may leave holes."""
+    if not kernel.hashing and kernel.sparse:
+        length = part.end - part.start
+        copied = _kernel_copy(kernel, source, target, part.start, length)
         if copied is not None:
             return copied, None
-    digest = xxhash.xxh3_128()
-    end = offset + length
-    copied = _copy_through(kernel, source, target, (offset, end), digest)
-    return copied, digest.digest()
+    checksum = Checksum(found.st_size)
+    return _copy_through(kernel, source, target, part, checksum), checksum
 
 
 def _copy_through(
-    kernel: Kernel,
-    source: int,
-    target: int,
-    stretch: tuple[int, int],
-    digest: xxhash.xxh3_128 | None,
+    kernel: Kernel, source: int, target: int, stretch: Range, checksum: Checksum | None
 ) -> int:
     """Copy through the buffer; return the number of bytes."""
     start, end = stretch
@@ -189,8 +187,8 @@ def _copy_through(
         if not got:
             break
         chunk = kernel.buffer[:got]
-        if digest:
-            digest.update(chunk)
+        if checksum:
+            checksum.update(chunk)
         _write_all(target, chunk, at)
         at += got
         kernel.moved += got
@@ -224,41 +222,31 @@ def _kernel_copy(
     return done
 
 
-def digest_of(
-    kernel: Kernel, fd: int, offset: int = 0, length: int | None = None
-) -> bytes:
-    """Return the xxh3-128 of a file's bytes, or of one range of them."""
-    digest = xxhash.xxh3_128()
-    feed(kernel, [digest], fd, offset, length)
-    return digest.digest()
+class Hash(Protocol):
+    """What bytes are added to, in order."""
+
+    def update(self, content: memoryview, /) -> object:
+        """Add what comes next."""
 
 
 def feed(
-    kernel: Kernel,
-    digests: list[xxhash.xxh3_128],
-    fd: int,
-    offset: int = 0,
-    length: int | None = None,
+    kernel: Kernel, digest: Hash, fd: int, offset: int = 0, length: int | None = None
 ) -> None:
-    """Add a range's bytes to running checksums; holes are not read."""
+    """Add a file's bytes, or those of a range, to a checksum; holes are not read."""
     found = os.fstat(fd)
     if not is_sparse(found):
-        _feed_data(kernel, digests, fd, offset, length)
+        _feed_data(kernel, digest, fd, offset, length)
         return
     at, end = offset, found.st_size if length is None else offset + length
     for data, after in data_spans(fd, at, end):
-        _feed_zeros(kernel, digests, data - at)
-        _feed_data(kernel, digests, fd, data, after - data)
+        _feed_zeros(kernel, digest, data - at)
+        _feed_data(kernel, digest, fd, data, after - data)
         at = after
-    _feed_zeros(kernel, digests, min(end, found.st_size) - at)
+    _feed_zeros(kernel, digest, min(end, found.st_size) - at)
 
 
 def _feed_data(
-    kernel: Kernel,
-    digests: list[xxhash.xxh3_128],
-    fd: int,
-    offset: int,
-    length: int | None,
+    kernel: Kernel, digest: Hash, fd: int, offset: int, length: int | None
 ) -> None:
     at = offset
     while length is None or at < offset + length:
@@ -267,21 +255,19 @@ def _feed_data(
         got = os.preadv(fd, [kernel.buffer[:step]], at)
         if not got:
             break
-        for digest in digests:
-            digest.update(kernel.buffer[:got])
+        digest.update(kernel.buffer[:got])
         at += got
         kernel.moved += got
 
 
-_ZEROS = bytes(SMALL_BYTES)
+_ZEROS = memoryview(bytes(SMALL_BYTES))
 
 
-def _feed_zeros(kernel: Kernel, digests: list[xxhash.xxh3_128], length: int) -> None:
+def _feed_zeros(kernel: Kernel, digest: Hash, length: int) -> None:
     while length > 0:
         kernel.check()
-        zeros = _ZEROS if length >= SMALL_BYTES else bytes(length)
-        for digest in digests:
-            digest.update(zeros)
+        zeros = _ZEROS[:length]
+        digest.update(zeros)
         length -= len(zeros)
 
 
@@ -303,6 +289,9 @@ def is_same_data(kernel: Kernel, one: int, other: int) -> bool:
     return True
 
 
-def forget_cached(fd: int) -> None:
-    """Ask the kernel to drop its cache, so that the next read comes from the store."""
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+def forget_cached(fd: int, offset: int = 0, length: int = 0) -> None:
+    """Ask the kernel to drop its cache, so that the next read comes from the store.
+
+    Without a length all of it. What is not written to the store yet stays.
+    """
+    os.posix_fadvise(fd, offset, length, os.POSIX_FADV_DONTNEED)

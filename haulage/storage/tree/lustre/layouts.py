@@ -7,7 +7,7 @@ from haulage.errors import VanishedError
 from haulage.model import Lost
 from haulage.paths import parent_of
 from haulage.storage.tree.descent import Descent
-from haulage.storage.tree.files import create
+from haulage.storage.tree.files import create, open_or_create
 from haulage.storage.tree.lustre.files import (
     create_laid,
     create_shared,
@@ -36,17 +36,20 @@ class Layouts(NamedTuple):
 
     def open_shared(
         self, path: bytes, size: int, dir_fd: int, temp: bytes, own: bytes
-    ) -> int:
-        """Open the temporary of a split file, made as `own` if it misses."""
+    ) -> tuple[int, bool]:
+        """Open the temporary of a split file, made as `own` if it misses.
+
+        Tell as well whether it is new.
+        """
         if self.rules.of_file(size) is None:
-            return create(dir_fd, temp, shared=True, mode=self.mode)
+            return open_or_create(dir_fd, temp, self.mode)
         try:
-            return open_laid(dir_fd, temp)
+            return open_laid(dir_fd, temp), False
         except FileNotFoundError:
             wanted = self._of(path, size)
         if isinstance(wanted, Layout):
-            return create_shared(dir_fd, temp, own, wanted, self.mode)[0]
-        return create(dir_fd, temp, shared=True, mode=self.mode)
+            return create_shared(dir_fd, temp, own, wanted, self.mode)
+        return open_or_create(dir_fd, temp, self.mode)
 
     def lost_by_parts(
         self, path: bytes, size: int, dir_fd: int, name: bytes
