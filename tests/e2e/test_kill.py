@@ -27,8 +27,8 @@ from tests.trees.build import plant
 from tests.trees.compare import assert_same, leftovers
 
 KILLS_A_SYNC = 6
-OPTIONS = ("--movers", "2", "--shard-entries", "25", "--shard-bytes", "1M", "--json")
-SHARDS = 70  # of copies, at least; as many verify them
+OPTIONS = ("--movers", "2", "--shard-entries", "50", "--shard-bytes", "1M", "--json")
+SHARDS = 35  # of copies, at least; as many verify them
 DoneShards = dict[int, str | None]
 
 
