@@ -15,6 +15,7 @@ from haulage.storage.tree.listing.walk import Unreadable
 from tests.engine_builders import paths_of
 
 pytest_plugins = ["tests.servers.fixtures"]
+pytestmark = pytest.mark.xdist_group("listed")  # that it is filled once
 
 TOPS = ["a", "b.c", "x/y/z"]
 ODD_TOPS = ["d e", "é"]
