@@ -17,6 +17,7 @@ from prefect.client.schemas.objects import FlowRun
 from blocks.results import SAVED_AS, CatalogResults
 from flows.apply_deletes import apply_deletes
 from flows.sync import sync
+from haulage.launch.launcher import STOP
 from tests.flows.test_deployed import parameters
 from tests.trees.compare import assert_same
 
@@ -63,6 +64,7 @@ def here(
     monkeypatch.delenv("HAULAGE_CATALOG", raising=False)
     CatalogResults().save(SAVED_AS.partition("/")[2], overwrite=True)
     yield Here()
+    STOP.clear()  # which a flow that fails leaves for the end of its process
     gc.collect()  # here, and not in a test that minds
 
 
