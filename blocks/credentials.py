@@ -11,7 +11,7 @@ from prefect.blocks.core import Block
 from prefect.exceptions import ObjectNotFound
 from pydantic import ValidationError
 
-from haulage.config.policy import Dataset
+from haulage.config.policy import Dataset, Policy
 from haulage.config.store_options import StoreOptions
 from haulage.errors import RefusedError, shown_path
 from haulage.place import scheme_of
@@ -55,11 +55,21 @@ def resolve(dataset: Dataset) -> Resolved:
         "source_store": source.options,
         "target": target.url,
         "target_store": target.options,
+        "policy": _with_launcher(dataset.policy),
     }
     return Resolved(
         dataset.model_copy(update=ends),
         source.environ(SOURCE_SECRETS) | target.environ(TARGET_SECRETS),
     )
+
+
+def _with_launcher(policy: Policy) -> Policy:
+    from blocks.launchers import HaulageSlurm
+
+    if not isinstance(policy.launcher, str):
+        return policy
+    saved = _load(HaulageSlurm, policy.launcher.partition("/")[2])
+    return policy.model_copy(update={"launcher": saved.build()})
 
 
 def _resolve_end(end: _End) -> _End:

@@ -29,6 +29,7 @@ from prefect.events import (
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 
+from blocks.launchers import HaulageSlurm
 from blocks.results import SAVED_AS, CatalogResults
 from blocks.stores import HaulageStore
 from deployments import lint
@@ -79,6 +80,7 @@ async def ensure_blocks() -> None:
     await CatalogResults.aregister_type_and_schema()
     await CatalogResults().asave(SAVED_AS.partition("/")[2], overwrite=True)
     await HaulageStore.aregister_type_and_schema()  # with those for its credentials
+    await HaulageSlurm.aregister_type_and_schema()
 
 
 async def ensure_watch() -> None:

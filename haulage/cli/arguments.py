@@ -3,10 +3,13 @@
 import argparse
 import hashlib
 import re
+from typing import Any
 
 from pydantic import ValidationError
 
+from haulage.cli.options.launchers import OF_CONTAINER, SLURM_OPTIONS, slurm_dest
 from haulage.cli.options.stores import store_option
+from haulage.config.launchers import LOCAL, Launcher, Slurm
 from haulage.config.policy import Dataset, Once, Policy
 from haulage.config.store_options import StoreOptions
 from haulage.errors import RefusedError
@@ -47,6 +50,7 @@ _ONCE = {name: (name,) for name in Once.model_fields}
 def policy_of(args: argparse.Namespace, base: Policy | None = None) -> Policy:
     """Return `base` changed by the command line; RefusedError names a bad option."""
     fields = (base or Policy()).model_dump()
+    fields["launcher"] = launcher_of(args, (base or Policy()).launcher)
     for option, where in _FIELDS.items():
         value = getattr(args, option, None)
         if value is None:
@@ -102,6 +106,46 @@ def changed_by(args: argparse.Namespace, dataset: Dataset) -> Dataset:
             "target_store": options_of(args, "target", dataset.target_store),
         }
     )
+
+
+def launcher_of(args: argparse.Namespace, base: Launcher) -> Launcher:
+    """Return `base` changed by the command line; RefusedError names a bad option."""
+    kind = getattr(args, "launcher", None)
+    given = {name: getattr(args, slurm_dest(name), None) for name in SLURM_OPTIONS}
+    given = {name: value for name, value in given.items() if value is not None}
+    if kind not in (None, "local", "slurm"):
+        raise RefusedError(
+            f"--launcher {kind}: choose local or slurm. Blocks of Prefect are for "
+            "datasets of deployments; here, give the options themselves"
+        )
+    if kind == "slurm" or (isinstance(base, Slurm) and kind is None):
+        return _slurm_of(given, base)
+    if given:
+        option = SLURM_OPTIONS[next(iter(given))]
+        raise RefusedError(f"{option} is an option of --launcher slurm; add that")
+    return LOCAL if kind == "local" else base
+
+
+def _slurm_of(given: dict[str, object], base: Launcher) -> Slurm:
+    fields: dict[str, Any] = {"kind": "slurm"}
+    if isinstance(base, Slurm):
+        fields = base.model_dump()
+    container = fields.get("container") or {}
+    container |= {name: given.pop(name) for name in OF_CONTAINER if name in given}
+    if container:
+        fields["container"] = container
+    try:
+        return Slurm.model_validate(fields | given)
+    except ValidationError as err:
+        problem = err.errors()[0]
+    names = [str(part) for part in problem["loc"] if isinstance(part, str)]
+    text = problem["msg"].removeprefix("Value error, ")
+    if not names:
+        raise RefusedError(f"--launcher slurm: {text}")
+    if problem["type"] == "missing":
+        raise RefusedError(f"--launcher slurm: also give {SLURM_OPTIONS[names[-1]]}")
+    option = SLURM_OPTIONS[names[-1]]
+    raise RefusedError(f"{option}: {text} (given: {problem['input']!r})")
 
 
 def options_of(args: argparse.Namespace, end: str, base: StoreOptions) -> StoreOptions:

@@ -22,7 +22,7 @@ class Parser(argparse.ArgumentParser):
         self._optionals.title = "general"
         self.add_argument(
             "--help-all", action=_HelpAll, nargs=0,
-            help="also show filters, guards, shards, Lustre, buckets",
+            help="also show filters, guards, shards, Lustre, SLURM, buckets",
         )  # fmt: skip
 
     def format_help(self) -> str:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from haulage.cli.options import general, stores, sync
+from haulage.cli.options import general, launchers, stores, sync
 
 _Adder = Callable[[argparse.ArgumentParser], None]
 
@@ -62,7 +62,7 @@ _MOVE: Commands = {
         "deletes\nnothing. The pair is recorded as a dataset with its options; with "
         "--dataset, an\noption counts for this run only.",
         usage=("[OPTION]... SOURCE TARGET", "[OPTION]... --dataset NAME"),
-        rest=(sync.add_rest, stores.add_stores),
+        rest=(sync.add_rest, launchers.add_launchers, stores.add_stores),
         moves=True,
     ),
     "plan": Command(
@@ -75,7 +75,7 @@ _MOVE: Commands = {
         ),
         more="It takes the options of sync. Each line is an action and a path.",
         usage=("[OPTION]... SOURCE TARGET", "[OPTION]... --dataset NAME"),
-        rest=(sync.add_rest, stores.add_stores),
+        rest=(sync.add_rest, launchers.add_launchers, stores.add_stores),
         moves=True,
         lists=True,
     ),

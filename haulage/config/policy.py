@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
-from haulage.config.launchers import LOCAL, Launcher
+from haulage.config.launchers import LOCAL, Launcher, any_of
 from haulage.config.limits import Guards, Keep, Shards, Size
 from haulage.config.patterns import check_rules
 from haulage.config.store_options import Form, StoreOptions
@@ -198,6 +198,7 @@ class Policy(Form):
         LOCAL,
         title="Launcher",
         description="Where movers run: on the driver's machine, or as jobs of SLURM.",
+        json_schema_extra=any_of,
     )
     listers: int = Field(
         2,

@@ -8,6 +8,7 @@ from haulage.model import PRESERVED, Preserve
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtpe]?)(i?)b?", re.IGNORECASE)
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w|y)?", re.IGNORECASE)
+_TIME = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d\d)")  # as sbatch takes it
 _AGE_SECONDS = {
     "ms": 0.001,
     "s": 1,
@@ -43,6 +44,22 @@ def parse_age(text: object) -> object:
         )
     number, unit = match.groups()
     return float(number) * _AGE_SECONDS[(unit or "s").lower()]
+
+
+def parse_time_limit(text: object) -> object:
+    """Return seconds for `90m` or `12h`, and for `30:00`, `12:00:00`, `2-12:00:00`."""
+    if not isinstance(text, str):
+        return text
+    if text.strip().isdecimal():
+        raise ValueError(
+            f"{text!r} is minutes for sbatch, and seconds elsewhere; write {text}m or "
+            f"{text}s"
+        )
+    match = _TIME.fullmatch(text.strip())
+    if not match:
+        return parse_age(text)
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 
 def parse_preserve(value: object) -> object:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from haulage.config.launchers import Local, Slurm
+from haulage.errors import RefusedError
 from haulage.exchange.wave_files import Root, Setup
 from haulage.launch.engine import Engine
 from haulage.launch.launcher import Launcher, Load
@@ -27,8 +28,13 @@ class Place:
     roots: Sequence[Root]
 
 
-def open_launcher(launcher: Local | Slurm, movers: int, place: Place) -> Launcher:
+def open_launcher(launcher: Local | Slurm | str, movers: int, place: Place) -> Launcher:
     """Return the launcher; `movers` are those of the driver."""
+    if isinstance(launcher, str):
+        raise RefusedError(
+            f"launcher {launcher}: only flows load Prefect's blocks; run the dataset's "
+            "deployment, or give the launcher's own options"
+        )
     pool = LocalPool(movers, place.workspace / "logs", place.environ)
     if isinstance(launcher, Local):
         return pool

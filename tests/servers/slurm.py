@@ -5,6 +5,7 @@ Its programs find it by SLURM_CONF alone. It listens on 127.0.0.1 only.
 
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -12,13 +13,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.servers.processes import ServerFailedError, free_port
+from tests.servers.processes import ServerFailedError
 
 NODES = ("n1", "n2", "n3", "n4")
 CPUS = 2
@@ -27,6 +28,8 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
 _WAIT_S = 60.0
 _POLL_S = 0.05
+_LOG_CHARS = 2000
+_PORTS = range(20_000, 32_000)  # outside of those that connections get by themselves
 
 _CONF = """\
 ClusterName=test
@@ -143,9 +146,15 @@ class SlurmCluster:
         """Return the state of a node, such as idle or down*."""
         return self.run("sinfo", "-h", "-p", "main", "-n", node, "-o", "%t").strip()
 
+    def is_up(self, node: str) -> bool:
+        """Tell whether a node takes jobs."""
+        return self.state_of(node) in ("idle", "mix", "alloc")
+
     def wait_until_idle(self) -> None:
         """Wait until all nodes can take jobs, and have none."""
-        self.wait_until(lambda: all(self.state_of(node) == "idle" for node in NODES))
+        # sinfo may go on for a minute to call a node mixed whose last job has ended.
+        self.wait_until(lambda: not self.run("squeue", "--noheader"))
+        self.wait_until(lambda: all(self.is_up(node) for node in NODES))
 
     def clear(self) -> None:
         """End all jobs and have every node in service, whatever a test did."""
@@ -157,16 +166,23 @@ class SlurmCluster:
                 self.start_node(node)
             if "dr" in self.state_of(node):
                 self.resume(node)
+        self.wait_until_idle()  # or a node would not tell the end of its jobs
         self._kill_leftovers()
-        self.wait_until_idle()
 
     def wait_until(self, holds: Callable[[], bool]) -> None:
         """Wait until `holds` does."""
         deadline = time.monotonic() + _WAIT_S
         while not holds():
             if time.monotonic() > deadline:
-                raise ServerFailedError(f"nothing of the kind yet, see {self.root}/log")
+                raise ServerFailedError(f"nothing of the kind yet:\n{self._told()}")
             time.sleep(_POLL_S)
+
+    def _told(self) -> str:
+        """Return the states of nodes and jobs, and the ends of all logs."""
+        now = "".join(self.run(name, "--noheader") for name in ("sinfo", "squeue"))
+        logs = sorted((self.root / "log").iterdir())
+        ends = [f"{one}:\n{one.read_text()[-_LOG_CHARS:]}" for one in logs]
+        return "\n".join([now, *ends])
 
     def begin(self) -> None:
         """Start everything."""
@@ -287,6 +303,18 @@ def slurm_cluster(accounting: str = _NO_ACCOUNTING) -> Iterator[SlurmCluster]:
         shutil.rmtree(root)
 
 
+def _free_ports(count: int) -> list[int]:
+    """Return ports of 127.0.0.1 on which nobody listens."""
+    with ExitStack() as stack:
+        found: list[int] = []
+        while len(found) < count:
+            probe = stack.enter_context(socket.socket())
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", random.choice(_PORTS)))
+                found.append(probe.getsockname()[1])
+        return found
+
+
 def _prepare(root: Path, accounting: str) -> None:
     for name in ("state", "spool", "log", "run", "munge"):
         (root / name).mkdir()
@@ -295,16 +323,17 @@ def _prepare(root: Path, accounting: str) -> None:
     key.touch(0o600)
     key.write_bytes(os.urandom(128))
     host = socket.gethostname().partition(".")[0]
+    ports = _free_ports(1 + len(NODES))
     text = _CONF.format(
         root=root,
         host=host,
         user=_user(),
-        controller_port=free_port(),
+        controller_port=ports.pop(),
         max_array_size=MAX_ARRAY_SIZE,
         accounting=accounting,
     )
     size = f"CPUs={CPUS} RealMemory={CPUS * 1000}"
     for name in NODES:
-        text += _NODE.format(name=name, host=host, port=free_port(), size=size)
+        text += _NODE.format(name=name, host=host, port=ports.pop(), size=size)
     text += _PARTITIONS.format(nodes=",".join(NODES))
     (root / "slurm.conf").write_text(text)

@@ -118,4 +118,4 @@ def test_a_node_that_was_killed_comes_back(slurm):
     slurm.kill_node("n2")
     slurm.kill_controller()
     slurm.clear()
-    assert slurm.state_of("n2") == "idle"
+    assert slurm.is_up("n2")

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from haulage.config.launchers import Slurm
 from haulage.launch.engine import SlotJob
+from haulage.launch.slurm.script import is_a_step
 
 # Of squeue's answers: no name, reason or list of nodes has it.
 SEPARATOR = "\x1f"
@@ -25,13 +26,14 @@ def sbatch(launcher: Slurm, job: SlotJob, tasks: int) -> list[str]:
     else than a slot needs: with --export=NONE a node would run the user's login shell.
     """
     logs = str(job.logs).replace("%", "%%")
+    to = "" if is_a_step(launcher) else "B:"
     fixed = [
         *("sbatch", "--parsable", f"--job-name={job.name}", f"--array=0-{tasks - 1}"),
         *(f"--output={logs}/%A_%a.out", f"--error={logs}/%A_%a.err"),
         *("--open-mode=append", "--export=ALL", "--chdir=/"),
         *("--nodes=1", "--ntasks=1", f"--cpus-per-task={launcher.cpus_per_slot}"),
         "--requeue" if launcher.requeue else "--no-requeue",
-        f"--signal=B:{_SIGNAL}@{round(launcher.end_lead)}",
+        f"--signal={to}{_SIGNAL}@{round(launcher.end_lead)}",
     ]
     return [*fixed, *_asked_for(launcher, job)]
 
@@ -48,8 +50,9 @@ def _asked_for(launcher: Slurm, job: SlotJob) -> Iterator[str]:
         yield f"--time={minutes}:{seconds:02}"
     if launcher.exclusive:
         yield "--exclusive"
-    if job.excluded_nodes:
-        yield f"--exclude={','.join(sorted(job.excluded_nodes))}"
+    excluded = [launcher.exclude] if launcher.exclude else []
+    if excluded := [*excluded, *sorted(job.excluded_nodes)]:
+        yield f"--exclude={','.join(excluded)}"
     yield from launcher.extra
 
 
