@@ -19,19 +19,25 @@ class Written(NamedTuple):
 Feed = Callable[[xxhash.xxh3_128, int, int], None]
 
 
+def check(written: Written, found: bytes, what: str) -> None:
+    """Raise MismatchError if a range reads back as something else."""
+    offset, length, digest = written
+    if found != digest:
+        raise MismatchError(
+            f"bytes {offset} to {offset + length} of what was {what} read back "
+            f"differently"
+        )
+
+
 def check_ranges(feed: Feed, ranges: Iterable[Written], what: str) -> None:
-    """Raise MismatchError if a range reads back as something else.
+    """Check ranges one by one.
 
     `feed` adds the bytes at an offset, of a length, to a running checksum.
     """
-    for offset, length, digest in ranges:
+    for written in ranges:
         found = xxhash.xxh3_128()
-        feed(found, offset, length)
-        if found.digest() != digest:
-            raise MismatchError(
-                f"bytes {offset} to {offset + length} of what was {what} read back "
-                f"differently"
-            )
+        feed(found, written.offset, written.length)
+        check(written, found.digest(), what)
 
 
 def feed_of(read: Callable[[int, int], bytes | memoryview]) -> Feed:

@@ -1,5 +1,6 @@
 import os
 import stat
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -96,6 +97,19 @@ def test_a_byte_that_rots_before_its_part_is_read_back_has_that_part_done_again(
     assert again == [0, parts[1].length, 0]
     assert publish(large.attempt, parts).checksum == checksum_of(CONTENT)
     assert read(large.target, b"d/big") == CONTENT
+
+
+def test_a_temporary_that_somebody_cuts_before_it_is_read_back_is_found(
+    large, monkeypatch
+):
+    first, second, _ = parts_of(large)
+    part(large.attempt, first, 0)
+    with monkeypatch.context() as patch:
+        cut = partial(os.truncate, temporary(large), 20 * RANGE)
+        patch.setattr(os, "fdatasync", lambda _: cut())
+        with pytest.raises(MismatchError, match=f"bytes {20 * RANGE} to"):
+            part(large.attempt, second, 1)
+    discard(large.attempt, first, 0)
 
 
 def test_what_read_back_differently_is_not_there_for_whoever_publishes(
