@@ -15,6 +15,7 @@ from haulage.catalog.db.tables import AttemptTable, RunTable, ShardTable
 from haulage.catalog.runs import runs
 from haulage.catalog.runs.runs import LEASE_S, LONG_OVER_S, Run, RunState
 from haulage.errors import FatalError, LostRunError, RefusedError
+from haulage.model import Verified
 from haulage.run import sequence, takeover
 from haulage.run.context.runner import ThreadRunner
 from tests.e2e.place import Before, Place, grow_old, write
@@ -31,7 +32,7 @@ def failed(place: Place) -> tuple[Place, Run]:
     return place, run
 
 
-def _failed_before(place: Place, step: str) -> Run:
+def _failed_before(place: Place, step: str, **shards: int) -> Run:
     for number in range(40):
         write(place.source / f"d{number % 4}" / f"f{number}", b"%d" % number)
     grow_old()
@@ -40,7 +41,7 @@ def _failed_before(place: Place, step: str) -> Run:
         raise FatalError("on purpose")
 
     with pytest.raises(FatalError):
-        place.sync(Before(step, fail), shards={"max_entries": 10})
+        place.sync(Before(step, fail), shards={"max_entries": 10, **shards})
     run = place.last_run()
     assert run.state is RunState.FAILED
     return run
@@ -127,6 +128,23 @@ def test_what_was_proven_before_a_power_cut_is_proven_again(place: Place) -> Non
         connection.execute(update(RunTable).values(driver_boot="an earlier one"))
     ended = place.haulage("resume", run.id, "--json")
     assert ended.code == 0, ended.text
+    assert_same(place.source, place.target)
+
+
+def test_a_split_file_that_had_its_name_before_a_power_cut_is_not_copied_again(
+    place: Place,
+) -> None:
+    write(place.source / "large", os.urandom(33 << 20))
+    run = _failed_before(place, "commit the manifest", max_bytes=1 << 20)
+    made = place.target / "large"
+    inode = made.stat().st_ino
+    os.utime(made, ns=(0, 0))  # its content was forced to disk, its attributes not
+    with place.catalog().begin() as connection:
+        connection.execute(update(RunTable).values(driver_boot="an earlier one"))
+    ended = place.haulage("resume", run.id, "--json")
+    assert ended.code == 0, ended.text
+    assert made.stat().st_ino == inode
+    assert place.manifest()[b"large"]["verified"] == Verified.CHECKSUM
     assert_same(place.source, place.target)
 
 

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import xxhash
-
 from haulage.catalog.failures import Failure
 from haulage.model import Kind
 from haulage.paths import shown
 from tests.e2e.place import Ended, Place
+from tests.engine_builders import checksum_of
 from tests.fuzz.world import Stats, is_own
 from tests.trees.compare import Aspect, all_differences, leftovers, rsync_differences
 from tests.trees.walk import below, opened
@@ -76,7 +75,7 @@ def _content_wrong(
 
 def _sum_of(full: bytes) -> bytes:
     with open(full, "rb") as file:
-        return xxhash.xxh3_128_digest(file.read())
+        return checksum_of(file.read())
 
 
 @dataclass(frozen=True)

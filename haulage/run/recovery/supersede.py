@@ -126,17 +126,26 @@ def _order(
 
 
 def _unpublished(context: RunContext) -> list[bytes]:
-    """Return the large files that were started in ranges, but never published."""
-    split = {
-        shard.first
+    """Return the large files that were started in ranges, but not published after.
+
+    The record of a published one stays: a power cut may take its name again.
+    """
+    began = {
+        shard.first: shard.round
         for shard in ledger.listed(context.catalog, context.run.id, pass_=Pass.COPY)
         if is_part(shard)
     }
-    for shard in done(context, Pass.PUBLISH) if split else []:
-        outcomes = outcomes_of(context, shard).select(["path", "status"]).to_pylist()
-        split -= {row["path"] for row in outcomes if row["status"] == Status.COPIED}
     noted = {path for path, _, _ in begun(context.workspace / "ranges")}
-    return sorted(split | noted)
+    left = began.keys() | noted
+    for shard in done(context, Pass.PUBLISH) if left else []:
+        outcomes = outcomes_of(context, shard, ["path", "status"]).to_pylist()
+        left -= {
+            row["path"]
+            for row in outcomes
+            if row["status"] == Status.COPIED
+            and shard.round >= began.get(row["path"], 0)
+        }
+    return sorted(left)
 
 
 def _carry_out(context: RunContext, orders: Sequence[Order]) -> None:
