@@ -19,6 +19,7 @@ _ASSOCIATIONS = "'sacctmgr show associations user=$USER' lists what you may use"
 _SIZES = "'sinfo -o \"%P %D %c %m %l\"' lists what partitions have"
 # The first that matches decides.
 _KINDS = (
+    _Kind(r"accounting/qos policy|submitjob", "account or QOS", _ASSOCIATIONS),
     _Kind(
         r"invalid partition|partition name|group not permitted to use this partition",
         "partition",
@@ -41,7 +42,6 @@ _KINDS = (
         r"invalid account|account/partition|account is not", "account", _ASSOCIATIONS
     ),
     _Kind(r"qos spec|invalid qos|qos not|qos permission", "QOS", _ASSOCIATIONS),
-    _Kind(r"accounting/qos policy|submitjob", "account or QOS", _ASSOCIATIONS),
     _Kind(r"\bmemory|--mem\b", "memory per slot", _SIZES),
     _Kind(
         r"processors requested|cpu count|node count|configuration (is )?not available",

@@ -1,6 +1,7 @@
 """The engine on a real cluster, whose largest array has eleven tasks."""
 
 import os
+import sys
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from haulage.config.launchers import Slurm
-from haulage.errors import RefusedError
+from haulage.errors import RefusedError, TransientError
 from haulage.launch.engine import SlotJob, SlotView
 from haulage.launch.slurm.engine import SlurmEngine
 from tests.engine_builders import until
@@ -125,3 +126,132 @@ def test_without_sbatch_a_machine_is_told_to_be_no_submit_host(night, monkeypatc
     monkeypatch.setenv("PATH", str(night.logs))
     with pytest.raises(RefusedError, match="is not in PATH"):
         night.submit("true")
+
+
+def test_a_slot_that_a_person_holds_waits_for_a_person(night, slurm):
+    slurm.run("scontrol", "update", "partitionname=main", "state=down")
+    try:
+        night.submit("true", slots=2)
+        slurm.run("scontrol", "hold", f"jobname={night.prefix}-0")
+    finally:
+        slurm.run("scontrol", "update", "partitionname=main", "state=up")
+    (view, _) = night.until("HELD", "HELD")
+    assert "JobHeld" in view.why
+    assert view.node is None
+    slurm.run("scontrol", "release", f"jobname={night.prefix}-0")
+    night.until("ENDED", "ENDED")
+
+
+def test_a_slot_that_no_node_can_ever_run_is_told_as_held(slurm, tmp_path):
+    engine = SlurmEngine(launcher(tmp_path, time_limit="2h"))
+    night = Night(tmp_path, engine)
+    night.submit("true")
+    (view,) = night.until("HELD")
+    assert view.why.startswith("PENDING, Partition")
+
+
+def test_a_slot_that_is_cancelled_while_it_waits_leaves_no_view(night, slurm):
+    slurm.run("scontrol", "update", "partitionname=main", "state=down")
+    try:
+        night.submit("true", slots=3)
+        (view, *_) = night.until("WAITING", "WAITING", "WAITING")
+        slurm.run("scancel", view.slot)
+        left = night.until("WAITING", "WAITING")
+    finally:
+        slurm.run("scontrol", "update", "partitionname=main", "state=up")
+    assert view.slot not in {one.slot for one in left}
+
+
+@pytest.mark.slow
+def test_slots_of_a_lost_node_start_again_elsewhere(night, slurm):
+    night.submit("sleep 100", slots=2)
+    before = night.until("RUNNING", "RUNNING")
+    (node,) = {view.node for view in before}
+    slurm.kill_node(node)
+    slurm.down(node)
+    again = {("RUNNING", 1)}
+    until(lambda: {(v.life.name, v.start) for v in night.views()} == again, 60)
+    assert node not in {view.node for view in night.views()}
+
+
+def test_a_slot_of_a_lost_node_that_may_not_start_again_is_no_proof(slurm, tmp_path):
+    engine = SlurmEngine(launcher(tmp_path, requeue=False))
+    night = Night(tmp_path, engine)
+    night.submit("sleep 100")
+    (before,) = night.until("RUNNING")
+    slurm.kill_node(before.node)
+    slurm.down(before.node)
+    (view,) = night.until("LOST")
+    assert (view.slot, view.node, view.start) == (before.slot, before.node, 0)
+    assert "NODE_FAIL" in view.why
+
+
+def test_a_cancelled_slot_of_a_node_that_is_down_is_lost_for_ever(night, slurm):
+    name = night.submit("sleep 100")
+    (before,) = night.until("RUNNING")
+    slurm.kill_node(before.node)
+    night.engine.cancel([name])
+    slurm.down(before.node)
+    night.until("LOST")
+    slurm.start_node(before.node)
+    until(lambda: slurm.is_up(before.node))
+    assert night.lives() == ["LOST"]
+
+
+def test_a_drained_node_finishes_what_it_has_and_gets_no_more(night, slurm):
+    night.submit("sleep 3")
+    (before,) = night.until("RUNNING")
+    slurm.drain(before.node)
+    night.submit("true", slots=8, number=1)
+    night.until(*8 * ["ENDED"], number=1)
+    assert before.node not in {view.node for view in night.views(number=1)}
+    (view,) = night.until("ENDED")
+    assert view.why == "COMPLETED"
+
+
+def test_excluded_nodes_get_no_slot(night):
+    night.submit("true", slots=8, excluded_nodes=frozenset({"n1", "n3"}))
+    views = night.until(*8 * ["ENDED"])
+    assert {view.node for view in views} == {"n2", "n4"}
+
+
+@pytest.mark.slow
+def test_without_a_controller_nothing_is_known_and_slots_go_on(night, slurm):
+    night.submit(f"sleep 5; {TELLS}")
+    (before,) = night.until("RUNNING")
+    slurm.stop_controller()
+    with pytest.raises(TransientError, match="squeue"):
+        night.views()
+    with pytest.raises(TransientError):
+        night.submit("true", number=1)
+    until(night.said, 30)
+    slurm.start_controller()
+    (view,) = night.until("ENDED")
+    assert (view.slot, view.start) == (before.slot, 0)
+    assert night.views(number=1) == []
+
+
+@pytest.mark.slow
+def test_a_preempted_slot_is_started_again_and_knows_it(night, slurm):
+    night.submit(f"{TELLS}; sleep 100", slots=8)
+    night.until(*8 * ["RUNNING"])
+    urgent = ["-p", "urgent", "--exclusive", "--output=/dev/null", "--wrap=sleep 1"]
+    slurm.run("sbatch", *urgent)
+    until(lambda: any(view.start == 1 for view in night.views()), 60)
+    night.until(*8 * ["RUNNING"])
+    (again, *_) = [view for view in night.views() if view.start == 1]
+    wanted = f"{again.slot} 1 {again.node}"
+    until(lambda: wanted in night.said()[again.slot].splitlines())
+    assert night.said()[again.slot].startswith(f"{again.slot} 0 ")
+
+
+@pytest.mark.slow
+def test_a_slot_is_told_before_its_time_is_up(night, slurm):
+    waits = "import signal; print(signal.sigwait({signal.SIGUSR1}).name)"
+    block = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})"
+    words = (sys.executable, "-c", f"{block}; {waits}")
+    night.engine.submit(SlotJob(f"{night.prefix}-0", words, night.logs, 1))
+    (view,) = night.until("RUNNING")
+    slurm.run("scontrol", "update", f"jobid={view.slot}", "timelimit=1")
+    until(lambda: night.lives() == ["ENDED"], 90)
+    assert night.said()[view.slot] == "SIGUSR1\n"
