@@ -15,10 +15,10 @@ FILE_SYSTEMS := mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check fmt bench torture lock clean
+.PHONY: help install demo test test-slurmdbd check fmt bench torture lock clean
 
 help: ## list what make can do
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 install: .venv/.installed ## make .venv with Haulage and the locked packages
 
@@ -64,6 +64,11 @@ test: .venv/.dev build/localstack/.installed build/go/versitygw ## run the tests
 torture: .venv/.dev build/localstack/.installed build/go/versitygw build/go/minio ## more nights, kills, crowds and variants
 	@scripts/system-packages $(SYSTEM_PACKAGES)
 	@$(BIN)/pytest -m torture -n 2 --dist loadgroup
+
+test-slurmdbd: .venv/.dev ## run the tests of SLURM's accounting, with slurmdbd and MariaDB
+	@scripts/system-packages slurmctld:slurm-wlm munged:munge slurmdbd:slurmdbd \
+		mariadbd:mariadb-server slurmdbd:slurm-wlm-mysql-plugin
+	@$(BIN)/pytest -m "torture or not torture" tests/launch/slurm/test_slurm_accounting.py
 
 check: .venv/.dev ## format, lint, types and import contracts
 	@$(BIN)/ruff format --check --quiet .

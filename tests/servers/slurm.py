@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +60,7 @@ SwitchType=switch/none
 ReturnToService=2
 MaxArraySize={max_array_size}
 MaxJobCount=2000
-MinJobAge=10
+MinJobAge={min_job_age}
 SlurmdTimeout=5
 SlurmctldTimeout=10
 KillWait=2
@@ -78,7 +78,6 @@ PartitionName=main Nodes={nodes} Default=YES PriorityTier=1 MaxTime=60 DefaultTi
 PartitionName=urgent Nodes={nodes} PriorityTier=10 PreemptMode=off MaxTime=60
 PartitionName=closed Nodes={nodes} AllowGroups=nogroup
 """
-_NO_ACCOUNTING = "AccountingStorageType=accounting_storage/none"
 
 
 @dataclass(frozen=True)
@@ -184,26 +183,32 @@ class SlurmCluster:
         ends = [f"{one}:\n{one.read_text()[-_LOG_CHARS:]}" for one in logs]
         return "\n".join([now, *ends])
 
-    def begin(self) -> None:
-        """Start everything."""
+    def begin_munge(self) -> None:
+        """Start what proves to each process who the others are."""
         run = self.root / "run"
         words = ["munged", "--force", f"--key-file={self.root}/munge/key"]
         words += [f"--socket={run}/munge.sock", f"--pid-file={run}/munged.pid"]
         words += [f"--seed-file={self.root}/munge/seed", "--num-threads=2"]
         self.run(*words, f"--log-file={self.root}/log/munged.log")
+
+    def begin(self) -> None:
+        """Start the controller and the nodes."""
         self.run("slurmctld")
         for node in NODES:
             self.start_node(node)
         self.wait_until_idle()
 
-    def end(self) -> None:
-        """End all of its processes."""
+    def end_jobs(self) -> None:
+        """End all jobs, then the controller, the nodes and their accounting."""
         with suppress(ServerFailedError):
             self.run("scancel", "--user", _user())
             self.wait_until(lambda: not self.run("squeue", "-h"))
         for pid_file in sorted((self.root / "run").glob("slurm*.pid")):
             self._end(pid_file, signal.SIGTERM)
         self._kill_leftovers()
+
+    def end(self) -> None:
+        """End what is left of its processes."""
         self._end(self.root / "run/munged.pid", signal.SIGTERM)
 
     def _answers(self) -> bool:
@@ -279,14 +284,21 @@ def _user() -> str:
     return pwd.getpwuid(os.getuid()).pw_name
 
 
-def _missing() -> list[str]:
-    return [name for name in PROGRAMS if not shutil.which(name, path=_PATH)]
+Accounting = Callable[[SlurmCluster], AbstractContextManager[str]]
 
 
 @contextmanager
-def slurm_cluster(accounting: str = _NO_ACCOUNTING) -> Iterator[SlurmCluster]:
-    """Run a cluster, or skip in words."""
-    if missing := _missing():
+def no_accounting(cluster: SlurmCluster) -> Iterator[str]:
+    """Keep no record of jobs."""
+    yield "AccountingStorageType=accounting_storage/none"
+
+
+@contextmanager
+def slurm_cluster(
+    accounting: Accounting = no_accounting, min_job_age: int = 10
+) -> Iterator[SlurmCluster]:
+    """Run a cluster that forgets jobs after so many seconds, or skip in words."""
+    if missing := [name for name in PROGRAMS if not shutil.which(name, path=_PATH)]:
         pytest.skip(f"{', '.join(missing)}: not there (apt install slurm-wlm munge)")
     if os.getuid():
         pytest.skip("a cluster of SLURM is run by root alone")
@@ -295,15 +307,21 @@ def slurm_cluster(accounting: str = _NO_ACCOUNTING) -> Iterator[SlurmCluster]:
     root.chmod(0o755)
     cluster = SlurmCluster(root)
     try:
-        _prepare(root, accounting)
-        cluster.begin()
-        yield cluster
+        _prepare(root)
+        cluster.begin_munge()
+        with accounting(cluster) as settings:
+            _configure(root, settings, min_job_age)
+            try:
+                cluster.begin()
+                yield cluster
+            finally:
+                cluster.end_jobs()
     finally:
         cluster.end()
         shutil.rmtree(root)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Return ports of 127.0.0.1 on which nobody listens."""
     with ExitStack() as stack:
         found: list[int] = []
@@ -315,21 +333,25 @@ def _free_ports(count: int) -> list[int]:
         return found
 
 
-def _prepare(root: Path, accounting: str) -> None:
+def _prepare(root: Path) -> None:
     for name in ("state", "spool", "log", "run", "munge"):
         (root / name).mkdir()
     (root / "munge").chmod(0o700)
     key = root / "munge/key"
     key.touch(0o600)
     key.write_bytes(os.urandom(128))
+
+
+def _configure(root: Path, accounting: str, min_job_age: int) -> None:
     host = socket.gethostname().partition(".")[0]
-    ports = _free_ports(1 + len(NODES))
+    ports = free_ports(1 + len(NODES))
     text = _CONF.format(
         root=root,
         host=host,
         user=_user(),
         controller_port=ports.pop(),
         max_array_size=MAX_ARRAY_SIZE,
+        min_job_age=min_job_age,
         accounting=accounting,
     )
     size = f"CPUs={CPUS} RealMemory={CPUS * 1000}"

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from haulage.launch.slurm.commands import FIELDS, SEPARATOR
 
-_NOTHING = ("", "N/A", "(null)", "None")
+_NOTHING = ("", "N/A", "(null)", "None", "None assigned")
 _ID = re.compile(r"^(\d+)(;\S+)?$", re.MULTILINE)
+_SLOT = re.compile(r"(\d+)_(\d+)")
 _NO_LIMIT = 1001  # as SLURM has it without a word
 
 
@@ -47,6 +48,24 @@ def tasks_of(said: str) -> Iterator[Task]:
             node = None if nodes in _NOTHING else nodes
             code = exit_code(status)
             yield Task(array, index, int(restarts), state, node, code, name, reason)
+
+
+def records_of(said: str, name: str) -> list[Task]:
+    """Return the tasks of the job `name` that sacct lists, as they were last.
+
+    A task that was started again has a record for each of its starts.
+    """
+    found: dict[str, Task] = {}
+    for line in said.splitlines():
+        parts = line.split("|")
+        slot = _SLOT.fullmatch(parts[0])
+        if not slot or len(parts) != 4:
+            continue
+        _, state, code, nodes = parts
+        starts = found[parts[0]].restarts + 1 if parts[0] in found else 0
+        node = None if nodes in _NOTHING else nodes
+        found[parts[0]] = Task(slot[1], slot[2], starts, state, node, code, name, "")
+    return list(found.values())
 
 
 def exit_code(status: str) -> str:

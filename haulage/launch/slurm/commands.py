@@ -12,6 +12,7 @@ FIELDS = (
     *("ArrayJobID", "ArrayTaskID", "RestartCnt", "State", "NodeList", "exit_code"),
     *("Name", "Reason"),
 )
+_SLACK_S = 600  # by which clocks may differ
 _SIGNAL = "USR1"  # a slot finishes its present entry, and there is time for it
 _PLAIN = (
     *("partition", "account", "qos", "reservation", "constraint", "gres", "licenses"),
@@ -68,6 +69,18 @@ def sinfo(nodes: Collection[str]) -> list[str]:
     """Return what tells the states of nodes."""
     listed = ",".join(sorted(nodes))
     return ["sinfo", "--noheader", "--Node", f"--nodes={listed}", "--format=%N %T"]
+
+
+def sacct(array: str, age_s: float) -> list[str]:
+    """Return what tells all starts of an array's tasks.
+
+    Without a time only jobs since midnight would be told; older ones may have its id.
+    """
+    return [
+        *("sacct", "-X", "-P", "-n", "--duplicates", f"--jobs={array}"),
+        f"--starttime=now-{round(age_s) + _SLACK_S}seconds",
+        "--format=JobID,State,ExitCode,NodeList",
+    ]
 
 
 def scancel(jobs: Sequence[str]) -> list[str]:

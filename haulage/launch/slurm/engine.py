@@ -9,6 +9,7 @@ from haulage.config.launchers import Slurm
 from haulage.errors import HaulageError, RefusedError, TransientError
 from haulage.launch.engine import SlotJob, SlotLife, SlotView
 from haulage.launch.slurm import commands
+from haulage.launch.slurm.accounting import Accounting
 from haulage.launch.slurm.answers import (
     Task,
     job_id,
@@ -32,6 +33,7 @@ class SlurmEngine:
     def __init__(self, launcher: Slurm) -> None:
         """Ask nothing yet."""
         self._launcher = launcher
+        self._accounting = Accounting(launcher.requeue)
         self._most_tasks: int | None = None
         # Slots and starts that have ended: as their nodes told, or as nobody can tell.
         self._proven: dict[tuple[str, int], bool] = {}
@@ -54,6 +56,7 @@ class SlurmEngine:
             )
             if not said.code:
                 started.append(_id_of(said.out))
+                self._accounting.remember(started[-1], job.name, size)
                 left -= size
             elif size > 1 and is_too_many(said.err):
                 size //= 2
@@ -85,6 +88,7 @@ class SlurmEngine:
             for task in tasks_of(ask(commands.squeue()))
             if task.name.startswith(prefix)
         ]
+        tasks += self._accounting.forgotten(prefix, tasks)
         views = [self._view(task) for task in tasks]
         return list(self._proved(views))
 
