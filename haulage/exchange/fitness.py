@@ -9,11 +9,13 @@ _MARKS = 8
 
 
 def root_of(what: str, path: str) -> Root:
-    """Return what the driver sees of a directory; no marks if it is not there yet."""
+    """Return what the driver sees of a directory; no marks if it cannot be listed, as
+    when it is not there yet: whoever uses it says why.
+    """
     try:
         with os.scandir(os.fsencode(path)) as entries:
             marks = tuple(entry.name.hex() for entry in islice(entries, _MARKS))
-    except FileNotFoundError:
+    except OSError:
         marks = ()
     return Root(what, path, marks)
 
