@@ -3,6 +3,7 @@
 import os
 import sys
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,14 @@ def test_slots_know_who_they_are_and_are_split_into_arrays(night):
     wanted = {view.slot: f"{view.slot} 0 {view.node}\n" for view in views}
     until(lambda: night.said() == wanted)
     assert max(int(view.slot.partition("_")[2]) for view in views) < MAX_ARRAY_SIZE
+
+
+def test_an_array_that_the_cluster_refuses_as_too_large_is_halved(night):
+    night.engine._most_tasks = 1000  # as it was before somebody lowered it
+    night.submit("true", slots=25)
+    views = night.until(*25 * ["ENDED"])
+    sizes = Counter(view.slot.partition("_")[0] for view in views)
+    assert sorted(sizes.values()) == [1, 6, 6, 6, 6]
 
 
 def test_slots_of_other_jobs_are_not_seen(night):
