@@ -9,15 +9,16 @@ _MARKS = 8
 
 
 def root_of(what: str, path: str) -> Root:
-    """Return what the driver sees of a directory; no marks if it cannot be listed, as
-    when it is not there yet: whoever uses it says why.
-    """
+    """Return what the driver sees of a directory, or of the one above if it is new."""
+    seen = path
+    while not os.path.isdir(seen) and os.path.dirname(seen) != seen:
+        seen = os.path.dirname(seen)
     try:
-        with os.scandir(os.fsencode(path)) as entries:
+        with os.scandir(os.fsencode(seen)) as entries:
             marks = tuple(entry.name.hex() for entry in islice(entries, _MARKS))
-    except OSError:
+    except OSError:  # whoever uses it says why
         marks = ()
-    return Root(what, path, marks)
+    return Root(what, path, seen, marks)
 
 
 def unfit(setup: Setup, version: str) -> str | None:
@@ -40,14 +41,14 @@ def _differs(root: Root) -> str | None:
 
     Some of its names may have come or gone meanwhile; all of them have not.
     """
-    full = os.fsencode(root.path)
-    if not root.marks:
-        return None
+    full = os.fsencode(root.seen)
     try:
         names = {bytes.fromhex(mark) for mark in root.marks}
         if any(os.path.lexists(os.path.join(full, name)) for name in names):
             return None
         os.stat(full)
+        if not names:
+            return None
     except OSError as err:
         return f"the {root.what} {root.path} is not there: {err.strerror}; mount it"
     return (

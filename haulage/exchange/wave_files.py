@@ -50,11 +50,13 @@ class Setup:
 class Root:
     """A directory as the driver sees it; `marks` are some of its names, as hexadecimal.
 
-    `what` is a word for a person: source, target.
+    `what` is a word for a person: source, target. What is marked is `seen`: the
+    directory, or the first above it, if it is still to be made.
     """
 
     what: str
     path: str
+    seen: str
     marks: tuple[str, ...] = ()
 
 
@@ -138,7 +140,7 @@ class WaveFiles:
         """Read what slots need to know; FileNotFoundError when the wave is over."""
         fields = _read(self.root / _SETUP)
         roots = tuple(
-            Root(one["what"], one["path"], tuple(one["marks"]))
+            Root(one["what"], one["path"], one["seen"], tuple(one["marks"]))
             for one in fields.pop("roots")
         )
         return Setup(**fields, roots=roots)

@@ -19,6 +19,7 @@ class Answer:
     fatal: str | None = None
     lost: str | None = None
     cancelled: bool = False
+    given_back: bool = False  # its mover was told to end by somebody else
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,10 @@ class Launcher(Protocol):
 
     def cancel(self, name: str) -> None:
         """Drop the job's waiting orders; tell running ones to stop."""
+        ...
+
+    def finish(self, name: str) -> None:
+        """End a job all of whose orders are answered."""
         ...
 
     def leave(self, name: str) -> None:

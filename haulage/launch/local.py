@@ -118,6 +118,9 @@ class LocalPool:
         for feeder in self._feeders:
             feeder.stop(name)
 
+    def finish(self, name: str) -> None:
+        """See Launcher; movers wait for the next one."""
+
     def leave(self, name: str) -> None:
         """See Launcher; these movers need their driver."""
         self.cancel(name)

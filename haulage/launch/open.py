@@ -13,6 +13,7 @@ from haulage.exchange.wave_files import Root, Setup
 from haulage.launch.engine import Engine
 from haulage.launch.launcher import Launcher, Load
 from haulage.launch.local import LocalPool
+from haulage.launch.slots.check import check_site
 from haulage.launch.slots.launcher import SlotLauncher
 from haulage.launch.slots.options import SlotOptions
 from haulage.launch.slurm.engine import SlurmEngine
@@ -40,6 +41,11 @@ def open_launcher(launcher: Local | Slurm | str, movers: int, place: Place) -> L
         return pool
     options = options_of(launcher, place)
     return SlotLauncher(engine_of(launcher), place.workspace / "waves", options, pool)
+
+
+def check_launcher(launcher: Slurm, place: Place) -> None:
+    """Try the launcher with one slot; RefusedError names the node and what it lacks."""
+    check_site(engine_of(launcher), place.workspace, options_of(launcher, place))
 
 
 def engine_of(launcher: Slurm) -> Engine:

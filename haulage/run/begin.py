@@ -18,6 +18,7 @@ from haulage.run.context.request import Request
 from haulage.run.context.workspace import is_here
 from haulage.run.discovery.discover import Comparison
 from haulage.run.drive import driven
+from haulage.run.guards.launcher import check_launcher
 from haulage.run.guards.recognition import Looking, check_recognised
 from haulage.run.recovery.supersede import supersede
 from haulage.run.takeover import check_free, to_resume
@@ -32,6 +33,7 @@ def begin(
     catalog = request.catalog
     take_over = request.once.take_over
     earlier = to_resume(catalog, flow_run_id, resume, take_over=take_over)
+    check_launcher(request.pair, earlier.policy if earlier else request.policy)
     if earlier:
         its = datasets.get(catalog, earlier.dataset_id)
         check_recognised(_looking(request, its, earlier.policy, earlier))

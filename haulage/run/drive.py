@@ -12,7 +12,6 @@ from haulage.catalog.runs import attempts as attempt_records
 from haulage.catalog.runs import runs
 from haulage.catalog.runs.runs import Run, RunState
 from haulage.errors import CancelledError, HaulageError, own_files
-from haulage.exchange.fitness import root_of
 from haulage.exchange.shard_files import LEASE
 from haulage.launch.launcher import STOP
 from haulage.launch.open import Place, open_launcher
@@ -79,9 +78,7 @@ def driven(
 
 def _place(run: Run, pair: Pair) -> Place:
     """Return what a launcher needs to know of a run."""
-    ends = {"source": pair.source, "target": pair.target}
-    roots = [root_of(what, end.url) for what, end in ends.items() if not end.is_bucket]
-    return Place(run.id, workspace_of(run), pair.secrets, roots)
+    return Place(run.id, workspace_of(run), pair.secrets, pair.roots)
 
 
 def _end_leftovers(context: RunContext) -> None:

@@ -184,6 +184,13 @@ def main() -> int:
         setup = files.setup()
     except FileNotFoundError:
         return EMPTY  # the wave is over
+    except PermissionError as err:
+        print(  # noqa: T201  the driver shows it
+            f"{err.filename} cannot be read as uid {os.getuid()}; slots must run as "
+            "the user of the driver",
+            file=sys.stderr,
+        )
+        return UNFIT
     slot = _Slot(
         files, sys.argv[2], name, os.environ.get(_NODE) or os.uname().nodename, setup
     )

@@ -170,7 +170,6 @@ def test_hundreds_of_kills_leave_no_trace(
     kill_in_many_syncs(place, large_tree, syncs=10, seed=seed)
 
 
-@pytest.mark.torture
 def test_what_is_killed_on_postgres_goes_on(
     place: Place, large_tree: Path, request: pytest.FixtureRequest
 ) -> None:

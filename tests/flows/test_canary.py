@@ -22,7 +22,7 @@ __all__ = ["bucket", "rclone_s3"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-FILES = 1000
+FILES = 1500
 
 
 @pytest.fixture

@@ -316,7 +316,8 @@ def test_a_requeued_slot_beside_its_old_processes_ends_in_the_right_target(site)
 def test_a_node_that_lacks_the_source_is_left_out_and_the_others_work(site):
     put(site.root / "s", b"mark", b"")
     there = root_of("source", str(site.root / "s"))
-    elsewhere = replace(there, path=str(site.root / "nowhere"))
+    nowhere = str(site.root / "nowhere")
+    elsewhere = replace(there, path=nowhere, seen=nowhere)
     site.engine.node = "bad"
     launcher = site.launcher(1, setup={"roots": (elsewhere,)})
     launcher.start_or_attach("wave", [site.order("a")], LOAD)
@@ -331,7 +332,8 @@ def test_a_node_that_lacks_the_source_is_left_out_and_the_others_work(site):
 def test_where_no_node_can_do_the_work_that_is_said(site):
     put(site.root / "s", b"mark", b"")
     there = root_of("source", str(site.root / "s"))
-    elsewhere = replace(there, path=str(site.root / "nowhere"))
+    nowhere = str(site.root / "nowhere")
+    elsewhere = replace(there, path=nowhere, seen=nowhere)
     launcher = site.launcher(1, setup={"roots": (elsewhere,)})
     launcher.start_or_attach("wave", [site.order("a")], LOAD)
     with pytest.raises(FatalError, match=r"node-0.*nowhere is not there"):

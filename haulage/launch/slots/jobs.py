@@ -1,5 +1,6 @@
 """The jobs of one wave: how many slots live, and how many more are wanted."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -41,6 +42,15 @@ class Jobs:
         self.files.note_job(name, slots)
         self.by_name[name] = Job(slots, now_s(), is_sure=False)
         return name
+
+    def not_begun(self, records: Mapping[str, SlotRecord]) -> list[str]:
+        """Return the jobs some of whose slots have not told anything yet."""
+        begun = Counter(record.job for record in records.values())
+        return [
+            name
+            for name, job in self.by_name.items()
+            if not job.is_gone and begun[name] < job.slots
+        ]
 
     def is_unsure(self) -> bool:
         """Tell whether a job may exist, or not."""

@@ -158,6 +158,11 @@ class SlotLauncher:
         self._supervisor.close()
         self._local.close()
 
+    def finish(self, name: str) -> None:
+        """See Launcher; slots that have begun end by themselves."""
+        for wave in self._waves.get(name, []):
+            self._supervisor.finish(wave)
+
     def leave(self, name: str) -> None:
         """See Launcher."""
         if name in self._local_names:

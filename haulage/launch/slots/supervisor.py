@@ -73,11 +73,24 @@ class Supervisor:
         """Cancel the jobs of a wave."""
         wave.end()
         self.forget(wave)
-        if any(not job.is_gone for job in wave.jobs.by_name.values()):
-            try:
-                self.engine.cancel(list(wave.jobs.by_name))
-            except HaulageError as err:
-                _log.warning("jobs were told to stop, but not cancelled: %s", err)
+        self._cancel(
+            [name for name, job in wave.jobs.by_name.items() if not job.is_gone]
+        )
+
+    def finish(self, wave: RemoteWave) -> None:
+        """Cancel those jobs of a finished wave of which slots have not begun."""
+        wave.files.forget_secrets()
+        self.forget(wave)
+        wave.hear()
+        self._cancel(wave.jobs.not_begun(wave.records))
+
+    def _cancel(self, names: list[str]) -> None:
+        if not names:
+            return
+        try:
+            self.engine.cancel(names)
+        except HaulageError as err:
+            _log.warning("jobs were told to stop, but not cancelled: %s", err)
 
     def forget(self, wave: RemoteWave) -> None:
         """Stop watching a wave; its slots go on."""
@@ -168,6 +181,7 @@ class Supervisor:
         for wave in waves:
             wave.jobs.see(found)
             self._check_fruit(wave)
+            self._check_held(wave)
 
     def _note_unfit(self, wave: RemoteWave) -> None:
         for record in wave.records.values():
@@ -191,6 +205,16 @@ class Supervisor:
             wave.fatal = (
                 f"slots end before they begin ({mute[0].why}). "
                 f"{_tail(wave, mute[0])}".strip()
+            )
+
+    def _check_held(self, wave: RemoteWave) -> None:
+        """Give up if nothing starts before a person does something."""
+        its = [view for view in self.views.values() if view.job in wave.jobs.by_name]
+        live = [view for view in its if view.life is not SlotLife.ENDED]
+        if live and all(view.life is SlotLife.HELD for view in live):
+            wave.fatal = (
+                f"{self.engine.where} starts no slot: {live[0].why}; change that, or "
+                "the launcher's options, then resume"
             )
 
     def _find_lost(self, wave: RemoteWave) -> None:

@@ -157,4 +157,5 @@ def _answer_of(name: str, fields: Mapping[str, Any]) -> Answer:
         fatal=fields.get("fatal"),
         lost=fields.get("lost"),
         cancelled="cancelled" in fields,
+        given_back="cancelled" in fields,
     )

@@ -10,7 +10,7 @@ from haulage.errors import RefusedError, TransientError
 
 _TIMEOUT_S = 60.0
 # What programs get of the environment, and jobs from them: no secret is among it.
-_KEPT = ("HOME", "LOGNAME", "PATH", "SHELL", "SLURM_CONF", "USER")
+_KEPT = ("HOME", "LOGNAME", "PATH", "SHELL", "SLURM_CONF", "TMPDIR", "USER")
 _AWAY = re.compile(
     r"unable to contact slurm|connection (refused|timed out|reset)|timed out"
     r"|zero bytes were transmitted|temporarily un|not connected|no route to host"

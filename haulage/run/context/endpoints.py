@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from haulage.config.policy import Dataset
 from haulage.config.store_options import StoreOptions
 from haulage.errors import FatalError, PermanentError, RefusedError, shown_path
+from haulage.exchange.fitness import root_of
+from haulage.exchange.wave_files import Root
 from haulage.launch.launcher import STOP
 from haulage.place import Place, scheme_of
 from haulage.run.context.overlapping_prefixes import why_not_apart
@@ -85,6 +87,13 @@ class Pair:
     def bucket(self, place: Place) -> Bucket:
         """Open the bucket of one endpoint, once in this process."""
         return _bucket(place, tuple(sorted(self.secrets.items())))
+
+    @property
+    def roots(self) -> tuple[Root, ...]:
+        """Return the directories among both places, as this machine sees them."""
+        ends = {"source": self.source, "target": self.target}
+        trees = {what: end.url for what, end in ends.items() if not end.is_bucket}
+        return tuple(root_of(what, url) for what, url in trees.items())
 
     def has_entries(self, place: Place) -> bool:
         """Tell whether a place has any entry; False if it does not exist."""

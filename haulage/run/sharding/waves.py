@@ -18,6 +18,7 @@ from haulage.run.context.runner import TaskRunner
 from haulage.run.sharding.outcomes import is_sealed, ready
 
 _POLL_S = 0.5
+_MOST_GIVEN_BACK = 10  # else a time limit that is too short would go on for ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def run_wave(context: RunContext, wave: Wave) -> dict[str, int]:
         context.launcher.cancel(wave.name)
         raise
     else:
-        context.launcher.cancel(wave.name)
+        context.launcher.finish(wave.name)
     finally:
         context.progress.end_wave(wave.name, state)
     return tally
@@ -73,10 +74,11 @@ def run_wave(context: RunContext, wave: Wave) -> dict[str, int]:
 
 @dataclass(slots=True)
 class _Count:
-    """Totals of a wave so far; deaths of movers by the shard they had."""
+    """Totals of a wave so far; what became of movers by the shard they had."""
 
     tally: Counter[str] = field(default_factory=Counter)
     deaths: Counter[int] = field(default_factory=Counter)
+    given_back: Counter[int] = field(default_factory=Counter)
 
 
 def _until_done(context: RunContext, wave: Wave) -> dict[str, int]:
@@ -140,6 +142,13 @@ def _take(
     count.deaths[shard.id] += answer.lost is not None
     give_up = count.deaths[shard.id] >= context.policy.attempts
     attempt_records.lose(context.catalog, attempt, reason, give_up=give_up)
+    count.given_back[shard.id] += answer.given_back
+    if count.given_back[shard.id] >= _MOST_GIVEN_BACK:
+        raise FatalError(
+            f"{shard.file} was given back {_MOST_GIVEN_BACK} times by slots that were "
+            "ended before it was done: give slots more time, or make shards smaller "
+            "(--shard-bytes, --shard-entries), then resume"
+        )
     if answer.fatal:
         raise FatalError(answer.fatal)
     return [] if give_up else [shard]

@@ -115,8 +115,10 @@ def test_parts_that_had_arrived_before_a_kill_are_not_sent_again(
     assert_settled(route, strict_shelf)
 
 
-@pytest.mark.torture
-@pytest.mark.parametrize("whom", ["run", "mover"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "whom", ["run", pytest.param("mover", marks=pytest.mark.torture)]
+)
 def test_ranges_that_had_come_before_a_kill_are_not_read_again(
     place: Place, large_tree: Path, strict_shelf: Shelf, watch: Watch, whom: str
 ) -> None:

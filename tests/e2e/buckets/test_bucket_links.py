@@ -354,7 +354,6 @@ def killed(place: Place, moto_shelf: Shelf) -> Ways:
     return ways
 
 
-@pytest.mark.torture
 def test_a_run_killed_while_it_links_goes_on(killed: Ways) -> None:
     place = killed.down.place
     assert place.haulage("resume", place.last_run().id).code == 0

@@ -73,7 +73,6 @@ def pass_nights(place: Place, chain: Chain, seed: int, *, nights: int) -> None:
         chain.night()
 
 
-@pytest.mark.torture
 def test_a_night_without_a_change_lists_and_does_nothing_else(
     place: Place, chain: Chain
 ) -> None:
