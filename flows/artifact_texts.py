@@ -13,6 +13,7 @@ from haulage.catalog.deletes.delete_plans import DeletePlan
 from haulage.catalog.failures import Failure
 from haulage.config.policy import Dataset
 from haulage.config.units import shown_bytes
+from haulage.launch.launcher import NodeWork
 from haulage.paths import shown
 from haulage.run.context.runner import Progress, Summary, WaveProgress
 from haulage.run.summary import PLANNED
@@ -88,6 +89,19 @@ def wave_rows(waves: Iterable[WaveProgress]) -> list[dict[str, str]]:
             "rate": _rate(wave),
         }
         for wave in waves
+    ]
+
+
+def node_rows(nodes: Iterable[NodeWork]) -> list[dict[str, str]]:
+    """Return the table of the machines, one row each."""
+    return [
+        {
+            "node": plain(work.node),
+            "slots": f"{work.slots:,}",
+            "shards under way": f"{work.orders:,}",
+            "rate": f"{work.entries_s:,.0f} entries/s, {shown_bytes(work.bytes_s)}/s",
+        }
+        for work in nodes
     ]
 
 

@@ -20,6 +20,7 @@ from prefect.exceptions import PrefectException
 from flows.artifact_texts import (
     artifact_key,
     failure_line,
+    node_rows,
     plain,
     plan_page,
     share_done,
@@ -42,6 +43,7 @@ REQUEST_TIMEOUT_S = 5.0
 _MEANING = {
     "progress": "Progress of the run that syncs",
     "waves": "Waves of shards of the run that syncs",
+    "nodes": "Machines that work for the run that syncs",
     "summary": "Result of the run that synced",
     "deletes": "Deletes that wait for approval in",
 }
@@ -60,6 +62,7 @@ class RunArtifacts:
         self._drawn = -DRAW_EVERY_S
         self._told: set[str] = set()
         self._last: Progress | None = None
+        self._nodes: UUID | None = None
         self._bar = self._made(create_progress_artifact, 0.0, "progress")
         self._table = self._made(create_table_artifact, wave_rows(()), "waves")
 
@@ -102,6 +105,14 @@ class RunArtifacts:
             self._update(self._bar, data=share_done(progress), description=state)
         if self._table:
             self._update(self._table, data=json.dumps(wave_rows(progress.waves)))
+        self._draw_nodes(node_rows(progress.nodes))
+
+    def _draw_nodes(self, rows: list[dict[str, str]]) -> None:
+        """Show other machines from the first one on; the last ones stay."""
+        if rows and self._nodes is None:
+            self._nodes = self._made(create_table_artifact, rows, "nodes")
+        elif rows and self._nodes:
+            self._update(self._nodes, data=json.dumps(rows))
 
     def _update(self, artifact: UUID, **fields: Any) -> None:  # noqa: ANN401
         # Whoever calls `show` also proves that the run lives, so it must not hang.

@@ -1,6 +1,7 @@
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -13,6 +14,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from flows.artifact_texts import harmless
 from flows.artifacts import DRAW_EVERY_S, RunArtifacts
 from haulage.catalog.failures import Failure
+from haulage.launch.launcher import NodeWork
 from tests.flows.progress import HOSTILE, dataset, progress, summary, wave
 
 LOG = logging.getLogger("haulage.test_board")
@@ -53,6 +55,24 @@ def test_bar_and_table_move_as_the_run_does(prefect_server: None) -> None:
     assert "25 of 100 entries" in str(found["my-genomes-progress"].description)
     [row] = json.loads(str(found["my-genomes-waves"].data))
     assert row["entries"] == "50/100"
+
+
+def test_machines_have_a_table_in_which_a_hostile_name_is_inert(
+    prefect_server: None,
+) -> None:
+    def work(artifacts: RunArtifacts, clock: Clock) -> None:
+        for slots in (1, 2):
+            clock.now += DRAW_EVERY_S
+            busy = NodeWork(f"n1\x1b{HOSTILE}", slots, 3, 10.0, 1024.0)
+            artifacts.show(replace(progress(25, wave()), nodes=(busy,)))
+        clock.now += DRAW_EVERY_S
+        artifacts.show(progress(50, wave()))  # the last slots have ended
+
+    found = artifacts_of(work)
+    [row] = json.loads(str(found["my-genomes-nodes"].data))
+    assert (row["slots"], row["shards under way"]) == ("2", "3")
+    assert row["rate"] == "10 entries/s, 1.0 KiB/s"
+    assert "\x1b" not in row["node"]
 
 
 def test_the_server_is_not_asked_more_often_than_a_person_looks(

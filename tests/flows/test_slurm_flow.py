@@ -44,7 +44,7 @@ def asked(slurm: SlurmCluster, tmp_path: Path) -> Any:
     launcher = LAUNCHER | {"workspace": str(tmp_path / "shared")}
     shards = {"max_entries": 20, "max_bytes": 1 << 50}
     ends = (tmp_path / "source", tmp_path / "target")
-    return parameters("on-slurm", *ends, launcher=launcher, shards=shards)
+    return parameters(tmp_path.name, *ends, launcher=launcher, shards=shards)
 
 
 def begun_with_huge(submitting: Installation, asked: Any, tmp_path: Path) -> UUID:

@@ -135,8 +135,11 @@ class RunContext:
 
     def _tell(self, note: Callable[[Progress], None]) -> None:
         while not self.heartbeat.ended.wait(_TELL_S):
-            note(self.progress.now())
-        note(self.progress.now())
+            note(self._now())
+        note(self._now())
+
+    def _now(self) -> Progress:
+        return replace(self.progress.now(), nodes=tuple(self.launcher.nodes()))
 
     def prove_life(self) -> None:
         """Send a heartbeat, which lets the driver's movers act until the lease ends."""

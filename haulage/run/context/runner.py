@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Protocol, TypeVar
 
+from haulage.launch.launcher import NodeWork
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 _WAVES_AT_ONCE = 8
@@ -40,6 +42,7 @@ class Progress:
     failed: int
     finished_listing: bool
     waves: tuple[WaveProgress, ...]
+    nodes: tuple[NodeWork, ...] = ()  # other machines that work for the run
 
 
 @dataclass(frozen=True, slots=True)
