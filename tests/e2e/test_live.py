@@ -41,7 +41,7 @@ def going_on(place, engine, tmp_path):
     shards = {"max_entries": 2, "max_bytes": 1 << 50}
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(place.sync, launcher=launcher, shards=shards)
-        until(lambda: place.target.exists() and moves(place))
+        until(lambda: moves(place.target))
         yield place
         os.truncate(place.source / "a-huge", 1)
         assert running.result().exit_code == 0

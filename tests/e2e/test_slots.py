@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,9 +57,9 @@ def write_tree(place: Place, files: int = 100) -> None:
         (folder / f"f{number}").write_bytes(b"content %d" % number)
 
 
-def moves(place: Place) -> bool:
+def moves(target: Path) -> bool:
     """Tell whether a slot has begun with the file that takes long."""
-    for one in place.target.glob(".haulage-*"):
+    for one in target.glob(".haulage-*"):
         with suppress(FileNotFoundError):
             if one.stat().st_size > 1 << 20:
                 return True
@@ -104,7 +105,7 @@ def test_slots_go_on_without_their_driver_and_are_found_again(place, engine, pol
             place.sync(**policy)
         finally:
             os._exit(1)
-    until(lambda: moves(place))
+    until(lambda: moves(place.target))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     os.truncate(place.source / "huge", 1)
@@ -124,7 +125,7 @@ def test_a_stopped_run_leaves_no_slot_and_goes_on_later(place, engine, policy):
             place.sync(**policy)
         finally:
             os._exit(1)
-    until(lambda: moves(place))
+    until(lambda: moves(place.target))
     os.kill(child, signal.SIGTERM)
     os.waitpid(child, 0)
     run = place.last_run()
@@ -145,7 +146,7 @@ def test_another_run_ends_the_slots_of_one_that_died(place, engine, policy):
             place.sync(**policy)
         finally:
             os._exit(1)
-    until(lambda: moves(place))
+    until(lambda: moves(place.target))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     os.unlink(place.source / "huge")

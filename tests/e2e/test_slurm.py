@@ -101,7 +101,7 @@ def test_a_driver_that_was_killed_finds_its_arrays(place: Place, slurm, policy, 
     write_tree(place, 50)
     allocate_huge(place.source / "huge")
     child = start()
-    until(lambda: place.target.exists() and moves(place))
+    until(lambda: moves(place.target))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     before = set(jobs_of(slurm))
@@ -117,19 +117,19 @@ def test_a_stop_leaves_nothing_in_the_queue(place: Place, slurm, policy, start):
     write_tree(place, 50)
     allocate_huge(place.source / "huge")
     child = start()
-    until(lambda: place.target.exists() and moves(place))
+    until(lambda: moves(place.target))
     os.kill(child, signal.SIGTERM)
     os.waitpid(child, 0)
     assert place.last_run().state == RunState.CANCELLED
     until(lambda: jobs_of(slurm) == [])
-    until(lambda: not moves(place))
+    until(lambda: not moves(place.target))
 
 
 def test_a_node_that_is_lost_costs_one_shard_and_no_entry(place, slurm, policy, start):
     write_tree(place, 50)
     allocate_huge(place.source / "huge")
     child = start()
-    until(lambda: place.target.exists() and moves(place))
+    until(lambda: moves(place.target))
     (node,) = until(lambda: len(nodes_in(slurm)) == 1 and nodes_in(slurm))
     slurm.kill_node(node)
     slurm.down(node)
@@ -142,7 +142,7 @@ def test_a_slot_that_is_preempted_gives_its_shard_back(place, slurm, policy, sta
     write_tree(place, 20)
     allocate_huge(place.source / "huge")
     child = start()
-    until(lambda: place.target.exists() and moves(place))
+    until(lambda: moves(place.target))
     urgent = [
         "sbatch",
         "--parsable",
@@ -153,7 +153,7 @@ def test_a_slot_that_is_preempted_gives_its_shard_back(place, slurm, policy, sta
         "-o/dev/null",
     ]
     (number,) = slurm.run(*urgent, "--wrap", "sleep 2").split()
-    until(lambda: not moves(place))  # its temporary is gone with it
+    until(lambda: not moves(place.target))  # its temporary is gone with it
     os.truncate(place.source / "huge", 1)
     slurm.run("scancel", number)
     assert code_of(child) == 0
@@ -164,11 +164,11 @@ def test_a_controller_that_is_away_stops_nothing(place, slurm, policy, start):
     write_tree(place, 50)
     allocate_huge(place.source / "huge")
     child = start()
-    until(lambda: place.target.exists() and moves(place))
+    until(lambda: moves(place.target))
     slurm.stop_controller()
     try:
         os.truncate(place.source / "huge", 1)
-        until(lambda: not moves(place))  # the slot has answered
+        until(lambda: not moves(place.target))  # the slot has answered
     finally:
         slurm.start_controller()
     assert code_of(child) == 0

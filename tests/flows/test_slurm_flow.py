@@ -10,6 +10,9 @@ from uuid import UUID
 import pytest
 from prefect.states import Cancelling
 
+from haulage.catalog.db.engine import open_catalog
+from haulage.catalog.runs import runs
+from tests.e2e.test_slots import moves
 from tests.e2e.test_slurm import LAUNCHER, jobs_of
 from tests.engine_builders import allocate_huge, until
 from tests.flows.test_deployed import parameters
@@ -55,10 +58,6 @@ def begun_with_huge(submitting: Installation, asked: Any, tmp_path: Path) -> UUI
     return run
 
 
-def moves(target: Path) -> bool:
-    return any(one.stat().st_size > 1 << 20 for one in target.glob(".haulage-*"))
-
-
 def test_a_run_of_a_deployment_is_done_on_the_cluster(
     submitting: Installation, slurm: SlurmCluster, asked: Any, tmp_path: Path
 ) -> None:
@@ -86,11 +85,11 @@ def test_a_run_whose_process_is_killed_goes_on(
     submitting: Installation, slurm: SlurmCluster, asked: Any, tmp_path: Path
 ) -> None:
     run = begun_with_huge(submitting, asked, tmp_path)
-    for pid in submitting.processes(b"prefect.flow_engine"):
-        os.kill(pid, signal.SIGKILL)
+    with open_catalog(submitting.env["HAULAGE_CATALOG"]) as catalog:
+        driven = runs.by_flow_run(catalog, str(run))
+    assert driven
+    os.kill(driven.driver.pid, signal.SIGKILL)
     submitting.finished(run)
     os.truncate(tmp_path / "source" / "huge", 1)
-    later = submitting.finished(submitting.again(run))
-    assert later.state
-    assert later.state.is_completed(), later.state
+    submitting.haulage("resume", driven.id)  # exits 0
     assert_same(tmp_path / "source", tmp_path / "target")
