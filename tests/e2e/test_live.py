@@ -1,7 +1,10 @@
 """What a person changes of a run while it goes on."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
+import re
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -25,48 +28,70 @@ def engine(monkeypatch):
 
 
 @pytest.fixture
-def going_on(place, engine, tmp_path):
-    """Give a place whose run has one slot, which copies a file that takes long."""
+def policy(place: Place, engine, tmp_path) -> dict[str, Any]:
+    """Give a policy of one slot, after whose check slots wait for a signal."""
     launcher = Slurm(
         kind="slurm",
         workspace=str(tmp_path / "shared"),
         small_entries=0,
         small_bytes=0,
         poll_seconds=1,
-        lease=2,
+        lease=60,
     )
-    allocate_huge(place.source / "a-huge")
+    fields: dict[str, Any] = {
+        "launcher": launcher,
+        "shards": {"max_entries": 2, "max_bytes": 1 << 50},
+    }
+    (place.source / "first").write_bytes(b"content")
+    place.sync(**fields)
+    return fields
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+def go_on(engine: ProcessEngine, running: "Future[Any]") -> None:
+    """Let all slots work, and the run come to its end."""
+    engine.starts_stopped = False
+    for slot in engine.slots:
+        engine.signal(slot, signal.SIGCONT)
+    assert running.result().exit_code == 0
+
+
+def test_a_run_gets_more_slots(place: Place, engine, policy, threads):
     for number in range(40):
         (place.source / f"f{number}").write_bytes(b"%d" % number)
-    shards = {"max_entries": 2, "max_bytes": 1 << 50}
-    with ThreadPoolExecutor(1) as threads:
-        running = threads.submit(place.sync, launcher=launcher, shards=shards)
-        until(lambda: moves(place.target))
-        yield place
-        os.truncate(place.source / "a-huge", 1)
-        assert running.result().exit_code == 0
+    before, engine.starts_stopped = len(engine.slots), True
+    running = threads.submit(place.sync, **policy)
+    until(lambda: len(engine.slots) == before + 1)
+    assert place.haulage("scale", place.last_run().id, "4").code == 0
+    until(lambda: len(engine.slots) >= before + 4)
+    go_on(engine, running)
     assert_exact(place)
 
 
-def test_a_run_gets_more_slots_and_its_nodes_are_shown(going_on: Place, engine):
-    run = going_on.last_run().id
-    before = len(engine.slots)
-    assert going_on.haulage("scale", run, "4").code == 0
+def test_a_node_is_shown_and_left(place: Place, engine, policy, threads):
+    allocate_huge(place.source / "huge")
+    running = threads.submit(place.sync, **policy)
+    until(lambda: moves(place.target))
+    engine.signal(engine.slots[-1], signal.SIGSTOP)
+    shown = until(lambda: re.search(rb"node (\S+)", place.haulage("status").out))
+    assert place.haulage("drain", place.last_run().id, shown[1].decode()).code == 0
+    go_on(engine, running)
+    assert_exact(place)
+
+
+def test_a_node_that_the_run_is_not_on_is_refused(place, engine, policy, threads):
+    (place.source / "second").write_bytes(b"content")
+    before, engine.starts_stopped = len(engine.slots), True
+    running = threads.submit(place.sync, **policy)
     until(lambda: len(engine.slots) > before)
-    until(lambda: b"slots," in going_on.haulage("status").out)
-
-
-def test_a_run_leaves_a_node(going_on: Place, engine):
-    run = going_on.last_run().id
-    node = engine.slots[-1].node
-    until(lambda: going_on.haulage("drain", run, node).code == 0)
-    os.truncate(going_on.source / "a-huge", 1)
-    until(lambda: node in [n for job in engine.submitted for n in job.excluded_nodes])
-
-
-def test_a_node_that_the_run_is_not_on_is_refused(going_on: Place, engine):
-    done = going_on.haulage("drain", going_on.last_run().id, "nowhere")
+    done = place.haulage("drain", place.last_run().id, "nowhere")
     assert (done.code, b"nowhere" in done.err) == (2, True)
+    go_on(engine, running)
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "many", "1000000"])

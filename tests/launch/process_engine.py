@@ -34,6 +34,7 @@ class ProcessEngine:
     is_away: bool = False
     answers_late: bool = False  # a submission is done, but its answer is lost
     refuses: str | None = None
+    starts_stopped: bool = False
     environ: dict[str, str] = field(default_factory=dict)
     slots: list[Slot] = field(default_factory=list)
     submitted: list[SlotJob] = field(default_factory=list)
@@ -67,6 +68,8 @@ class ProcessEngine:
                 stderr=log,
                 start_new_session=True,
             )
+        if self.starts_stopped:
+            process.send_signal(signal.SIGSTOP)
         self.slots.append(Slot(job.name, name, node, process, start))
         return self.slots[-1]
 
