@@ -131,8 +131,13 @@ _LOOK: Commands = {
     "runs": Command(
         "haulage.cli.commands.show:list_runs",
         "List runs, newest first.",
-        (general.add_some_dataset, general.add_limit, general.add_catalog),
-        ("haulage runs", "haulage runs docs --limit 5"),
+        (
+            general.add_some_dataset,
+            general.add_limit,
+            general.add_clean,
+            general.add_catalog,
+        ),
+        ("haulage runs", "haulage runs docs --limit 5", "haulage runs --clean"),
         lists=True,
     ),
     "show": Command(

@@ -113,6 +113,20 @@ def test_a_driver_that_was_killed_finds_its_arrays(place: Place, slurm, policy, 
     assert_exact(place)
 
 
+def test_jobs_of_a_killed_driver_are_cancelled_when_asked(place, slurm, policy, start):
+    write_tree(place, 50)
+    allocate_huge(place.source / "huge")
+    child = start()
+    until(lambda: moves(place.target))
+    assert place.haulage("runs", "--clean").code == 0
+    assert jobs_of(slurm)  # the driver lives
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    done = place.haulage("runs", "--clean")
+    assert (done.code, place.last_run().id.encode() in done.err) == (0, True)
+    until(lambda: jobs_of(slurm) == [])
+
+
 def test_a_stop_leaves_nothing_in_the_queue(place: Place, slurm, policy, start):
     write_tree(place, 50)
     allocate_huge(place.source / "huge")

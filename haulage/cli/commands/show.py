@@ -23,6 +23,7 @@ from haulage.config.units import shown_bytes
 from haulage.errors import FatalError, HaulageError, shown_path
 from haulage.model import MANIFEST, Kind, Verified
 from haulage.paths import shown
+from haulage.run.recovery.orphan_jobs import cancel_orphans
 from haulage.run.recovery.unknown_trash import MOST, unknown_trash
 
 _WATCH_S = 1.0
@@ -120,6 +121,9 @@ def _time(moment: datetime | None) -> str | None:
 def list_runs(args: argparse.Namespace) -> int:
     """List the runs of the dataset, or of all, the newest first."""
     catalog = open_catalog(args.catalog)
+    if args.clean:
+        for run_id in cancel_orphans(catalog):
+            print(f"jobs of run {run_id} are cancelled", file=sys.stderr)
     row = datasets.find(catalog, args.dataset) if args.dataset else None
     for run in runs.recent(catalog, row.id if row else None, args.limit):
         fields = _run_fields(catalog, run)

@@ -78,6 +78,14 @@ def add_watch(parser: Container) -> None:
     )
 
 
+def add_clean(parser: Container) -> None:
+    """Add the option that ends what runs without a driver left on a cluster."""
+    parser.add_argument(
+        "--clean", action="store_true",
+        help="first cancel jobs of runs that nobody drives; 'resume' goes on with them",
+    )  # fmt: skip
+
+
 def add_limit(parser: Container) -> None:
     """Add the option that bounds a list."""
     parser.add_argument(
