@@ -195,7 +195,9 @@ def test_a_slot_of_a_lost_node_that_may_not_start_again_is_no_proof(slurm, tmp_p
     assert "NODE_FAIL" in view.why
 
 
-def test_a_cancelled_slot_of_a_node_that_is_down_is_lost_for_ever(night, slurm):
+def test_a_cancelled_slot_of_a_node_that_is_down_is_lost_for_ever(slurm, tmp_path):
+    # Else SLURM may miss the node first, and start the slot anew on another one.
+    night = Night(tmp_path, SlurmEngine(launcher(tmp_path, requeue=False)))
     name = night.submit("sleep 100")
     (before,) = night.until("RUNNING")
     slurm.kill_node(before.node)
