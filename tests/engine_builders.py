@@ -259,7 +259,7 @@ def allocate_huge(path: Path) -> None:
         os.posix_fallocate(file.fileno(), 0, 3 << 29)  # no hole: it is read
 
 
-def until(condition: Callable[[], Any], limit_s: float = 30) -> Any:
+def until(condition: Callable[[], Any], limit_s: float = 90) -> Any:
     """Return what `condition` gives as soon as it is true; fail when it never is."""
     deadline = time.monotonic() + limit_s
     while not (found := condition()):

@@ -46,7 +46,7 @@ class Night:
 
     def until(self, *lives: str, number: int = 0) -> list[SlotView]:
         wanted = sorted(lives)
-        until(lambda: self.lives(number) == wanted, 60)
+        until(lambda: self.lives(number) == wanted)
         return self.views(number)
 
     def said(self) -> dict[str, str]:
