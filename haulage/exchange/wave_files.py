@@ -28,6 +28,7 @@ from haulage.private import make_directory, make_file
 _PARTS = ("orders", "claims", "answers", "slots", "jobs", "logs")
 _CONTROL, _SETUP = "control", "setup"
 _AT = "@"
+_TAIL_BYTES = 2000
 _MISSES = 8  # of a listing's names in a row that others had claimed: time for a new one
 
 
@@ -109,8 +110,18 @@ class Claim:
 
     @property
     def slot(self) -> str:
-        """Return the slot in which the mover runs."""
+        """Return the slot in which the mover runs, with the count of its start."""
         return self.mover.rpartition(".")[0]
+
+    @property
+    def engine_slot(self) -> str:
+        """Return what the engine calls that slot, whenever it was started."""
+        return self.slot.rpartition(".")[0]
+
+    @property
+    def file_name(self) -> str:
+        """Return the name of the claim's file."""
+        return f"{self.name}{_AT}{self.mover}"
 
 
 def token_of(name: str) -> str:
@@ -129,6 +140,14 @@ class WaveFiles:
     def logs(self) -> Path:
         """Return where slots write their output."""
         return self.root / "logs"
+
+    def output_of(self, slot: str) -> str:
+        """Return the last errors that a slot has printed; nothing if it left none."""
+        try:
+            text = (self.logs / f"{slot}.err").read_bytes()[-_TAIL_BYTES:]
+        except OSError:
+            return ""
+        return text.decode(errors="replace").strip()
 
     def begin(self, setup: Setup) -> None:
         """Make the directory, unless that was done."""
@@ -160,7 +179,7 @@ class WaveFiles:
 
     def take(self, name: str, mover: str) -> Order | None:
         """Claim an order for a mover; None if somebody else has it."""
-        mine = self.root / "claims" / f"{name}{_AT}{mover}"
+        mine = self.root / "claims" / Claim(name, mover).file_name
         try:
             os.rename(self.root / "orders" / name, mine)
         except FileNotFoundError:
@@ -187,9 +206,9 @@ class WaveFiles:
 
     def claimed(self, claim: Claim) -> Order | None:
         """Return the order of a claim, or None if it was answered meanwhile."""
-        name = f"{claim.name}{_AT}{claim.mover}"
+        file = self.root / "claims" / claim.file_name
         try:
-            return Order.from_line((self.root / "claims" / name).read_bytes())
+            return Order.from_line(file.read_bytes())
         except FileNotFoundError:
             return None
 
@@ -200,8 +219,7 @@ class WaveFiles:
 
     def let_go(self, claim: Claim) -> None:
         """Remove a claim that is answered."""
-        name = f"{claim.name}{_AT}{claim.mover}"
-        (self.root / "claims" / name).unlink(missing_ok=True)
+        (self.root / "claims" / claim.file_name).unlink(missing_ok=True)
 
     def answered(self) -> list[str]:
         """Return the names of attempts that have ended."""

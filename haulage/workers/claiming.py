@@ -14,7 +14,7 @@ from haulage.exchange.wave_files import Claim, Queue, WaveFiles
 from haulage.model import Status
 from haulage.workers.mover import STOP, serve
 
-_UNFIT = 78
+UNFIT = 78  # the exit code of a host that lacks something
 _DONE = struct.Struct("<QQ")
 _DONE_AT = mmap.PAGESIZE - _DONE.size
 _TEXT = struct.Struct("<H")  # length of a claim's name and file in a cell
@@ -98,7 +98,7 @@ def move(files: WaveFiles, mover: str, cell: Cell, is_unfit: Callable[[], bool])
         files.answer(claim, answer)
         cell.clear()
         if lacks:
-            return _UNFIT
+            return UNFIT
     return 0
 
 

@@ -33,11 +33,11 @@ from haulage.boottime import now_s
 from haulage.exchange import progress_file
 from haulage.exchange.fitness import unfit
 from haulage.exchange.wave_files import Control, Setup, SlotRecord, WaveFiles
-from haulage.workers.claiming import Cell, move
+from haulage.launch.engine import NODE, SLOT, SLOT_START
+from haulage.workers.claiming import UNFIT, Cell, move
 
-EMPTY, DYING, ENDED_EARLY, UNFIT = 0, 70, 75, 78
+EMPTY, DYING, ENDED_EARLY = 0, 70, 75
 _DEATHS = 3  # of movers, after which the host is not trusted
-_SLOT, _START, _NODE = "HAULAGE_SLOT", "HAULAGE_SLOT_START", "HAULAGE_NODE"
 # How an engine announces the end. The first ones leave time for the present entry.
 _SOON = (signal.SIGUSR1, signal.SIGUSR2)
 _NOW = (signal.SIGTERM, signal.SIGINT)
@@ -178,8 +178,8 @@ def main() -> int:
     """Work for the wave in the directory that is the first argument."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
     files = WaveFiles(Path(sys.argv[1]))
-    restarts = os.environ.get(_START, "0")
-    name = f"{os.environ[_SLOT]}.{restarts}"
+    restarts = os.environ.get(SLOT_START, "0")
+    name = f"{os.environ[SLOT]}.{restarts}"
     try:
         setup = files.setup()
     except FileNotFoundError:
@@ -192,7 +192,7 @@ def main() -> int:
         )
         return UNFIT
     slot = _Slot(
-        files, sys.argv[2], name, os.environ.get(_NODE) or os.uname().nodename, setup
+        files, sys.argv[2], name, os.environ.get(NODE) or os.uname().nodename, setup
     )
     os.environ.update(setup.environ)
     if slot.is_unfit():

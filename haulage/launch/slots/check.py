@@ -101,12 +101,8 @@ def _mute(engine: Engine, files: WaveFiles, view: SlotView) -> str:
             "the time, CPUs, memory and nodes that it allows"
         )
     workspace = files.root.parent
-    try:
-        output = (files.logs / f"{view.slot}.err").read_text("utf-8", "replace")
-    except OSError:
-        output = ""
-    if output.strip():
-        return f"node {view.node} cannot run a slot ({view.why}): {output.strip()}"
+    if output := files.output_of(view.slot):
+        return f"node {view.node} cannot run a slot ({view.why}): {output}"
     return (
         f"node {view.node} ran a slot ({view.why}) that left nothing in the workspace "
         f"{workspace}: mount it there, and see that {files.root.name} may be written"

@@ -69,7 +69,7 @@ class SlotLauncher:
             self._local.start_or_attach(name, new, load)
             return
         wave = self._begun(name)
-        wave.add(new, frozenset(), self._options.hold_s)
+        wave.add(new, self._options.hold_s)
         self._supervisor.watch(wave)
 
     def _attach(self, name: str, orders: Sequence[Order]) -> None:
@@ -80,7 +80,7 @@ class SlotLauncher:
             if wave not in self._waves.setdefault(name, []):
                 wave.begin(self._options.setup)
                 self._waves[name].append(wave)
-            wave.add(its, frozenset(self._known), self._options.hold_s)
+            wave.attach(its)
             self._supervisor.watch(wave)
 
     def _begun(self, name: str) -> RemoteWave:
@@ -213,7 +213,7 @@ class SlotLauncher:
             wave.hear()
             for claim in {*wave.files.claims()} & {*claims}:
                 record = wave.records.get(claim.slot)
-                view = views.get(claim.slot.rpartition(".")[0])
+                view = views.get(claim.engine_slot)
                 if not why_ended(claim, record, view):
                     return False
         return True

@@ -18,7 +18,6 @@ _log = logging.getLogger(__name__)
 _TICK_S = 0.5
 _SLOWER = 1.5, 12.0  # an engine without news is asked less often, up to a bound
 _FRUITLESS = 3  # slots that ended before they told anything, or nodes that lack it
-_TAIL_BYTES = 2000
 _MOST_MEMORY = 2  # times what the options say
 
 
@@ -196,21 +195,23 @@ class Supervisor:
         lines = [f"node {node}: {why}" for node, why in sorted(self.unfit.items())]
         return "no node can do the work. " + ". ".join(lines)
 
+    def _views_of(self, wave: RemoteWave) -> list[SlotView]:
+        return [view for view in self.views.values() if view.job in wave.jobs.by_name]
+
     def _check_fruit(self, wave: RemoteWave) -> None:
         """Give up if slots end before they have told anything."""
-        its = [view for view in self.views.values() if view.job in wave.jobs.by_name]
-        ended = [view for view in its if view.life is SlotLife.ENDED]
+        ended = [v for v in self._views_of(wave) if v.life is SlotLife.ENDED]
         mute = [v for v in ended if f"{v.slot}.{v.start}" not in wave.records]
         if len(mute) >= _FRUITLESS and not wave.records:
-            wave.fatal = (
-                f"slots end before they begin ({mute[0].why}). "
-                f"{_tail(wave, mute[0])}".strip()
-            )
+            output = wave.files.output_of(mute[0].slot)
+            output = output or f"It left no output in {wave.files.logs}"
+            wave.fatal = f"slots end before they begin ({mute[0].why}). {output}"
 
     def _check_held(self, wave: RemoteWave) -> None:
         """Give up if nothing starts before a person does something."""
-        its = [view for view in self.views.values() if view.job in wave.jobs.by_name]
-        live = [view for view in its if view.life is not SlotLife.ENDED]
+        live = [
+            view for view in self._views_of(wave) if view.life is not SlotLife.ENDED
+        ]
         if live and all(view.life is SlotLife.HELD for view in live):
             wave.fatal = (
                 f"{self.engine.where} starts no slot: {live[0].why}; change that, or "
@@ -223,7 +224,7 @@ class Supervisor:
             if (progress := wave.open.get(claim.token)) is None:
                 continue
             record = wave.records.get(claim.slot)
-            view = by_slot.get(claim.slot.rpartition(".")[0])
+            view = by_slot.get(claim.engine_slot)
             why = wave.doubts.why_lost(claim, progress, record, view)
             if why is not None:
                 wave.lose(claim, why)
@@ -266,8 +267,8 @@ class Supervisor:
             wave.jobs.by_name[name].is_sure = True
 
     def _memory(self, wave: RemoteWave) -> int:
-        its = [view for view in self.views.values() if view.job in wave.jobs.by_name]
-        return _MOST_MEMORY if any(view.out_of_memory for view in its) else 1
+        ran_out = any(view.out_of_memory for view in self._views_of(wave))
+        return _MOST_MEMORY if ran_out else 1
 
 
 def _work_of(node: str, records: list[SlotRecord]) -> NodeWork:
@@ -278,11 +279,3 @@ def _work_of(node: str, records: list[SlotRecord]) -> NodeWork:
         sum(one.entries / one.seconds for one in records if one.seconds),
         sum(one.bytes / one.seconds for one in records if one.seconds),
     )
-
-
-def _tail(wave: RemoteWave, view: SlotView) -> str:
-    try:
-        text = (wave.files.logs / f"{view.slot}.err").read_bytes()[-_TAIL_BYTES:]
-    except OSError:
-        return f"It left no output in {wave.files.logs}"
-    return text.decode(errors="replace").strip()

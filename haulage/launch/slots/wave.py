@@ -49,16 +49,17 @@ class RemoteWave:
             self.tell(replace(self.control, stop=False))
         self.jobs.remember()
 
-    def add(
-        self, orders: Sequence[Order], known: frozenset[str], hold_s: float
-    ) -> None:
-        """Queue the orders that are not `known` to be queued, claimed or answered."""
+    def attach(self, orders: Sequence[Order]) -> None:
+        """Await the answers to orders that are queued, claimed or answered already."""
         with self._lock:
             self.open |= {order.token: order.progress for order in orders}
             self.is_over = False
+
+    def add(self, orders: Sequence[Order], hold_s: float) -> None:
+        """Queue orders."""
+        self.attach(orders)
         for order in orders:
-            if order.token not in known:
-                self.files.put(next(self._numbers), replace(order, hold_s=hold_s))
+            self.files.put(next(self._numbers), replace(order, hold_s=hold_s))
 
     def collect(self) -> list[Answer]:
         """Return new answers; those of the last call are recorded by now."""
