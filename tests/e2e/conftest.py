@@ -2,12 +2,15 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,3 +114,25 @@ def _made(root: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Place:
     for name, value in place.environment().items():
         monkeypatch.setenv(name, value)
     return place
+
+
+@pytest.fixture
+def start(place: Place, policy: dict[str, Any]) -> Iterator[Callable[[], int]]:
+    """Give what syncs in a process of its own and returns its id."""
+    children: list[int] = []
+
+    def begin() -> int:
+        if child := os.fork():
+            children.append(child)
+            return child
+        code = 1
+        try:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            code = place.sync(**policy).exit_code
+        finally:
+            os._exit(code)
+
+    yield begin
+    for child in children:
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)

@@ -2,7 +2,7 @@
 
 import os
 import signal
-import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,27 @@ def moves(target: Path) -> bool:
     return False
 
 
+def begun_with_huge(place: Place, start: Callable[[], int], files: int) -> int:
+    """Sync in a process of its own until a slot is at a file that takes long."""
+    write_tree(place, files)
+    allocate_huge(place.source / "huge")
+    child = start()
+    until(lambda: moves(place.target))
+    return child
+
+
+def end(child: int, number: signal.Signals) -> None:
+    """End a process by a signal, and wait for it."""
+    os.kill(child, number)
+    os.waitpid(child, 0)
+
+
+def code_of(child: int) -> int:
+    """Wait for a process and return its exit code."""
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
 def test_nights_on_slots_are_exact(place, engine, policy):
     write_tree(place)
     first = place.sync(**policy)
@@ -96,18 +117,8 @@ def test_nothing_is_left_in_the_workspace(place, engine, policy):
     assert os.listdir(policy["launcher"].workspace) == ["checked.json"]
 
 
-def test_slots_go_on_without_their_driver_and_are_found_again(place, engine, policy):
-    write_tree(place, 20)
-    allocate_huge(place.source / "huge")
-    child = os.fork()
-    if child == 0:
-        try:
-            place.sync(**policy)
-        finally:
-            os._exit(1)
-    until(lambda: moves(place.target))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+def test_slots_go_on_without_their_driver_and_are_found_again(place, engine, start):
+    end(begun_with_huge(place, start, 20), signal.SIGKILL)
     os.truncate(place.source / "huge", 1)
     run = place.last_run()
     summary = sequence.resume(run.id, ThreadRunner(), catalog_url=place.catalog_url)
@@ -115,19 +126,8 @@ def test_slots_go_on_without_their_driver_and_are_found_again(place, engine, pol
     assert_exact(place)
 
 
-def test_a_stopped_run_leaves_no_slot_and_goes_on_later(place, engine, policy):
-    write_tree(place, 20)
-    allocate_huge(place.source / "huge")
-    child = os.fork()
-    if child == 0:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
-        try:
-            place.sync(**policy)
-        finally:
-            os._exit(1)
-    until(lambda: moves(place.target))
-    os.kill(child, signal.SIGTERM)
-    os.waitpid(child, 0)
+def test_a_stopped_run_leaves_no_slot_and_goes_on_later(place, engine, start):
+    end(begun_with_huge(place, start, 20), signal.SIGTERM)
     run = place.last_run()
     assert run.state == RunState.CANCELLED
     until(lambda: leftovers(place.target) == [])
@@ -137,18 +137,8 @@ def test_a_stopped_run_leaves_no_slot_and_goes_on_later(place, engine, policy):
     assert_exact(place)
 
 
-def test_another_run_ends_the_slots_of_one_that_died(place, engine, policy):
-    write_tree(place, 20)
-    allocate_huge(place.source / "huge")
-    child = os.fork()
-    if child == 0:
-        try:
-            place.sync(**policy)
-        finally:
-            os._exit(1)
-    until(lambda: moves(place.target))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+def test_another_run_ends_the_slots_of_one_that_died(place, engine, policy, start):
+    end(begun_with_huge(place, start, 20), signal.SIGKILL)
     os.unlink(place.source / "huge")
     probe = f".haulage-{place.last_run().temp_token}-a\u00e9"
     (place.target / probe).touch()  # as if it had died a little earlier

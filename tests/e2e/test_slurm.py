@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -17,8 +16,9 @@ from haulage.run import sequence
 from haulage.run.context.runner import ThreadRunner
 from tests.e2e.exact import assert_exact
 from tests.e2e.place import GUARDED, Place, grow_old
-from tests.e2e.test_slots import moves, write_tree
-from tests.engine_builders import allocate_huge, until
+from tests.e2e.test_slots import begun_with_huge, code_of, end, moves, write_tree
+from tests.engine_builders import until
+from tests.servers.processes import ServerFailedError
 from tests.servers.slurm import SlurmCluster
 
 LAUNCHER: dict[str, Any] = {
@@ -43,34 +43,6 @@ def policy(slurm: SlurmCluster, tmp_path) -> dict[str, Any]:
         "shards": {"max_entries": 10, "max_bytes": 1 << 50},
         **GUARDED,
     }
-
-
-@pytest.fixture
-def start(place: Place, policy) -> Iterator[Callable[[], int]]:
-    """Give what syncs in a process of its own and returns its id."""
-    children: list[int] = []
-
-    def begin() -> int:
-        if child := os.fork():
-            children.append(child)
-            return child
-        code = 1
-        try:
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
-            code = place.sync(**policy).exit_code
-        finally:
-            os._exit(code)
-
-    yield begin
-    for child in children:
-        with suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
-
-
-def code_of(child: int) -> int:
-    """Wait for a process and return its exit code."""
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status)
 
 
 def jobs_of(slurm: SlurmCluster) -> list[str]:
@@ -98,12 +70,8 @@ def test_nights_on_a_cluster_are_exact(place: Place, slurm, policy):
 
 
 def test_a_driver_that_was_killed_finds_its_arrays(place: Place, slurm, policy, start):
-    write_tree(place, 50)
-    allocate_huge(place.source / "huge")
-    child = start()
-    until(lambda: moves(place.target))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    child = begun_with_huge(place, start, 50)
+    end(child, signal.SIGKILL)
     before = set(jobs_of(slurm))
     assert before
     os.truncate(place.source / "huge", 1)
@@ -114,36 +82,28 @@ def test_a_driver_that_was_killed_finds_its_arrays(place: Place, slurm, policy, 
 
 
 def test_jobs_of_a_killed_driver_are_cancelled_when_asked(place, slurm, policy, start):
-    write_tree(place, 50)
-    allocate_huge(place.source / "huge")
-    child = start()
-    until(lambda: moves(place.target))
+    child = begun_with_huge(place, start, 50)
+    for task in slurm.run("squeue", "-h", "--array", "-t", "R", "-o", "%i").split():
+        with suppress(ServerFailedError):  # it ends already
+            slurm.run("scontrol", "suspend", task)  # else it might end before
     assert place.haulage("runs", "--clean").code == 0
     assert jobs_of(slurm)  # the driver lives
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    end(child, signal.SIGKILL)
     done = place.haulage("runs", "--clean")
     assert (done.code, place.last_run().id.encode() in done.err) == (0, True)
     until(lambda: jobs_of(slurm) == [])
 
 
 def test_a_stop_leaves_nothing_in_the_queue(place: Place, slurm, policy, start):
-    write_tree(place, 50)
-    allocate_huge(place.source / "huge")
-    child = start()
-    until(lambda: moves(place.target))
-    os.kill(child, signal.SIGTERM)
-    os.waitpid(child, 0)
+    child = begun_with_huge(place, start, 50)
+    end(child, signal.SIGTERM)
     assert place.last_run().state == RunState.CANCELLED
     until(lambda: jobs_of(slurm) == [])
     until(lambda: not moves(place.target))
 
 
 def test_a_node_that_is_lost_costs_one_shard_and_no_entry(place, slurm, policy, start):
-    write_tree(place, 50)
-    allocate_huge(place.source / "huge")
-    child = start()
-    until(lambda: moves(place.target))
+    child = begun_with_huge(place, start, 50)
     (node,) = until(lambda: len(nodes_in(slurm)) == 1 and nodes_in(slurm))
     slurm.kill_node(node)
     slurm.down(node)
@@ -153,10 +113,7 @@ def test_a_node_that_is_lost_costs_one_shard_and_no_entry(place, slurm, policy, 
 
 
 def test_a_slot_that_is_preempted_gives_its_shard_back(place, slurm, policy, start):
-    write_tree(place, 20)
-    allocate_huge(place.source / "huge")
-    child = start()
-    until(lambda: moves(place.target))
+    child = begun_with_huge(place, start, 20)
     urgent = [
         "sbatch",
         "--parsable",
@@ -175,10 +132,7 @@ def test_a_slot_that_is_preempted_gives_its_shard_back(place, slurm, policy, sta
 
 
 def test_a_controller_that_is_away_stops_nothing(place, slurm, policy, start):
-    write_tree(place, 50)
-    allocate_huge(place.source / "huge")
-    child = start()
-    until(lambda: moves(place.target))
+    child = begun_with_huge(place, start, 50)
     slurm.stop_controller()
     try:
         os.truncate(place.source / "huge", 1)

@@ -49,11 +49,6 @@ class LeasedFence:
         """See Fence; written with the next renewal."""
         self._told = (done, moved)
 
-    @property
-    def told(self) -> tuple[int, int]:
-        """Return what was told last."""
-        return self._told
-
     def was_replaced(self) -> bool:
         """See Fence; an attempt that could not renew in time counts as replaced."""
         return self._is_replaced or self._clock() >= self._until_s
